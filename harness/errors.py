@@ -1,0 +1,33 @@
+"""Every error that crosses a module boundary.
+
+    HarnessError
+    ├── UserError            the user's mistake: one line, exit code 2, nothing lost
+    ├── LedgerError          the ledger is damaged or belongs to another session
+    ├── InfrastructureError  ours or the machine's: retried, never held against a candidate
+    │   └── SandboxUnavailable
+    └── AgentError           the agent cannot go on (no key, limit reached, provider down)
+"""
+
+
+class HarnessError(Exception):
+    """Base of all; its text is one line that says what to do."""
+
+
+class UserError(HarnessError):
+    """Wrong input; `python -m harness` prints the text and exits with 2."""
+
+
+class LedgerError(HarnessError):
+    """The hash chain does not verify, or the folder holds another session."""
+
+
+class InfrastructureError(HarnessError):
+    """A failure whose cause cannot be the candidate."""
+
+
+class SandboxUnavailable(InfrastructureError):
+    """The asked-for isolation level cannot be had on this machine."""
+
+
+class AgentError(HarnessError):
+    """The agent cannot propose any more; the session ends in order and can be resumed."""

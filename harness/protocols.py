@@ -1,0 +1,74 @@
+"""The seams. `session.py` knows these and no concrete class; the config picks the implementation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from harness.records import (
+    Evidence,
+    Files,
+    Json,
+    KeepEvidence,
+    Proposal,
+    Score,
+    Split,
+    Step,
+    TrialResult,
+    TrialSpec,
+    Verdict,
+    View,
+)
+
+
+class Agent(Protocol):
+    """Proposes edits. Stateless: everything it needs to go on is in the view, so a session can be resumed."""
+
+    def propose(self, view: View) -> Proposal | None:
+        """The next proposal, or None when the agent has nothing more to offer (only controls do that).
+
+        Raises AgentError when it cannot go on (no key, spending limit, provider down for good).
+        """
+
+
+class Guard(Protocol):
+    """A pure function from evidence to a verdict; called at its stage(s) only."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stages(self) -> tuple[str, ...]: ...
+
+    def __call__(self, evidence: Evidence) -> Verdict: ...
+
+
+class Executor(Protocol):
+    """Runs trials of candidates; returns when the process tree is gone and the artefact is ours."""
+
+    def run(self, spec: TrialSpec, source: Files) -> TrialResult: ...
+
+
+class Evaluator(Protocol):
+    """Scores an artefact where the candidate is not."""
+
+    def score(self, result: TrialResult, source: Files, split: Split) -> Score: ...
+
+
+class KeepRule(Protocol):
+    """Decides from losses alone, one step at a time; pure."""
+
+    @property
+    def incumbent_runs(self) -> int:
+        """How many runs of the baseline to make before the first proposal."""
+
+    def next_step(self, evidence: KeepEvidence) -> Step: ...
+
+
+class Tracker(Protocol):
+    """Sees every ledger row after it is safe on disk. Must not fail the session and must not block it."""
+
+    def record(self, row: Mapping[str, Json]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Guards = Sequence[Guard]

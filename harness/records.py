@@ -1,0 +1,319 @@
+"""Plain facts that travel between the zones: frozen dataclasses, no behaviour, standard library only.
+
+Everything here can be written to the ledger and read back; a guard or a keep rule sees nothing else.
+Scores carry the task's own unit and direction; *losses* (used by keep rules) are scores turned so that
+lower is better.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Files: TypeAlias = Mapping[str, bytes]
+"""Relative POSIX path -> exact bytes."""
+
+
+class Direction(StrEnum):
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class Outcome(StrEnum):
+    """How a trial ended. Only an infrastructure failure is not a result, and only it is retried."""
+
+    COMPLETED = "completed"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+    INFRA_FAILED = "infra_failed"
+
+
+class Judgement(StrEnum):
+    ACCEPT = "accept"
+    REJECT = "reject"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+class Role(StrEnum):
+    """Why a trial was run."""
+
+    BASELINE = "baseline"
+    INCUMBENT = "incumbent"
+    CANDIDATE = "candidate"
+    CERTIFICATE_HEAD = "certificate_head"
+    CERTIFICATE_BASELINE = "certificate_baseline"
+    NOISE = "noise"
+    PLACEBO = "placebo"
+
+
+class Split(StrEnum):
+    VAL = "val"
+    TEST = "test"  # sealed: certificates only, never named in text that an agent reads
+
+
+class Level(IntEnum):
+    """Isolation of untrusted processes, as measured by the harness's own self-attacks."""
+
+    L0 = 0  # none
+    L1 = 1  # other uid + Landlock + seccomp + subreaper
+    L2 = 2  # namespaces, unprivileged, + seccomp
+    L3 = 3  # other uid + namespaces + seccomp
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What bounds a trial. `seconds` is billed from the opening of the data gate.
+
+    kind: "wall" (CLOCK_BOOTTIME) or "cpu" (user + system time of the whole process tree).
+    startup_seconds: wall-clock cap on everything before the gate, which is not billed.
+    steps, tokens: if set, the budget is fixed work and `seconds` only a cap (for shared machines).
+    """
+
+    kind: str = "wall"
+    seconds: float = 300.0
+    startup_seconds: float = 120.0
+    steps: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a trial may use."""
+
+    memory_bytes: int = 8 << 30
+    processes: int = 64
+    open_files: int = 1024
+    out_bytes: int = 2 << 30
+    artefact_bytes: int = 1 << 30
+    log_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a proposal cost. Tokens as the provider counted them; dollars by the prices in the config."""
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    requests: int = 0
+    dollars: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An agent's edit: the complete new bytes of every path that it changed, relative to the incumbent.
+
+    links: path -> target of symbolic links that the agent left in its copy (never followed).
+    state: what a stateless agent needs to see again in its history (e.g. tuned values).
+    problem: set when the agent could not deliver a usable edit (malformed, does not apply, refusal);
+    such a proposal is recorded and discarded without a trial.
+    """
+
+    files: Files
+    rationale: str
+    hypothesis: str = ""
+    deleted: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    usage: Usage = Usage()
+    state: Mapping[str, Json] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """One run of one candidate at one seed."""
+
+    trial_id: str
+    commit: str
+    role: Role
+    seed: int
+    clock: Clock
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What the referee measured of a trial. Nothing in it was said by the candidate but `claims` and `log`.
+
+    artefact: path of the referee's own copy, relative to the session folder, "" if there is none.
+    reason: one word for the outcome, e.g. "exit_1", "deadline", "memory", "no_artefact", "bad_artefact".
+    claims: scalars that the candidate wrote about itself (steps, training loss): shown, never believed.
+    log: clipped tail of stdout and stderr.
+    """
+
+    trial_id: str
+    outcome: Outcome
+    reason: str
+    artefact: str = ""
+    artefact_sha256: str = ""
+    startup_seconds: float = 0.0
+    billed_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    log: str = ""
+    level: Level = Level.L0
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What `evaluate.py` returns: the task's metric and anything worth showing beside it."""
+
+    value: float
+    side: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The evaluator's word on one artefact and split.
+
+    status: "scored"; "invalid" (the artefact or the predictor broke the contract or failed an audit: the
+    candidate's worst score); "infra_failed" (ours: retried, never held against the candidate).
+    """
+
+    status: str
+    value: float | None = None
+    side: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A finished trial with its score: the unit of evidence for guards and keep rules."""
+
+    trial_id: str
+    commit: str
+    role: Role
+    seed: int
+    outcome: Outcome
+    score: float | None
+    reason: str = ""
+    side: Mapping[str, float] = field(default_factory=dict)
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    artefact_sha256: str = ""
+    billed_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PastProposal:
+    """A proposal of this session that has been decided."""
+
+    number: int
+    files: Files  # all editable files as proposed
+    rationale: str
+    decision: Decision
+    reason: str
+    score: float | None = None  # rounded where an agent sees it
+    category: str = ""
+    state: Mapping[str, Json] = field(default_factory=dict)
+    hypothesis: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that an agent may know. Scores in it are rounded; the sealed split does not appear."""
+
+    task: str
+    metric: str
+    direction: Direction
+    program: str
+    editable: Files
+    readable: Files
+    incumbent_score: float | None
+    baseline_score: float | None
+    history: tuple[PastProposal, ...]
+    number: int  # of the proposal that is asked for, from 1
+    proposals_left: int | None = None
+    seed: int = 0  # for agents that draw: differs per proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a guard may know. Stage "static": before any trial; stage "runtime": after each trial.
+
+    incumbent, candidate: every file of either tree, protected files included.
+    editable: the paths that a proposal may change.
+    manifest_before, manifest_after: SHA-256 of every protected file by label, around the trials.
+    incumbent_trials, candidate_trials: evidence so far, oldest first.
+    noise_sd: pooled sd of the score, None while unknown; noise_df: its degrees of freedom.
+    """
+
+    stage: str
+    editable: tuple[str, ...]
+    incumbent: Files
+    candidate: Files
+    links: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[PastProposal, ...] = ()
+    incumbent_trials: tuple[Observation, ...] = ()
+    candidate_trials: tuple[Observation, ...] = ()
+    manifest_before: Mapping[str, str] = field(default_factory=dict)
+    manifest_after: Mapping[str, str] = field(default_factory=dict)
+    noise_sd: float | None = None
+    noise_df: int = 0
+    determinism: str = "none"  # the task's declared class: "bitwise" | "close" | "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A guard's word. reason is a stable code "family.case"; message is one line for people."""
+
+    guard: str
+    judgement: Judgement
+    reason: str = ""
+    message: str = ""
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepEvidence:
+    """What a keep rule decides on. All numbers are losses (lower is better), in the metric's unit.
+
+    incumbent, candidate: finite losses of completed trials, in the order in which they were run.
+    configurations: losses of every earlier configuration with more than one confirmatory run, for the
+    pooled sd; screening runs (a candidate's first, on which it was selected) are already left out, and
+    the incumbent's and this candidate's own runs are not among them.
+    incumbent_screening: how many of the first incumbent losses were screening runs of its own race.
+    prior_sd, prior_df: sd from earlier sessions of the same task, machine and budget.
+    incumbent_complexity, candidate_complexity: size measures, 0 if unknown.
+    """
+
+    incumbent: tuple[float, ...]
+    candidate: tuple[float, ...]
+    configurations: tuple[tuple[float, ...], ...] = ()
+    incumbent_screening: int = 0
+    prior_sd: float | None = None
+    prior_df: int = 0
+    decisions_made: int = 0
+    incumbent_complexity: int = 0
+    candidate_complexity: int = 0
+    margin_spent: float = 0.0
+
+
+class Action(StrEnum):
+    RUN_CANDIDATE = "run_candidate"
+    RUN_INCUMBENT = "run_incumbent"
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a keep rule wants next, and why. statistics: z, df, sd, effect, looks and the like."""
+
+    action: Action
+    reason: str
+    statistics: Mapping[str, float] = field(default_factory=dict)
