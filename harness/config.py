@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config_choices import did_you_mean
 from harness.config_compose import composed
 from harness.config_program import Program
-from harness.config_schema import check_arguments, check_part, shown
+from harness.config_schema import Part, check_arguments, check_part, check_value, shown
 from harness.errors import UserError
 from harness.protocols import Agent, Guard, KeepRule, Tracker
 
@@ -19,17 +20,21 @@ if TYPE_CHECKING:
     from harness.sandbox import Sandbox
     from harness.task import Task
 
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _PARTS = ("task", "agent", "program", "keep", "budget", "executor", "tracking", "sandbox")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """folder: where sessions are kept, relative to the current folder. tag: its name, None: made from the parts.
-    repeat: tells apart sessions of one configuration."""
+    """folder: where sessions are kept, seen from the current folder. tag: name, None: made from the parts."""
 
     folder: str = "sessions"
     tag: str | int | None = None
-    repeat: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a tag that cannot name a folder and a git branch."""
+        if self.tag is not None and not _TAG.fullmatch(str(self.tag)):
+            raise ValueError(f"tag {self.tag!r} may hold letters, digits and -, up to 64 of them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ class Setup:
     """Everything a session is made of.
 
     guards: in the order in which they are asked. open_sandbox: opens the isolation that the config asks for;
-    raises SandboxUnavailable. program: text of the human program. choices: group -> the choice that was made.
-    config: the resolved configuration, plain. fingerprint: SHA-256 of what in it bears on results.
+    raises SandboxUnavailable. program: text of the human program. repeat: tells apart sessions of one
+    configuration. config: the resolved configuration, plain. choices: group -> the choice that was made.
+    fingerprint: SHA-256 of what bears on results.
     """
 
     task: "Task"
@@ -51,6 +57,7 @@ class Setup:
     open_sandbox: "Callable[[], Sandbox]"
     program: str
     session: SessionSettings
+    repeat: int
     config: Mapping[str, Any]
     choices: Mapping[str, str]
     fingerprint: str
@@ -67,7 +74,8 @@ def load(arguments: list[str]) -> Setup:
         check_part(f"guards.{name}", node) for name, node in _mapping("guards", config["guards"]).items()
     ]
     parts = {name: check_part(name, config[name]) for name in _PARTS}
-    session = _session_settings(config)
+    session = _mapping("session", config["session"])
+    settings = Part("session", SessionSettings, check_arguments("session", SessionSettings, session)).build()
     built = {name: part.build() for name, part in parts.items() if name not in ("sandbox", "program")}
     program: Program = parts["program"].build()
     return Setup(
@@ -75,7 +83,8 @@ def load(arguments: list[str]) -> Setup:
         guards=tuple(guard.build() for guard in guards),
         open_sandbox=parts["sandbox"].build,
         program=program.text,
-        session=session,
+        session=settings,
+        repeat=check_value("repeat", int, config["repeat"]),
         config=config,
         choices=choices,
         fingerprint=fingerprint(config, program.text),
@@ -83,17 +92,12 @@ def load(arguments: list[str]) -> Setup:
 
 
 def fingerprint(config: Mapping[str, Any], program: str) -> str:
-    """SHA-256 over all that bears on results: not where things lie, what a session is called or where it is shown."""
+    """SHA-256 over all that bears on results: not where things lie or what a session is called."""
     kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
     kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
     kept["guards"] = [*config["guards"].items()]  # their order counts
     text = json.dumps([kept, program], sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _session_settings(config: Mapping[str, Any]) -> SessionSettings:
-    values = {**_mapping("session", config["session"]), "repeat": config["repeat"]}
-    return SessionSettings(**check_arguments("session", SessionSettings, values))
 
 
 def _check_keys(config: Mapping[str, Any]) -> None:

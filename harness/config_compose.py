@@ -1,4 +1,4 @@
-"""From command-line arguments to one plain, resolved configuration. Hydra composes; the words of error are ours."""
+"""From command-line arguments to one plain configuration. Hydra composes; the words of error are ours."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +48,7 @@ def _innermost(error: BaseException) -> str:
 
 
 def _override(argument: str) -> str:
-    """The argument as Hydra takes it. A key that the YAML leaves out is added: constructors are the schema."""
+    """The argument as Hydra takes it. A key that the YAML leaves out is added: the constructor decides."""
     if path := _program_path(argument):
         return f"program.path={_quoted(path)}"
     override = _parsed(argument)

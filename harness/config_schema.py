@@ -1,4 +1,4 @@
-"""A constructor is the schema of its config node: checked against signature and type hints before it is called."""
+"""A constructor is the schema of its config node: checked against its type hints before it is called."""
 
 import dataclasses
 import inspect
@@ -64,10 +64,11 @@ def check_arguments(where: str, target: Callable[..., Any], values: Config) -> d
         if parameter.default is parameter.empty and name not in values:
             raise UserError(f"{where}.{name}: missing; it has no default")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    return {key: _check_value(f"{where}.{key}", hints.get(key, Any), value) for key, value in values.items()}
+    return {key: check_value(f"{where}.{key}", hints.get(key, Any), value) for key, value in values.items()}
 
 
-def _check_value(where: str, hint: Any, value: Any) -> Any:
+def check_value(where: str, hint: Any, value: Any) -> Any:
+    """`value` converted to the hinted type; raises UserError that names the key."""
     if isinstance(value, Mapping) and "_target_" in value:
         return check_part(where, value)
     try:  # in a tuple, because pydantic takes no settings for a dataclass at the top
@@ -93,7 +94,7 @@ def _sentence(where: str, hint: Any, error: ValidationError) -> str:
 
 
 def _is_key(part: int | str) -> bool:
-    """Pydantic's location also names members of unions ("int", "function-after[...]"): no keys of the user's."""
+    """Pydantic's location also names members of unions ("int", "function-after[...]"): no keys of a user."""
     return isinstance(part, int) or (part.isidentifier() and part not in {"int", "float", "str", "bool"})
 
 
