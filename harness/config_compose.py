@@ -24,7 +24,8 @@ def composed(arguments: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
 
     Raises UserError, in one line, for everything that can be wrong with an argument or a file.
     """
-    overrides = [_override(argument) for argument in arguments]
+    programs = [path for path in map(_program_path, arguments) if path]
+    overrides = [_override(argument) for argument in arguments if not _program_path(argument)]
     SourcesRegistry.instance().register(TaskFolders)
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -37,20 +38,24 @@ def composed(arguments: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"configuration: {_innermost(error)}") from error
     assert isinstance(plain, dict)
+    if programs:
+        plain["program"]["path"] = programs[-1]
     return {str(key): value for key, value in plain.items()}, choices
 
 
 def _innermost(error: BaseException) -> str:
     """Hydra wraps the message that says most in ones that say less."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
+    said = type(error).__name__
+    cause: BaseException | None = error
+    while cause is not None:
+        text = " ".join(str(cause).split())
+        said = text if text not in ("", "None") else said
+        cause = cause.__cause__
+    return said
 
 
 def _override(argument: str) -> str:
     """The argument as Hydra takes it. A key that the YAML leaves out is added: the constructor decides."""
-    if path := _program_path(argument):
-        return f"program.path={_quoted(path)}"
     override = _parsed(argument)
     key = override.key_or_group
     if key in groups():
@@ -68,12 +73,14 @@ def _program_path(argument: str) -> str:
     return value if is_file and (value.endswith(".md") or "/" in value) else ""
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def _known_keys(wrong: str) -> str:
     return did_you_mean(wrong.split(".")[0], [*groups(), "session", "repeat", "sandbox"])
+
+
+def _meant(argument: str) -> str:
+    """A choice that was given without its group, or else the keys there are."""
+    full = [f"{group.name}={argument}" for group in groups().values() if argument in group.choices]
+    return f"did you mean {' or '.join(full)}?" if full else _known_keys(argument)
 
 
 def _parsed(argument: str) -> Override:
@@ -83,8 +90,10 @@ def _parsed(argument: str) -> Override:
         override = OverridesParser.create().parse_override(argument)
     except HydraException as error:
         if "=" not in argument:
-            raise UserError(f"{argument!r} is not key=value; {_known_keys(argument)}") from error
+            raise UserError(f"{argument!r} is not key=value; {_meant(argument)}") from error
         raise UserError(f"cannot read {argument!r}: {_innermost(error)}") from error
+    if not override.key_or_group:
+        raise UserError(f"{argument!r} is not key=value; {_known_keys(argument)}")
     if override.is_sweep_override():
         raise UserError(f"{argument!r} gives several values; sweeps are not available in this version")
     return override
@@ -96,7 +105,10 @@ def _check_choice(override: Override, argument: str) -> None:
     if override.package is not None or override.is_add() or override.is_delete():
         raise UserError(f"{argument!r}: a group is always there; give {group.name}=choice")
     if not isinstance(choice, str) or choice not in group.choices:
-        raise UserError(f"{group.name}={choice}: no such choice; {did_you_mean(str(choice), group.choices)}")
+        path = ", or a path that ends in .md" if group.name == "program" else ""
+        raise UserError(
+            f"{group.name}={choice}: no such choice; {did_you_mean(str(choice), group.choices)}{path}"
+        )
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:

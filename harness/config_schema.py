@@ -59,7 +59,7 @@ def check_arguments(where: str, target: Callable[..., Any], values: Config) -> d
     }
     for key in values:
         if key not in parameters:
-            raise UserError(f"{where}.{key}: no such key; {did_you_mean(str(key), parameters)}")
+            raise UserError(f"{where}.{_plain(key)}: no such key; {did_you_mean(str(key), parameters)}")
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in values:
             raise UserError(f"{where}.{name}: missing; it has no default")
@@ -88,7 +88,9 @@ def _sentence(where: str, hint: Any, error: ValidationError) -> str:
     keys = [str(part) for part in first["loc"][1:] if _is_key(part)]
     path = ".".join([where, *keys])
     if first["type"] == "unexpected_keyword_argument":
-        return f"{path}: no such key; {did_you_mean(keys[-1], _field_names(hint))}"
+        wrong = str(first["loc"][-1])
+        known = did_you_mean(wrong, _field_names(hint))
+        return f"{path if _is_key(wrong) else f'{path}.{wrong!r}'}: no such key; {known}"
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     return f"{path}: {shown(first['input'])} {message}"
 
@@ -102,6 +104,10 @@ def _field_names(hint: Any) -> list[str]:
     if dataclasses.is_dataclass(hint):
         return [field.name for field in dataclasses.fields(hint) if field.init]
     return [name for part in get_args(hint) for name in _field_names(part)]
+
+
+def _plain(key: object) -> str:
+    return key if isinstance(key, str) and key.isidentifier() else repr(key)
 
 
 def shown(value: object) -> str:

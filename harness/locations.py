@@ -1,4 +1,4 @@
-"""Where the harness's own files are, from a checkout and from an installed wheel alike. Standard library only.
+"""Where the harness's own files are, from a checkout and from a wheel alike. Standard library only.
 
 In a checkout `conf/`, `tasks/` and `program.md` lie beside the package; a wheel carries them inside it.
 """

@@ -1,0 +1,106 @@
+"""Messages between evaluator and predictor. Standard library only: this file also travels into the sandbox.
+
+The channel carries small control messages, one JSON object a packet; tokens, logits and long texts go through
+shared memory as raw bytes. Nothing is pickled. A memfd can be sealed, so that neither its content (weights,
+source) nor its size (buffers: a truncated one would kill the reader) can be changed by the other side.
+"""
+
+import fcntl
+import json
+import mmap
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PACKET_BYTES = 1 << 16
+_SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_COPY_CHUNK_BYTES = 1 << 30
+
+
+class ChannelClosed(Exception):
+    """The other side is gone."""
+
+
+class BadMessage(Exception):
+    """The other side sent something that is not a message."""
+
+
+def make_channel() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends that keep packets apart."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def send(channel: socket.socket, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
+    """Send one message, with open files beside it. Raises ChannelClosed."""
+    packet = json.dumps(message).encode()
+    if len(packet) > PACKET_BYTES:
+        raise ValueError(f"a message of {len(packet)} bytes does not fit into a packet")
+    try:
+        if descriptors:
+            socket.send_fds(channel, [packet], list(descriptors))
+        else:
+            channel.send(packet)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise ChannelClosed from error
+
+
+def receive(channel: socket.socket, timeout_seconds: float | None = None) -> dict[str, Any]:
+    """The next message; open files sent with it are refused by the kernel.
+
+    Raises ChannelClosed, BadMessage, TimeoutError.
+    """
+    channel.settimeout(timeout_seconds)
+    try:
+        packet = channel.recv(PACKET_BYTES + 1)
+    except ConnectionResetError as error:
+        raise ChannelClosed from error
+    finally:
+        channel.settimeout(None)
+    return _decoded(packet)
+
+
+def receive_with_files(channel: socket.socket, most: int) -> tuple[dict[str, Any], list[int]]:
+    """The next message and up to `most` open files. Only for messages from a trusted side. Raises ChannelClosed."""
+    try:
+        packet, descriptors, _, _ = socket.recv_fds(channel, PACKET_BYTES + 1, most)
+    except ConnectionResetError as error:
+        raise ChannelClosed from error
+    return _decoded(packet), list(descriptors)
+
+
+def _decoded(packet: bytes) -> dict[str, Any]:
+    if not packet:
+        raise ChannelClosed
+    if len(packet) > PACKET_BYTES:
+        raise BadMessage("a packet is too long")
+    try:
+        message = json.loads(packet)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("a packet is not JSON") from error
+    if not isinstance(message, dict):
+        raise BadMessage("a packet is not a JSON object")
+    return message
+
+
+def sealed_file(content: bytes | memoryview, name: str = "sealed") -> int:
+    """A memfd with these bytes that nobody can change any more, not even through /proc."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view[:_COPY_CHUNK_BYTES]) :]
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def shared_file(size_bytes: int, name: str = "shared") -> int:
+    """A memfd of fixed size; its pages cost memory only once they are written."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, size_bytes)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def mapped(descriptor: int) -> mmap.mmap:
+    """The whole file, shared and writable."""
+    return mmap.mmap(descriptor, os.fstat(descriptor).st_size)

@@ -1,0 +1,56 @@
+"""The plan that the referee hands to the launcher: one JSON object on standard input."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the launcher does, decided beforehand by the referee.
+
+    level: 3, 2, 1 or 0, see harness.records.Level.
+    uid: become this user and group, or None to stay who we are.
+    folder: where tree, data, out and tmp lie; inside the new root at levels 2 and 3.
+    tree: file name -> base64 of its bytes.
+    readable: folders of the machine that stay visible, read-only, at their own paths.
+    device_nodes: nodes under /dev that are bound besides the harmless ones.
+    public: the referee's folder of public data, "" for none; its child `hidden` is left out.
+    keep_capabilities: bit mask, for reading an interpreter that other users cannot reach (level 1 only).
+    rlimits: resource number -> limit.
+    control, kept, groups: descriptors: control socket, what the program inherits, cgroup.procs files.
+    """
+
+    level: int
+    argv: list[str]
+    environment: dict[str, str]
+    folder: str
+    tree: dict[str, str]
+    uid: int | None = None
+    readable: list[str] = field(default_factory=list)
+    device_nodes: list[str] = field(default_factory=list)
+    public: str = ""
+    hidden: str = "train"
+    out_bytes: int = 1 << 30
+    temporary_bytes: int = 1 << 30
+    keep_capabilities: int = 0
+    rlimits: dict[str, int] = field(default_factory=dict)
+    control: int = -1
+    kept: list[int] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    sample_seconds: float = 0.05
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    def place(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+
+def read_plan(text: bytes) -> Plan:
+    return Plan(**json.loads(text))
+
+
+def encode_tree(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(content).decode() for name, content in files.items()}

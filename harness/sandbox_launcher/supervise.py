@@ -1,0 +1,106 @@
+"""Waits for one child, measures it, kills on command, and ends only when no descendant is left."""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from harness.sandbox_launcher.watch import Meter
+
+Kill = Callable[[], None]
+Look = Callable[[Meter], None]
+
+
+class Wakeup:
+    """SIGCHLD as a readable descriptor."""
+
+    def __init__(self) -> None:
+        self.read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.read, 512):
+                pass
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self.read)
+        os.close(self._write)
+
+
+def say(control: socket.socket, **message: object) -> None:
+    """One event for the referee; when it has gone, nobody is left to tell."""
+    with contextlib.suppress(OSError):
+        control.send(json.dumps(message).encode())
+
+
+def watch(
+    child: int, control: socket.socket, *, wakeup: Wakeup, listen: Kill | None, look: Look | None, seconds: float
+) -> int:
+    """Reap until `child` has ended; its wait status is returned.
+
+    listen: called when the referee says so or has gone (only one process may read the control socket).
+    look: takes a sample, which is reported every `seconds`.
+    """
+    meter = Meter()
+    poller = select.poll()
+    poller.register(wakeup.read, select.POLLIN)
+    if listen:
+        poller.register(control.fileno(), select.POLLIN)
+    next_look = time.monotonic() + seconds
+    while True:
+        wakeup.clear()
+        status = _reap(child)
+        if status is not None:
+            if look:
+                look(meter)
+                report(control, meter)
+            return status
+        timeout = max(0.0, next_look - time.monotonic()) * 1000 if look else None
+        ready = {number for number, _ in poller.poll(timeout)}
+        if listen and control.fileno() in ready:
+            poller.unregister(control.fileno())
+            listen()
+        if look and time.monotonic() >= next_look:
+            look(meter)
+            report(control, meter)
+            next_look = time.monotonic() + seconds
+
+
+def report(control: socket.socket, meter: Meter) -> None:
+    say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=meter.memory_bytes)
+
+
+def _reap(child: int) -> int | None:
+    """Collect every ended child; the status of `child` if it was among them."""
+    found: int | None = None
+    while True:
+        try:
+            process, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if process == 0:
+            return found
+        if process == child:
+            found = status
+
+
+def empty(kill_all: Kill) -> float:
+    """Kill until the kernel says that we have no child; CPU seconds of all that were ever waited for."""
+    while True:
+        kill_all()
+        try:
+            process = 1
+            while process:
+                process, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return usage.ru_utime + usage.ru_stime
+        time.sleep(0.002)

@@ -1,0 +1,247 @@
+"""The command line: what can be chosen, what comes out of it, and the one line that a mistake is worth."""
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from harness import config
+from harness.__main__ import main
+from harness.config_choices import groups
+from harness.errors import AgentError, UserError
+from harness.locations import program_file, task_folders
+
+HEAVY = ("torch", "hydra", "omegaconf", "yaml", "pydantic", "numpy", "anthropic", "pandas", "git")
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(arguments))
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder of the user's with one task in it, and the current folder somewhere else."""
+    shutil.copytree(task_folders()["nanochat"], tmp_path / "mine" / "invented")
+    monkeypatch.setenv("HARNESS_TASKS", str(tmp_path / "mine"))
+    monkeypatch.chdir(tmp_path)
+    return "invented"
+
+
+def test_help_lists_every_choice_with_a_line_and_its_default() -> None:
+    """--help names each group and each choice, explains both, and marks the defaults."""
+    code, out, err = call("--help")
+    assert (code, err) == (0, "")
+    for group in groups().values():
+        assert f"\n{group.name}: {group.about}\n" in out
+        assert group.about
+        assert group.default in group.choices
+        assert f"\n  * {group.default}" in out
+        for choice, about in group.choices.items():
+            assert about, f"{group.name}={choice} has no comment line"
+            assert about in out
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    """--help and --version answer at once: neither Hydra nor any library that takes time is imported."""
+    program = (
+        "import sys; from harness.__main__ import main; main(['--help']); main(['--version']);"
+        f"print('loaded', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("loaded []\n")
+
+
+def test_works_from_any_folder(tmp_path: Path) -> None:
+    """`python -m harness` finds its own files wherever it is called."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-m", "harness", "preset=smoke", "--cfg"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "_target_: harness.budget.Budget" in done.stdout
+
+
+def test_the_default_is_complete() -> None:
+    """Without any argument every part is there, built and of its own class."""
+    setup = config.load([])
+    assert setup.choices["preset"] == "default"
+    assert setup.choices["task"] == setup.task.name == "nanochat"
+    assert [guard.name for guard in setup.guards] == [*setup.config["guards"]]
+    assert setup.program == program_file().read_text()
+    assert setup.repeat == 0
+    assert setup.session == config.SessionSettings()
+
+
+@pytest.mark.parametrize(
+    "group", ["task", "agent", "budget", "guards", "keep", "executor", "tracking", "preset"]
+)
+def test_every_choice_that_is_offered_can_be_loaded(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What --help lists exists: each choice passes the check against its constructor and is built."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+    for choice in groups()[group].choices:
+        assert config.load([f"{group}={choice}"]).choices[group] == choice
+
+
+def test_a_preset_chooses_for_other_groups_and_gives_way() -> None:
+    """preset=smoke picks task and budget; a choice on the command line wins, wherever it stands."""
+    smoke = config.load(["preset=smoke"])
+    assert (smoke.choices["task"], smoke.choices["budget"]) == ("digits", "smoke")
+    for arguments in (["preset=smoke", "task=nanochat"], ["task=nanochat", "preset=smoke"]):
+        setup = config.load(arguments)
+        assert (setup.choices["task"], setup.choices["budget"]) == ("nanochat", "smoke")
+
+
+def test_a_new_folder_is_a_new_task(own_task: str) -> None:
+    """A folder with a task.yaml is a choice without any registration, and is listed."""
+    setup = config.load([f"task={own_task}"])
+    assert Path(setup.config["task"]["folder"]) == task_folders()[own_task]
+    assert own_task in call("--help")[1]
+
+
+def test_tasks_in_the_current_folder_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tasks/` in the current folder counts, and a folder without a task.yaml does not."""
+    shutil.copytree(task_folders()["nanochat"], tmp_path / "tasks" / "local-one")
+    (tmp_path / "tasks" / "no-task").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "local-one" in task_folders()
+    assert "no-task" not in task_folders()
+    assert config.load(["task=local-one"]).choices["task"] == "local-one"
+
+
+@pytest.mark.parametrize(
+    "text", ["metric: [", "- a list\n", "", "\xff\xfe", "_target_: harness.task.Task\nmetric: ???\n"]
+)
+def test_a_broken_task_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A task.yaml that cannot be read is the user's mistake, told in one line."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "task.yaml").write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("HARNESS_TASKS", str(tmp_path))
+    code, _, err = call("task=broken", "--cfg")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_program_is_a_file(tmp_path: Path) -> None:
+    """program=path/to/file.md gives the agent that text, whatever characters the path has."""
+    file = tmp_path / "my 'odd' \\ ${program}, [x] = {y}.md"
+    file.write_text("Only change the learning rate.\n")
+    setup = config.load([f"program={file}"])
+    assert setup.program == "Only change the learning rate.\n"
+    assert setup.fingerprint != config.load([]).fingerprint
+
+
+def test_the_fingerprint_covers_what_bears_on_results(own_task: str, tmp_path: Path) -> None:
+    """It changes with the budget, the guards and the repeat; not with names, trackers or the task's place."""
+    plain = config.load([f"task={own_task}"]).fingerprint
+    for same in ("tracking=none", "session.tag=other", "session.folder=elsewhere"):
+        assert config.load([f"task={own_task}", same]).fingerprint == plain
+    for other in ("budget.seconds=7", "repeat=1", "keep.alpha=0.02", "~guards.scope"):
+        assert config.load([f"task={own_task}", other]).fingerprint != plain
+    (tmp_path / "mine").rename(tmp_path / "tasks")
+    assert config.load([f"task={own_task}"]).fingerprint == plain
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("task=nanocat", "did you mean nanochat?"),
+        ("tusk=nanochat", "did you mean task?"),
+        ("nanochat", "did you mean task=nanochat"),
+        ("budget=", "budget=: no such choice; choices: cpu"),
+        ("budget.second=3", "budget.second: no such key; did you mean seconds?"),
+        ("budget.seconds=many", "budget.seconds: 'many'"),
+        ("task.profiles.cpu.seconds=many", "task.profiles.cpu.seconds: 'many'"),
+        ("program=nowhere.md", "nowhere.md does not exist"),
+        ("program=nowhere", "program=nowhere: no such choice"),
+        ("agent._target_=os.system", "agent._target_: 'os.system' is not below harness."),
+        ("session.tag=../up", "tag '../up' may hold"),
+        ("session.folder=${oc.env:NO_SUCH_VARIABLE}", "NO_SUCH_VARIABLE"),
+        ("repeat=-", "repeat: '-'"),
+        ("~task", "give task=choice"),
+        ("task@other=digits", "give task=choice"),
+        ("hydra.run.dir=/tmp", "hydra.run.dir cannot be set here"),
+        ("task=nanochat,digits", "several values; sweeps are not available"),
+        ("--multirun", "not available in this version"),
+        ("--verbose", "unknown option '--verbose'; options: --help"),
+        ("agent.x=[", "cannot read 'agent.x=['"),
+        ("extra=1", "extra: no such key"),
+        ("", "'' is not key=value"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(argument: str, said: str) -> None:
+    """A typing error, a wrong type or an unknown choice names the bad thing and lists what there is."""
+    code, out, err = call(argument)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert err.startswith("harness: ")
+
+
+keys = st.sampled_from(
+    [*groups(), "session", "repeat", "sandbox", "budget.seconds", "guards.scope", "hydra", "task.x"]
+)
+garbage = st.one_of(
+    st.text(max_size=12),
+    st.text("=+~@${}[]'\"\\,:()x1. /", max_size=12),
+    st.builds("{}={}".format, keys, st.text(max_size=8)),
+    st.builds("{}={}".format, keys, st.text("=+~@${}[]'\"\\,:()x1. /", max_size=8)),
+)
+
+
+@settings(max_examples=80)
+@given(st.lists(garbage, min_size=1, max_size=2))
+@example(["task=${oc.env:HOME}"])
+@example(["task={a:1}"])
+@example(["budget.seconds=1e400"])
+@example(["budget=null"])
+@example(["\ud800=\udfff"])
+@example(["program=/dev/zero"])
+@example(["program=\x00.md"])
+@example(["a.b.c.d=1", "a=2"])
+def test_garbage_never_gives_a_traceback(arguments: list[str]) -> None:
+    """Whatever is typed: either it is a good configuration, or one line and exit code 2."""
+    code, _, err = call(*arguments, "--cfg")
+    assert (code, err.count("\n")) in ((0, 0), (2, 1))
+
+
+@given(st.text(st.characters(categories=("Ll", "Nd")), min_size=1, max_size=10), st.text(max_size=10))
+@settings(max_examples=30)
+def test_an_unknown_key_is_always_refused(name: str, value: str) -> None:
+    """No key is swallowed: one that nothing knows ends with exit code 2."""
+    code, _, err = call(f"unknown_{name}={value}", "--cfg")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def _with_start(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def start(_: object) -> int:
+        raise error
+
+    module = types.ModuleType("harness.start")
+    module.__dict__["start"] = start
+    monkeypatch.setitem(sys.modules, "harness.start", module)
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: one line with the command that resumes, exit code 130."""
+    _with_start(monkeypatch, KeyboardInterrupt())
+    code, _, err = call("task=nanochat", "session.tag=two")
+    assert code == 130
+    assert err.strip().endswith("python -m harness task=nanochat session.tag=two")
+
+
+@pytest.mark.parametrize(("error", "expected"), [(UserError("a\nb"), 2), (AgentError("no\nkey"), 1)])
+def test_errors_of_a_session_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: int
+) -> None:
+    """Expected errors print their text on one line; only the user's own mistakes exit with 2."""
+    _with_start(monkeypatch, error)
+    code, _, err = call()
+    assert (code, err.count("\n")) == (expected, 1)
