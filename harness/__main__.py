@@ -1,27 +1,14 @@
 """`python -m harness`: reads the arguments, starts or resumes a session, turns errors into one line."""
 
-import shlex
 import sys
 
-from harness.errors import HarnessError, UserError
-
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+from harness.command import run
+from harness.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the session could not go on, 2 the user's mistake, 130 interrupted."""
-    arguments = sys.argv[1:] if argv is None else argv
-    try:
-        return _dispatch(arguments)
-    except UserError as error:
-        return _complain(error, EXIT_USER_ERROR)
-    except HarnessError as error:
-        return _complain(error, 1)
-    except KeyboardInterrupt:
-        again = shlex.join(["python", "-m", "harness", *arguments])
-        print(f"\nharness: interrupted, nothing is lost; go on with: {again}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return run(_dispatch, argv=argv)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -53,11 +40,6 @@ def _session(arguments: list[str]) -> int:
     from harness.start import start
 
     return start(setup)
-
-
-def _complain(error: HarnessError, code: int) -> int:
-    print("harness: " + " ".join(str(error).split()), file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

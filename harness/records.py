@@ -49,7 +49,10 @@ class Role(StrEnum):
     CERTIFICATE_HEAD = "certificate_head"
     CERTIFICATE_BASELINE = "certificate_baseline"
     NOISE = "noise"
-    PLACEBO = "placebo"
+    PLACEBO = "placebo"  # short, on shuffled training data
+    PLACEBO_TWIN = "placebo_twin"  # equally short, on the real training data
+    REPEAT = "repeat"  # a seed that this candidate already had: is it deterministic?
+    ABLATION = "ablation"
 
 
 class Split(StrEnum):
@@ -243,7 +246,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a guard may know. Stage "static": before any trial; stage "runtime": after each trial.
+    """All that a guard may know. Stage "static": before any trial; "runtime": after each trial;
+    "promotion": once, when the keep rule has said keep.
 
     incumbent, candidate: every file of either tree, protected files included.
     editable: the paths that a proposal may change.
