@@ -1,0 +1,130 @@
+"""A task: a folder with task.yaml, program.md, prepare.py, evaluate.py and the files that an agent may edit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from harness.records import Clock, Direction, Files, Limits
+
+PREDICTORS = ("tokens", "items", "none")
+DETERMINISM = ("bitwise", "close", "none")
+CLOCKS = ("wall", "cpu")
+REFEREE_FILES = ("task.yaml", "prepare.py", "evaluate.py")
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one trial gets. `seconds` is billed from the opening of the data gate, see records.Clock.
+
+    steps, tokens: fixed work instead of time; `seconds` is then only a cap. threads: CPU threads.
+    classes: overrides the task's. gpu: whether trials need one.
+    """
+
+    seconds: float
+    clock: str = "wall"
+    startup_seconds: float = 120.0
+    memory_gib: float = 4.0
+    threads: int = 1
+    steps: int | None = None
+    tokens: int | None = None
+    classes: int | None = None
+    gpu: bool = False
+    processes: int = 64
+    out_mib: int = 1024
+    artefact_mib: int = 512
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values that cannot be meant."""
+        if self.clock not in CLOCKS:
+            raise ValueError(f"clock {self.clock!r} is not one of {', '.join(CLOCKS)}")
+        for name in ("seconds", "startup_seconds", "memory_gib", "threads", "processes", "out_mib"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
+
+    def trial_clock(self) -> Clock:
+        return Clock(self.clock, self.seconds, self.startup_seconds, self.steps, self.tokens)
+
+    def limits(self) -> Limits:
+        return Limits(
+            memory_bytes=round(self.memory_gib * _GIB),
+            processes=self.processes,
+            out_bytes=self.out_mib << 20,
+            artefact_bytes=self.artefact_mib << 20,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """What prepare.py made. public: a trial's `--data`; its child `train` only through the gate. private: labels."""
+
+    public: Path
+    private: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """The constructor is the schema of task.yaml; `folder` is added by the harness.
+
+    metric: key in what evaluate() returns; direction: "minimize" or "maximize"; unit: for people.
+    editable: what a proposal may change; readable: what an agent may read besides. artefact: file in out/.
+    predictor: whether scoring needs the candidate's own code ("tokens": logits per token, "items": JSON
+    answers to JSON items, "none"); entry: the file whose `load_predictor(artefact, data)` is then called.
+    classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
+    references: name -> score on val of simple methods, to compare with. replay: folder of recorded proposals.
+    """
+
+    folder: str
+    metric: str
+    direction: Direction
+    editable: tuple[str, ...]
+    profiles: Mapping[str, Profile]
+    unit: str = ""
+    readable: tuple[str, ...] = ("prepare.py", "evaluate.py")
+    artefact: str = "model.safetensors"
+    predictor: str = "none"
+    entry: str = "train.py"
+    classes: int = 0
+    determinism: str = "none"
+    references: Mapping[str, float] = field(default_factory=dict)
+    replay: str = "replay"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a folder that is not a task."""
+        if self.predictor not in PREDICTORS:
+            raise ValueError(f"predictor {self.predictor!r} is not one of {', '.join(PREDICTORS)}")
+        if self.determinism not in DETERMINISM:
+            raise ValueError(f"determinism {self.determinism!r} is not one of {', '.join(DETERMINISM)}")
+        if PurePosixPath(self.artefact).suffix not in (".safetensors", ".json") or "/" in self.artefact:
+            raise ValueError(f"artefact {self.artefact!r} must be a .safetensors or .json file name")
+        if not self.editable:
+            raise ValueError("editable is empty: name the files that a proposal may change")
+        for name in {*self.editable, *self.readable, *REFEREE_FILES, self.entry, "program.md"}:
+            self._check_file(name)
+        if set(self.editable) & set(REFEREE_FILES):
+            raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")
+
+    def _check_file(self, name: str) -> None:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or str(path) != name:
+            raise ValueError(f"{name!r} is not a plain path inside the task's folder")
+        if not (self.path / name).is_file():
+            raise ValueError(f"task {self.name} has no file {name}")
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def program_text(self) -> str:
+        """The task's own notes to an agent."""
+        return (self.path / "program.md").read_text(encoding="utf-8")
+
+    def source(self) -> Files:
+        """A candidate's tree: the editable and the readable files, as they are in the folder."""
+        names = dict.fromkeys((*self.editable, *self.readable))
+        return {name: (self.path / name).read_bytes() for name in names}
