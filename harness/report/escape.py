@@ -1,0 +1,45 @@
+"""Untrusted text made harmless for terminals, tables, Markdown and HTML. Standard library only."""
+
+import html
+
+ELLIPSIS = "…"
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def one_line(text: object, limit: int = 200) -> str:
+    """At most `limit` characters on one line; control, format and surrogate characters become escapes.
+
+    Line breaks and tabs become spaces, so a forged line cannot be told from no line at all.
+    """
+    raw = str(text)[: 4 * limit]
+    words = " ".join(raw.split())
+    safe = words if words.isprintable() else "".join(c if c.isprintable() else _visible(c) for c in words)
+    return safe if len(safe) <= limit else safe[: limit - 1] + ELLIPSIS
+
+
+def lines(text: object, limit: int = 100_000) -> str:
+    """Like one_line, but line feeds and tabs stay and the limit is generous."""
+    raw = str(text)
+    clipped = raw if len(raw) <= limit else raw[:limit] + "\n" + ELLIPSIS
+    return "".join(c if c.isprintable() or c in "\n\t" else _visible(c) for c in clipped)
+
+
+def as_html(text: object, limit: int = 100_000) -> str:
+    """Text for an HTML body or a quoted attribute."""
+    return html.escape(lines(text, limit), quote=True)
+
+
+def as_markdown(text: object, limit: int = 200) -> str:
+    """Text for one cell of a Markdown table: nothing in it is markup, not even an HTML tag."""
+    safe = html.escape(one_line(text, limit), quote=False)
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()#|!~" else c for c in safe)
+
+
+def table_cell(text: object, limit: int = 300) -> str:
+    """Text for one cell of a tab-separated file: no tab, no line break, no leading formula sign."""
+    safe = one_line(text, limit)
+    return f"'{safe}" if safe.startswith(("=", "+", "@")) else safe

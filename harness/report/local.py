@@ -1,0 +1,67 @@
+"""Trackers that need nothing beside the session's folder."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.records import Json
+from harness.report.model import Session
+from harness.report.results_tsv import results_tsv
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replaces the file in one move: a reader sees the old or the new text, never half of one."""
+    handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        Path(beside).chmod(0o644)
+        os.replace(beside, file)
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+class NoTracker:
+    """Shows nothing: the ledger is all there is."""
+
+    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
+        """Nothing to prepare."""
+
+    def record(self, row: Mapping[str, Json]) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class LocalTracker:
+    """Keeps results.tsv in the session's folder up to date: written anew after each decision."""
+
+    def __init__(self) -> None:
+        self._session = Session()
+        self._file: Path | None = None
+
+    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
+        """rows: all that the ledger holds so far."""
+        self._session = Session(rows)
+        self._file = folder / "results.tsv"
+        self._write()
+
+    def record(self, row: Mapping[str, Json]) -> None:
+        self._session.add(row)
+        if row.get("kind") in ("decided", "session_ended", "proposal_asked"):
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        """A full disk costs this file, not the session: the ledger has everything."""
+        if self._file is None:
+            return
+        try:
+            write_atomically(self._file, results_tsv(self._session))
+        except OSError:
+            self._file = None
