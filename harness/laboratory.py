@@ -1,0 +1,170 @@
+"""Measures: starts trials, has them scored, and writes what happened before and after into the ledger."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import InfrastructureError
+from harness.ledger import Ledger, Row
+from harness.manifest import Manifest, manifest
+from harness.protocols import Evaluator, Executor, Tracker
+from harness.records import (
+    Files,
+    Json,
+    Level,
+    Observation,
+    Outcome,
+    Role,
+    Score,
+    Split,
+    TrialResult,
+    TrialSpec,
+)
+from harness.rows import from_json, to_json
+from harness.seeds import trial_seed
+from harness.state import State
+from harness.task import Profile, Task, TaskData
+
+MOST_ATTEMPTS = 3
+_PAUSE_SECONDS = 2.0
+_CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
+
+
+@dataclass
+class Laboratory:
+    """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
+
+    before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
+    """
+
+    task: Task
+    data: TaskData
+    profile: Profile
+    folder: Path
+    ledger: Ledger
+    state: State
+    trackers: tuple[Tracker, ...]
+    executor: Executor
+    evaluator: Evaluator
+    secret: bytes
+    before_trial: Callable[[], None] = field(default=lambda: None)
+
+    def record(self, kind: str, **values: Json) -> Row:
+        """A row: first on the disk, then in the state, then shown."""
+        row = self.ledger.append(kind, **values)
+        self.state.apply(row)
+        for tracker in self.trackers:
+            tracker.record(row)
+        return row
+
+    def notice(self, text: str) -> None:
+        self.record("notice", text=text)
+
+    def protected(self) -> Manifest:
+        """Digests of everything that no trial may change, as it is now."""
+        return manifest(self.task, self.data)
+
+    def measure(
+        self,
+        source: Files,
+        commit: str,
+        role: Role,
+        name: str,
+        *,
+        proposal: int | None = None,
+        split: Split = Split.VAL,
+        seed: int | None = None,
+    ) -> Observation:
+        """One trial and its score, on the record. An infrastructure failure is repeated with a fresh seed.
+
+        name: the trial's id; a repetition adds "~2". seed: only to repeat one on purpose.
+        Raises InfrastructureError when it keeps failing.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            attempt = self.state.attempts[name] + 1
+            trial_id = name if attempt == 1 else f"{name}~{attempt}"
+            drawn = trial_seed(self.secret, trial_id) if seed is None else seed
+            spec = TrialSpec(trial_id, commit, role, drawn, self.profile.trial_clock(), self.profile.limits())
+            result = self._run(spec, source, proposal, attempt)
+            if result.outcome is Outcome.INFRA_FAILED:
+                self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
+                time.sleep(_PAUSE_SECONDS)
+                continue
+            if result.outcome is Outcome.COMPLETED:
+                self._score(result, commit, role, proposal, source, split)
+            return self.state.observations[commit][-1]
+        raise InfrastructureError(
+            f"trial {name} failed {MOST_ATTEMPTS} times for a reason of ours: {result.reason}; {result.log[-200:]}"
+        )
+
+    def _run(self, spec: TrialSpec, source: Files, proposal: int | None, attempt: int) -> TrialResult:
+        about: dict[str, Json] = {
+            "trial_id": spec.trial_id,
+            "commit": spec.commit,
+            "role": spec.role.value,
+            "seed": spec.seed,
+            "proposal": proposal,
+            "attempt": attempt,
+        }
+        self.record("trial_started", **about, clock=to_json(spec.clock))
+        self.before_trial()
+        result = self.executor.run(spec, source)
+        fields = to_json(result)
+        assert isinstance(fields, dict)
+        self.record("trial_finished", **{**fields, **about})
+        return result
+
+    def _score(
+        self, result: TrialResult, commit: str, role: Role, proposal: int | None, source: Files, split: Split
+    ) -> Score:
+        for _ in range(MOST_ATTEMPTS):
+            score = self.evaluator.score(result, source, split)
+            fields = to_json(score)
+            assert isinstance(fields, dict)
+            self.record(
+                "scored",
+                trial_id=result.trial_id,
+                commit=commit,
+                role=role.value,
+                proposal=proposal,
+                split=split.value,
+                **fields,
+            )
+            if score.status != "infra_failed":
+                return score
+        raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")
+
+    def settle(self, files_of: Callable[[str], Files]) -> list[str]:
+        """After a restart: close trials that never finished, score those that never were; ids of the former.
+
+        A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
+        end of the same candidate counts as its crash: it may be the cause.
+        """
+        interrupted = list(self.state.started)
+        for trial_id in interrupted:
+            self._close_interrupted(dict(self.state.started[trial_id]))
+        for trial_id, row in list(self.state.unscored.items()):
+            result = from_json(TrialResult, row)
+            role = Role(row["role"])
+            split = Split.TEST if role.value.startswith("certificate") else Split.VAL
+            if not (self.folder / result.artefact).is_file():
+                raise InfrastructureError(f"the artefact of trial {trial_id} is gone: {result.artefact}")
+            self._score(result, row["commit"], role, row["proposal"], files_of(row["commit"]), split)
+        return interrupted
+
+    def _close_interrupted(self, row: Row) -> None:
+        suspect = Role(row["role"]) in _CANDIDATE_ROLES and self.state.interruptions[row["commit"]] > 0
+        outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
+        reason = "interrupted_twice" if suspect else "interrupted"
+        level = Level(self.state.level)
+        fields = to_json(TrialResult(str(row["trial_id"]), outcome, reason, level=level))
+        assert isinstance(fields, dict)
+        kept = {key: row[key] for key in ("trial_id", "commit", "role", "seed", "proposal", "attempt")}
+        self.record("trial_finished", **{**fields, **kept})
+
+    def forget(self, commit: str) -> None:
+        """Delete a commit's artefacts: it was discarded, and weights are large."""
+        for row in self.state.finished.values():
+            if row["commit"] == commit and row.get("artefact"):
+                (self.folder / str(row["artefact"])).unlink(missing_ok=True)

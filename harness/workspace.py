@@ -1,0 +1,212 @@
+"""The only file that touches git: the referee's own bare repository, out of every agent's reach.
+
+Branch `autoresearch/<tag>` holds the baseline and one commit a keep; every proposal, rejected ones too, is a
+commit at `refs/proposals/NNNN`, so that nothing is lost. Trees are written from bytes and read back as bytes:
+no work tree, no hooks, no filters, no configuration but ours.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+from git import Blob, Git, Repo
+from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
+
+from harness.errors import LedgerError
+from harness.records import Files
+
+FOLDER_NAME = "repository.git"
+BASELINE_REF = "refs/harness/baseline"
+_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "core.hooksPath",
+    "GIT_CONFIG_VALUE_0": os.devnull,
+    "GIT_CONFIG_KEY_1": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_1": "false",
+    "GIT_CONFIG_KEY_2": "core.fsync",
+    "GIT_CONFIG_VALUE_2": "committed",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_AUTHOR_NAME": "harness",
+    "GIT_AUTHOR_EMAIL": "harness@localhost",
+    "GIT_COMMITTER_NAME": "harness",
+    "GIT_COMMITTER_EMAIL": "harness@localhost",
+}
+_PLAIN_FILE = "100644"
+
+
+class BadPath(ValueError):
+    """A proposal names a path that cannot be part of a tree."""
+
+
+class Workspace:
+    """One session's repository. Commits are named by their full hexadecimal hash."""
+
+    def __init__(self, folder: Path, tag: str) -> None:
+        """Opens the repository in the session's folder, or makes it. Raises LedgerError if it is damaged."""
+        for key in [key for key in os.environ if key.startswith("GIT_")]:
+            del os.environ[key]  # of a hook or tool that called us: another repository
+        path = folder / FOLDER_NAME
+        self.branch = f"autoresearch/{tag}"
+        try:
+            self._repo = Repo(path) if path.exists() else Repo.init(path, bare=True)
+        except (InvalidGitRepositoryError, NoSuchPathError) as error:
+            raise LedgerError(f"{path} is not a git repository any more") from error
+        self._repo.git.update_environment(**_ENVIRONMENT)
+        self._git = self._repo.git
+        if not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
+            self._git.symbolic_ref("HEAD", f"refs/heads/{self.branch}")
+
+    def close(self) -> None:
+        self._repo.close()
+
+    def start(self, files: Files) -> str:
+        """Commit the baseline as the branch's root (once) and return its commit."""
+        existing = self._resolve(BASELINE_REF)
+        if existing:
+            return existing
+        commit = self._commit(files, (), "Baseline: the task as it is")
+        self._git.update_ref(BASELINE_REF, commit)
+        self._git.update_ref(f"refs/heads/{self.branch}", commit)
+        return commit
+
+    def propose(self, number: int, parent: str, changed: Files, deleted: Sequence[str], message: str) -> str:
+        """Commit a proposal on its parent at refs/proposals/NNNN. Raises BadPath."""
+        files = {name: content for name, content in self.files(parent).items() if name not in deleted}
+        commit = self._commit({**files, **changed}, (parent,), message)
+        self._git.update_ref(f"refs/proposals/{number:04d}", commit)
+        return commit
+
+    def keep(self, candidate: str, message: str, trailers: Mapping[str, str]) -> str:
+        """Add the candidate's tree to the branch, with trailers; repeating a keep changes nothing."""
+        head = self.head()
+        tree = self._git.rev_parse(f"{candidate}^{{tree}}")
+        if tree == self._git.rev_parse(f"{head}^{{tree}}"):
+            return head
+        last = "\n".join(f"{key}: {value}" for key, value in trailers.items())
+        commit = self._commit_tree(tree, (head,), f"{message.strip() or 'No rationale'}\n\n{last}")
+        self._git.update_ref(f"refs/heads/{self.branch}", commit, head)
+        return commit
+
+    def head(self) -> str:
+        """The branch's tip: the baseline, or the last keep."""
+        return self._resolve(f"refs/heads/{self.branch}")
+
+    def keeps(self) -> list[str]:
+        """The branch's commits after the baseline, oldest first."""
+        range_ = f"{self._resolve(BASELINE_REF)}..refs/heads/{self.branch}"
+        return self._text(self._git.rev_list("--reverse", range_)).split()
+
+    def files(self, commit: str) -> Files:
+        """Every file of a commit, as bytes."""
+        found = self._repo.commit(commit).tree.traverse()
+        return {str(item.path): item.data_stream.read() for item in found if isinstance(item, Blob)}
+
+    def patch(self, parent: str, commit: str) -> str:
+        """Unified diff, for people and for `git apply`."""
+        options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
+        return self._text(self._git.diff(*options, parent, commit, strip_newline_in_stdout=False))
+
+    def same_tree(self, one: str, other: str) -> bool:
+        trees = [self._git.rev_parse(f"{commit}^{{tree}}") for commit in (one, other)]
+        return bool(trees[0] == trees[1])
+
+    def without(self, commit: str) -> Files | None:
+        """The head's files with one keep taken back (three-way, file by file); None where that conflicts."""
+        base, ours, theirs = (self.files(name) for name in (commit, self.head(), f"{commit}^"))
+        result = dict(ours)
+        for name in base.keys() | theirs.keys():
+            if base.get(name) == theirs.get(name):
+                continue
+            sides = [version.get(name) for version in (ours, base, theirs)]
+            if any(side is None for side in sides):
+                return None
+            merged = merge(*cast("list[bytes]", sides))
+            if merged is None:
+                return None
+            result[name] = merged
+        return result
+
+    def _resolve(self, name: str) -> str:
+        try:
+            return self._text(self._git.rev_parse("--verify", "--quiet", name))
+        except GitCommandError:
+            return ""
+
+    def _commit(self, files: Files, parents: Sequence[str], message: str) -> str:
+        return self._commit_tree(self._tree(files), parents, message)
+
+    def _commit_tree(self, tree: str, parents: Sequence[str], message: str) -> str:
+        options = [option for parent in parents for option in ("-p", parent)]
+        clean = message.replace("\0", "").encode("utf-8", "replace")
+        with _input(clean) as stream:
+            return self._text(self._git.commit_tree(tree, *options, "-F", "-", istream=stream))
+
+    def _tree(self, files: Files) -> str:
+        entries = []
+        for name, content in sorted(files.items()):
+            _check_path(name)
+            with _input(content) as stream:
+                blob = self._git.hash_object("-w", "--stdin", "--no-filters", istream=stream)
+            entries.append(f"{_PLAIN_FILE} {blob}\t{name}\0".encode())
+        with tempfile.TemporaryDirectory() as folder, _input(b"".join(entries)) as stream:
+            index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
+            with self._git.custom_environment(**index):
+                try:
+                    self._git.update_index("-z", "--add", "--index-info", istream=stream)
+                    return self._text(self._git.write_tree())
+                except GitCommandError as error:
+                    raise BadPath(f"git refuses a path: {_first_line(error.stderr)}") from error
+
+    @staticmethod
+    def _text(output: object) -> str:
+        assert isinstance(output, str)
+        return output
+
+
+def merge(ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
+    """Three-way merge of one file by `git merge-file`; None where the changes overlap."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = []
+        for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
+            Path(folder, name).write_bytes(content)
+            names.append(os.path.join(folder, name))
+        git = Git(folder)
+        git.update_environment(**_ENVIRONMENT)
+        status, output, _ = git.merge_file("-p", "--quiet", *names, **_AS_BYTES)
+    return cast("bytes", output) if status == 0 else None
+
+
+_AS_BYTES = {
+    "with_extended_output": True,
+    "with_exceptions": False,
+    "stdout_as_string": False,
+    "strip_newline_in_stdout": False,
+}
+
+
+def _check_path(name: str) -> None:
+    parts = name.split("/")
+    if name.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        raise BadPath(f"{name!r} is not a path inside the tree")
+    if any(character in name for character in "\0\n\t\r"):
+        raise BadPath(f"{name!r} holds a control character")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BadPath(f"{name!r} is not text") from None
+
+
+def _input(content: bytes) -> IO[bytes]:
+    stream = tempfile.TemporaryFile()  # noqa: SIM115 -- the caller closes it
+    stream.write(content)
+    stream.seek(0)
+    return stream
+
+
+def _first_line(text: str) -> str:
+    return (text or "").strip().splitlines()[0] if (text or "").strip() else "unknown"
