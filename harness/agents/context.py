@@ -1,0 +1,34 @@
+"""What a session tells its agent once, before the first proposal."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.records import Limits, Usage
+from harness.task import Profile, Task, TaskData
+
+if TYPE_CHECKING:
+    from harness.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class AgentContext:
+    """An agent with a method `open(context)` gets this; one without needs nothing of it.
+
+    sandbox: starts smoke tests and command-line agents; None: there are none. folder: scratch space that
+    is the agent's alone. limits: of a trial, and so of a smoke test. spent: by the earlier part of a resumed
+    session. dollars, tokens: what the whole session may spend, None: no limit. quiet: held by the session
+    while it measures on a wall clock; a smoke test then waits, because it would slow the trial down.
+    """
+
+    sandbox: "Sandbox | None"
+    task: Task
+    data: TaskData
+    profile: Profile
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    spent: Usage = field(default_factory=Usage)
+    dollars: float | None = None
+    tokens: int | None = None
+    quiet: threading.Lock = field(default_factory=threading.Lock)

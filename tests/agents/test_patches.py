@@ -1,0 +1,114 @@
+"""Patches: exact bytes, found again after other edits, refused when the context is not there."""
+
+import difflib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.agents.patches import PatchError, apply, read_patch
+
+LINES = st.lists(st.text(alphabet="ab \t\r\x0c\u2028é", max_size=5), max_size=12)
+TREE = {"train.py": b"one\ntwo\nthree\nfour\nfive\n"}
+
+
+def patch_of(body: str, words: str = "A word.\n") -> bytes:
+    return f"{words}diff --git a/train.py b/train.py\n--- a/train.py\n+++ b/train.py\n{body}".encode()
+
+
+def changed(body: str, tree: dict[str, bytes] | None = None) -> bytes:
+    return apply(read_patch(patch_of(body)), TREE if tree is None else tree).files["train.py"]
+
+
+@given(old=LINES, new=LINES, ends=st.tuples(st.booleans(), st.booleans()))
+def test_gives_the_exact_bytes_of_any_edit(old: list[str], new: list[str], ends: tuple[bool, bool]) -> None:
+    """A unified diff of two texts turns the one into the other, whatever characters and line ends they have."""
+    before, after = ("".join(f"{line}\n" for line in lines) for lines in (old, new))
+    before, after = (
+        text.removesuffix("\n") if cut else text for text, cut in zip((before, after), ends, strict=True)
+    )
+    split = [text.split("\n") for text in (before, after)]
+    lines = [[f"{line}\n" for line in part[:-1]] + ([part[-1]] if part[-1] else []) for part in split]
+    marked = (
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(*lines, "a/train.py", "b/train.py")
+    )
+    text = "".join(marked)
+    if text:
+        patch = read_patch(b"Why.\n" + text.encode())
+        assert apply(patch, {"train.py": before.encode()}).files == {"train.py": after.encode()}
+
+
+def test_a_hunk_is_found_where_earlier_edits_moved_it() -> None:
+    """Lines that were added above do not matter."""
+    body = "@@ -3,2 +3,2 @@\n three\n-four\n+FOUR\n"
+    assert changed(body, {"train.py": b"zero\n" * 9 + TREE["train.py"]}).endswith(b"three\nFOUR\nfive\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("@@ -3,2 +3,2 @@\n three\n-4\n+FOUR\n", "train.py: hunk 1 does not apply, its context is not there"),
+        ("@@ -3,2 +3,2 @@\n three\n-four\n", "malformed patch"),
+        ("", "there is no diff in the patch"),
+    ],
+)
+def test_what_does_not_apply_says_so(body: str, message: str) -> None:
+    """No fuzz: the context is there byte for byte or the patch is refused, in one line."""
+    with pytest.raises(PatchError, match=message) as caught:
+        changed(body)
+    assert "\n" not in str(caught.value)
+
+
+def test_links_new_and_deleted_files_are_told_apart() -> None:
+    """A symbolic link is reported as one and never as a file."""
+    text = b"""Three things.
+diff --git a/way b/way
+new file mode 120000
+--- /dev/null
++++ b/way
+@@ -0,0 +1 @@
++/etc/passwd
+\\ No newline at end of file
+diff --git a/new.py b/new.py
+new file mode 100644
+--- /dev/null
++++ b/new.py
+@@ -0,0 +1,2 @@
++a = 1
++b = 2
+diff --git a/train.py b/train.py
+deleted file mode 100644
+--- a/train.py
++++ /dev/null
+@@ -1,5 +0,0 @@
+-one
+-two
+-three
+-four
+-five
+"""
+    edit = apply(read_patch(text), TREE)
+    assert (edit.files, edit.deleted) == ({"new.py": b"a = 1\nb = 2\n"}, ("train.py",))
+    assert edit.links == {"way": "/etc/passwd"}
+
+
+def test_binary_patches_and_unknown_files_are_refused() -> None:
+    """Only text edits of files that exist, or of new ones."""
+    with pytest.raises(PatchError, match="binary"):
+        apply(read_patch(b"diff --git a/x b/x\nBinary files a/x and b/x differ\n"), TREE)
+    with pytest.raises(PatchError, match="there is no such file"):
+        apply(read_patch(b"--- a/other.py\n+++ b/other.py\n@@ -1 +1 @@\n-a\n+b\n"), TREE)
+
+
+def test_words_of_a_mailed_patch() -> None:
+    """`git format-patch` output works: the subject is the rationale, the diffstat is not part of it."""
+    words = (
+        "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\n"
+        "Date: Mon, 1 Jan 2024\nSubject: [PATCH 1/2] Warm up slowly\n\nIt diverges early.\n"
+        "Hypothesis: lower loss at the end.\n---\n train.py | 2 +-\n 1 file changed\n\n"
+    )
+    patch = read_patch(patch_of("@@ -1 +1 @@\n-one\n+uno\n", words))
+    assert patch.rationale == "Warm up slowly\n\nIt diverges early."
+    assert patch.hypothesis == "lower loss at the end."
+    assert apply(patch, TREE).files["train.py"].startswith(b"uno\n")
