@@ -1,7 +1,8 @@
 """results.tsv as autoresearch's users know it: the baseline, then one line a proposal. Pure."""
 
 from harness.report.escape import table_cell
-from harness.report.model import Proposal, Session, Trial
+from harness.report.model import Session
+from harness.report.parts import Proposal, Trial
 
 _GIBIBYTE = 1 << 30
 
