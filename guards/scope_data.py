@@ -1,0 +1,140 @@
+"""Rules on size: code may grow by an idea, not by a table of answers."""
+
+import ast
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from guards.scope_text import Finding
+from guards.syntax import Source, docstring_nodes
+from harness.records import Files
+
+_SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataLimits:
+    """file_bytes: of one file. growth_bytes: added by one proposal, over all files.
+    literal_bytes: of one string, bytes or number. embedded_bytes: of all literals, growth by one proposal.
+    elements: constants in one display. name_characters: of one identifier. line_characters: of one line.
+    packed_bytes: growth of the compressed sources by one proposal (what no rule on literals sees).
+    """
+
+    file_bytes: int = 131_072
+    growth_bytes: int = 24_576
+    literal_bytes: int = 1_024
+    embedded_bytes: int = 4_096
+    elements: int = 256
+    name_characters: int = 64
+    line_characters: int = 500
+    packed_bytes: int = 12_288
+
+
+STANDARD = DataLimits()
+
+
+def size_findings(before: Files, after: Files, limits: DataLimits) -> Iterator[Finding]:
+    """`before`, `after`: the editable files."""
+    for path, content in after.items():
+        if len(content) > limits.file_bytes:
+            yield "size", f"{path} has {len(content)} bytes; at most {limits.file_bytes}"
+        allowed = max(limits.line_characters, _longest_line(before.get(path, b"")))
+        if (line := _longest_line(content)) > allowed:
+            yield "line", f"{path} has a line of {line} bytes; at most {allowed}"
+    growth = _total(after) - _total(before)
+    if growth > limits.growth_bytes:
+        yield "growth", f"the files grow by {growth} bytes; at most {limits.growth_bytes} a proposal"
+    packed = _packed(after) - _packed(before)
+    if packed > limits.packed_bytes:
+        yield (
+            "growth",
+            f"the files grow by {packed} compressed bytes; at most {limits.packed_bytes} a proposal",
+        )
+
+
+def literal_findings(
+    before: Mapping[str, Source], after: Mapping[str, Source], limits: DataLimits
+) -> Iterator[Finding]:
+    """Tables of answers: large literals that the incumbent does not have, or many small ones."""
+    known = {value for source in before.values() for _, value in _literals(source)}
+    for source in after.values():
+        for line, value in _literals(source):
+            if _bytes(value) > limits.literal_bytes and value not in known:
+                message = f"{source.path} line {line} holds a literal of {_bytes(value)} bytes"
+                yield "literal", f"{message}; at most {limits.literal_bytes}"
+        if finding := _widest(source, before.get(source.path), limits):
+            yield finding
+    growth = sum(map(_weight, after.values())) - sum(map(_weight, before.values()))
+    if growth > limits.embedded_bytes:
+        yield "data", f"literals grow by {growth} bytes; at most {limits.embedded_bytes} a proposal"
+
+
+def _widest(source: Source, before: Source | None, limits: DataLimits) -> Finding | None:
+    known = max(map(_elements, before.nodes), default=0) if before else 0
+    for node in source.nodes:
+        if _elements(node) > max(limits.elements, known):
+            line = getattr(node, "lineno", 0)
+            return (
+                "literal",
+                f"{source.path} line {line} lists {_elements(node)} constants; at most {limits.elements}",
+            )
+        for field in ("id", "attr", "arg", "name"):
+            name = getattr(node, field, None)
+            if isinstance(name, str) and len(name) > limits.name_characters:
+                line = getattr(node, "lineno", 0)
+                return "identifier", f"{source.path} line {line} has a name of {len(name)} characters"
+    return None
+
+
+def _literals(source: Source) -> Iterator[tuple[int, object]]:
+    for node in source.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes, int, float, complex)):
+            yield node.lineno, node.value
+
+
+def _weight(source: Source) -> int:
+    """Bytes in literals. Docstrings count too: a program can read its own."""
+    bare = docstring_nodes(source)
+    total = sum(_bytes(value) for _, value in _literals(source) if not isinstance(value, str))
+    strings = [
+        node for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    docstrings = sum(
+        _bytes(node.value.value)
+        for node in source.nodes
+        if id(node) in bare and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
+    return total + sum(_bytes(node.value) for node in strings) - docstrings // 2
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, int):
+        return (value.bit_length() + 7) // 8
+    return 8 if isinstance(value, float | complex) else 0
+
+
+def _elements(node: ast.AST) -> int:
+    """Constants below one display, nested displays included."""
+    if not isinstance(node, _SEQUENCES):
+        return 0
+    parts = [*node.keys, *node.values] if isinstance(node, ast.Dict) else node.elts
+    inner = [part.operand if isinstance(part, ast.UnaryOp) else part for part in parts]
+    return sum(1 if isinstance(part, ast.Constant) else _elements(part) for part in inner if part is not None)
+
+
+def _longest_line(content: bytes) -> int:
+    return max(map(len, content.split(b"\n")))
+
+
+def _total(files: Files) -> int:
+    return sum(map(len, files.values()))
+
+
+def _packed(files: Files) -> int:
+    return len(zlib.compress(b"\0".join(files[path] for path in sorted(files)), 6))
