@@ -242,6 +242,8 @@ class View:
     number: int  # of the proposal that is asked for, from 1
     proposals_left: int | None = None
     seed: int = 0  # for agents that draw: differs per proposal
+    dollars_left: float | None = None  # None: without a limit
+    tokens_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,9 @@ class KeepEvidence:
     incumbent_screening: how many of the first incumbent losses were screening runs of its own race.
     prior_sd, prior_df: sd from earlier sessions of the same task, machine and budget.
     incumbent_complexity, candidate_complexity: size measures, 0 if unknown.
+    margin_spent: sum of the margins of this session's keeps so far.
+    incumbent_selected: how many of the first incumbent losses the incumbent was kept on (0: the baseline).
+    decisions_since_incumbent: decisions since the incumbent's last trial.
     """
 
     incumbent: tuple[float, ...]
@@ -305,6 +310,8 @@ class KeepEvidence:
     incumbent_complexity: int = 0
     candidate_complexity: int = 0
     margin_spent: float = 0.0
+    incumbent_selected: int = 0
+    decisions_since_incumbent: int = 0
 
 
 class Action(StrEnum):

@@ -1,9 +1,8 @@
 """Keep whatever scores lower in a single trial: the old practice, for comparison and for quick looks."""
 
-import math
 from dataclasses import dataclass
 
-from harness.keep.noise_level import mean
+from harness.keep.noise_level import mean, usable
 from harness.records import Action, KeepEvidence, Step
 
 
@@ -18,9 +17,10 @@ class Greedy:
             raise ValueError(f"incumbent_runs is {self.incumbent_runs}; there is nothing to compare with")
 
     def next_step(self, evidence: KeepEvidence) -> Step:
-        if not all(map(math.isfinite, evidence.candidate + evidence.incumbent)):
+        if not usable(evidence):
             return Step(Action.DISCARD, "not_finite")
-        if not evidence.incumbent:
+        wanted = 1 if evidence.incumbent_screening else self.incumbent_runs
+        if len(evidence.incumbent) < wanted:
             return Step(Action.RUN_INCUMBENT, "incumbent_runs")
         if not evidence.candidate:
             return Step(Action.RUN_CANDIDATE, "screening")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from harness.records import KeepEvidence
 
+_HUGE = 1e100
+_ROUNDING = 1e-12  # relative; smaller spreads are those of sums, not of training
+
 
 @dataclass(frozen=True, slots=True)
 class NoiseLevel:
@@ -15,8 +18,16 @@ class NoiseLevel:
     df: int
 
 
+def usable(evidence: KeepEvidence) -> bool:
+    """Every number is finite, and far from where sums of squares overflow."""
+    prior = (evidence.prior_sd or 0.0,)
+    groups = (evidence.incumbent, evidence.candidate, *evidence.configurations, prior)
+    return all(abs(loss) < _HUGE for losses in groups for loss in losses)
+
+
 def mean(losses: Sequence[float]) -> float:
-    return math.fsum(losses) / len(losses)
+    """Measured from the first loss, so that equal losses have exactly their own value as the mean."""
+    return losses[0] + math.fsum(loss - losses[0] for loss in losses) / len(losses)
 
 
 def squared_deviations(losses: Sequence[float]) -> float:
@@ -32,12 +43,15 @@ def pooled(
     The noise hardly depends on the configuration, so configurations share it; their means they do not share.
     """
     known = prior_sd is not None and prior_df > 0
-    squares, df = (prior_sd or 0.0) ** 2 * prior_df if known else 0.0, prior_df if known else 0
+    squares, df = ((prior_sd or 0.0) ** 2 * prior_df, prior_df) if known else (0.0, 0)
+    largest = 0.0
     for losses in groups:
         if len(losses) > 1:
             squares += squared_deviations(losses)
             df += len(losses) - 1
-    return NoiseLevel(math.sqrt(squares / df), df) if df else None
+            largest = max(largest, abs(losses[0]))
+    sd = math.sqrt(squares / df) if df else 0.0
+    return NoiseLevel(sd if sd > _ROUNDING * largest else 0.0, df) if df else None
 
 
 def from_evidence(evidence: KeepEvidence) -> NoiseLevel | None:
@@ -45,6 +59,11 @@ def from_evidence(evidence: KeepEvidence) -> NoiseLevel | None:
 
     A screening trial was selected for being low; with it, the spread of its configuration is not the noise.
     The candidate's own losses wait until it is decided: they would be used exactly as long as they look good.
+
+    Equal losses in all trials of the incumbent are no licence to keep any difference, though: then the
+    candidate's own join the pool, and only where those agree too the task counts as deterministic (sd 0).
     """
     incumbent = evidence.incumbent[evidence.incumbent_screening :]
-    return pooled((*evidence.configurations, incumbent), evidence.prior_sd, evidence.prior_df)
+    groups = (*evidence.configurations, incumbent)
+    noise = pooled(groups, evidence.prior_sd, evidence.prior_df)
+    return pooled((*groups, evidence.candidate)) if noise and noise.sd == 0 else noise
