@@ -13,15 +13,30 @@ from harness.config_program import Program
 from harness.config_schema import Part, check_arguments, check_part, check_value, shown
 from harness.errors import UserError
 from harness.protocols import Agent, Guard, KeepRule, Tracker
+from harness.records import Files
 
 if TYPE_CHECKING:
     from harness.budget import Budget
+    from harness.evaluator import Scoring
     from harness.executors.local import Local
+    from harness.promotion import Promotion
     from harness.sandbox import Sandbox
     from harness.task import Task
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-_PARTS = ("task", "agent", "program", "keep", "budget", "executor", "tracking", "sandbox")
+_PARTS = (
+    "task",
+    "agent",
+    "program",
+    "keep",
+    "budget",
+    "executor",
+    "tracking",
+    "sandbox",
+    "scoring",
+    "promotion",
+)
+_SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +59,7 @@ class Setup:
     guards: in the order in which they are asked. open_sandbox: opens the isolation that the config asks for;
     raises SandboxUnavailable. program: text of the human program. repeat: tells apart sessions of one
     configuration. config: the resolved configuration, plain. choices: group -> the choice that was made.
-    fingerprint: SHA-256 of what bears on results.
+    arguments: what `load` was given. fingerprint: SHA-256 of what bears on results.
     """
 
     task: "Task"
@@ -54,12 +69,15 @@ class Setup:
     budget: "Budget"
     executor: "Local"
     tracking: Tracker
+    scoring: "Scoring"
+    promotion: "Promotion"
     open_sandbox: "Callable[[], Sandbox]"
     program: str
     session: SessionSettings
     repeat: int
     config: Mapping[str, Any]
     choices: Mapping[str, str]
+    arguments: tuple[str, ...]
     fingerprint: str
 
 
@@ -87,16 +105,19 @@ def load(arguments: list[str]) -> Setup:
         repeat=check_value("repeat", int, config["repeat"]),
         config=config,
         choices=choices,
-        fingerprint=fingerprint(config, program.text),
+        arguments=tuple(arguments),
+        fingerprint=fingerprint(config, program.text, built["task"].source()),
     )
 
 
-def fingerprint(config: Mapping[str, Any], program: str) -> str:
-    """SHA-256 over all that bears on results: not where things lie or what a session is called."""
+def fingerprint(config: Mapping[str, Any], program: str, source: Files) -> str:
+    """SHA-256 over all that bears on results: not where things lie, what a session is called or when it ends."""
     kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
     kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
+    kept["budget"] = {key: value for key, value in config["budget"].items() if key not in _SESSION_LIMITS}
     kept["guards"] = [*config["guards"].items()]  # their order counts
-    text = json.dumps([kept, program], sort_keys=True, default=str)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in source.items()}
+    text = json.dumps([kept, program, digests], sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -1,11 +1,11 @@
 """Every error that crosses a module boundary.
 
-    HarnessError
-    ├── UserError            the user's mistake: one line, exit code 2, nothing lost
-    ├── LedgerError          the ledger is damaged or belongs to another session
-    ├── InfrastructureError  ours or the machine's: retried, never held against a candidate
-    │   └── SandboxUnavailable
-    └── AgentError           the agent cannot go on (no key, limit reached, provider down)
+HarnessError
+├── UserError            the user's mistake: one line, exit code 2, nothing lost
+├── LedgerError          the ledger is damaged or belongs to another session
+├── InfrastructureError  ours or the machine's: retried, never held against a candidate
+│   └── SandboxUnavailable
+└── AgentError           the agent cannot go on (no key, limit reached, provider down)
 """
 
 

@@ -1,6 +1,6 @@
 """Runs a task's prepare.py once and keeps what it made, in a folder that its content and profile name.
 
-    python -m harness.prepare TASK_FOLDER PROFILE PUBLIC PRIVATE     (how this module calls itself)
+python -m harness.prepare TASK_FOLDER PROFILE PUBLIC PRIVATE     (how this module calls itself)
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """The seams. `session.py` knows these and no concrete class; the config picks the implementation."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from harness.records import (
@@ -27,6 +28,18 @@ class Agent(Protocol):
 
         Raises AgentError when it cannot go on (no key, spending limit, provider down for good).
         """
+
+
+class Proposer(Protocol):
+    """What the session asks: an agent, perhaps one that thinks ahead while trials occupy the machine."""
+
+    def next(self, view: View) -> Proposal | None:
+        """The next proposal against the view's incumbent. Raises AgentError."""
+
+    def prepare(self, view: View) -> None:
+        """A trial is about to start: work on proposal `view.number` may begin. Returns at once."""
+
+    def close(self) -> None: ...
 
 
 class Guard(Protocol):
@@ -65,6 +78,9 @@ class KeepRule(Protocol):
 
 class Tracker(Protocol):
     """Sees every ledger row after it is safe on disk. Must not fail the session and must not block it."""
+
+    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
+        """Called once, with the session's folder and all rows so far."""
 
     def record(self, row: Mapping[str, Json]) -> None: ...
 

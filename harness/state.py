@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from harness.records import Decision, Direction, Observation, Outcome, Role, Score, TrialResult, Usage
@@ -59,9 +60,15 @@ class State:
     trial_seconds: float = 0.0
     certificates: list[Row] = field(default_factory=list)
     ended: Row | None = None
+    active_seconds: float = 0.0  # wall-clock time with the harness up, over all its starts
+    last_time: str = ""
 
     def apply(self, row: Row) -> None:
         """Take in the next row; kinds that mean nothing here are passed over."""
+        if self.last_time and row["kind"] != "session_resumed":
+            passed = datetime.fromisoformat(row["time"]) - datetime.fromisoformat(self.last_time)
+            self.active_seconds += max(0.0, passed.total_seconds())
+        self.last_time = str(row["time"])
         handler = getattr(self, f"_on_{row['kind']}", None)
         if handler:
             handler(row)

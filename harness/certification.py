@@ -1,0 +1,60 @@
+"""Measures the certificate: fresh trials of the head and of the baseline, interleaved, on the sealed split.
+
+The arithmetic is in certificate.py. Trials of an earlier certificate of the same head are never used again.
+"""
+
+from collections.abc import Callable
+
+from harness.certificate import Certificate, certificate
+from harness.laboratory import Laboratory
+from harness.records import Files, Role, Split
+from harness.rows import to_json
+
+_ROLES = (Role.CERTIFICATE_HEAD, Role.CERTIFICATE_BASELINE)
+
+
+def certify(laboratory: Laboratory, files_of: Callable[[str], Files], trials: int) -> Certificate:
+    """`trials` fresh runs a side, then one row. An interrupted certificate is gone on with.
+
+    A failed run counts as that side's worst score: the certificate then cannot pass. Raises InfrastructureError.
+    """
+    state, number = laboratory.state, len(laboratory.state.certificates) + 1
+    commits = dict(zip(_ROLES, (state.incumbent, state.baseline), strict=True))
+    prefix = {role: f"{role.value.removeprefix('certificate_')}-{number}" for role in _ROLES}
+    for run in range(1, trials + 1):
+        for role, commit in commits.items():
+            name = f"{prefix[role]}-{run}"
+            if not any(seen.trial_id.partition("~")[0] == name for seen in state.observations[commit]):
+                laboratory.measure(files_of(commit), commit, role, name, split=Split.TEST)
+    losses = {}
+    scores = {}
+    for role, commit in commits.items():
+        seen = [
+            trial for trial in state.counted(commit, role) if trial.trial_id.startswith(f"{prefix[role]}-")
+        ]
+        scores[role] = [trial.score for trial in seen]
+        losses[role] = [state.loss(trial.score) if trial.score is not None else None for trial in seen]
+    found = certificate(losses[_ROLES[0]], losses[_ROLES[1]])
+    claimed_scores = [state.mean_score(commits[role]) for role in _ROLES]
+    fields = to_json(found)
+    assert isinstance(fields, dict)
+    laboratory.record(
+        "certificate",
+        head_commit=state.incumbent,
+        baseline_commit=state.baseline,
+        split=Split.TEST.value,
+        head_scores=to_json(scores[_ROLES[0]]),
+        baseline_scores=to_json(scores[_ROLES[1]]),
+        claimed=_claimed(laboratory, claimed_scores),
+        certified=state.certified,
+        **fields,
+    )
+    return found
+
+
+def _claimed(laboratory: Laboratory, scores: list[float | None]) -> float | None:
+    """The gain that the search's own trials suggest: too high, because they were selected."""
+    head, baseline = scores
+    if head is None or baseline is None:
+        return None
+    return laboratory.state.loss(baseline) - laboratory.state.loss(head)

@@ -1,0 +1,171 @@
+"""Decides about one proposal: guards, trials one at a time under the keep rule, checks before a keep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness import evidence
+from harness.errors import HarnessError
+from harness.guard_line import Stage, ask
+from harness.intake import Intake
+from harness.laboratory import Laboratory
+from harness.limits import SessionLimits
+from harness.promotion import Promotion
+from harness.protocols import Guards, KeepRule
+from harness.records import Action, Decision, Judgement, Observation, Role, Step, Verdict
+from harness.rows import to_json
+from harness.state import OpenProposal
+
+MOST_INCONCLUSIVE = 3  # disturbed trials of one proposal
+_MOST_FAILURES = 2  # of an unmodified or kept program, before it is given up
+_LOG_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """reason: a stable code "family.case". message: one line for people. statistics: the numbers behind it."""
+
+    decision: Decision
+    reason: str
+    message: str
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Referee:
+    """Everything it decides follows from the rows so far, so an interrupted decision is simply taken up again."""
+
+    laboratory: Laboratory
+    intake: Intake
+    guards: Guards
+    keep: KeepRule
+    limits: SessionLimits
+    promotion: Promotion
+    prior: evidence.NoiseLevel | None = None
+
+    def __post_init__(self) -> None:
+        self.state, self.task = self.laboratory.state, self.laboratory.task
+        self.manifest = self.laboratory.protected()
+
+    def measure_baseline(self) -> None:
+        """The score to beat and its noise, on fresh seeds. Raises HarnessError when the task itself fails."""
+        while len(self.state.losses(self.state.baseline, Role.BASELINE)) < self.keep.incumbent_runs:
+            number = len(self.state.counted(self.state.baseline, Role.BASELINE)) + 1
+            self._measure_trusted(self.state.baseline, Role.BASELINE, f"baseline-{number}")
+
+    def decide(self, proposal: OpenProposal) -> Ruling:
+        """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
+        if proposal.row["problem"]:
+            return Ruling(Decision.DISCARD, "agent.problem", str(proposal.row["problem"]))
+        refusal = self._refused("static", proposal)
+        while refusal is None:
+            step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.prior))
+            self._record_step(proposal, step)
+            if step.action is Action.DISCARD:
+                return Ruling(Decision.DISCARD, f"keep.{step.reason}", explained(step), step.statistics)
+            if step.action is Action.KEEP:
+                refusal = self._check_promotion(proposal)
+                if refusal is None:
+                    return Ruling(Decision.KEEP, f"keep.{step.reason}", explained(step), step.statistics)
+            else:
+                self.limits.check_trial(self.state)
+                refusal = self._one_trial(proposal, step)
+        return Ruling(Decision.DISCARD, refusal.reason, refusal.message)
+
+    def _one_trial(self, proposal: OpenProposal, step: Step) -> Verdict | None:
+        """Run what the rule asked for; the verdict that ends the race, or None to go on."""
+        if step.action is Action.RUN_INCUMBENT:
+            runs = sum(row["role"] == Role.INCUMBENT for row in self.state.finished.values())
+            self._measure_trusted(
+                self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}", proposal.number
+            )
+            return None
+        seen = self._measure_candidate(proposal, Role.CANDIDATE)
+        return self._refused("runtime", proposal, seen.trial_id) or self._failed(proposal, seen)
+
+    def _failed(self, proposal: OpenProposal, seen: Observation) -> Verdict | None:
+        """A trial without a score is the candidate's worst score; too many disturbed ones say nothing at all."""
+        if seen.score is None:
+            reason = seen.reason if "." in seen.reason else f"{seen.outcome.value}.{seen.reason}"
+            return Verdict("trial", Judgement.REJECT, reason, last_line(seen.log))
+        disturbed = [trial for trial in self.trials(proposal) if trial.trial_id in self.state.inconclusive]
+        if len(disturbed) >= MOST_INCONCLUSIVE:
+            text = f"{len(disturbed)} trials were disturbed and say nothing"
+            return Verdict("trial", Judgement.REJECT, "inconclusive.disturbed", text)
+        return None
+
+    def trials(self, proposal: OpenProposal) -> list[Observation]:
+        """The proposal's own trials, oldest first."""
+        seen = self.state.observations.get(proposal.commit, [])
+        return [trial for trial in seen if trial.role is Role.CANDIDATE]
+
+    def _measure_candidate(self, proposal: OpenProposal, role: Role, seed: int | None = None) -> Observation:
+        name = f"p{proposal.number:04d}-" + (
+            str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else role.value
+        )
+        source = self.intake.files_of(proposal.commit)
+        return self.laboratory.measure(
+            source, proposal.commit, role, name, proposal=proposal.number, seed=seed
+        )
+
+    def _measure_trusted(self, commit: str, role: Role, name: str, proposal: int | None = None) -> None:
+        """A trial of the baseline or the incumbent. Raises HarnessError when those fail again and again."""
+        source = self.intake.files_of(commit)
+        seen = self.laboratory.measure(source, commit, role, name, proposal=proposal)
+        failed = [trial for trial in self.state.counted(commit, role) if trial.score is None]
+        if seen.score is None and len(failed) >= _MOST_FAILURES:
+            what = "task's own program" if commit == self.state.baseline else "incumbent"
+            log = seen.log[-_LOG_CHARACTERS:]
+            raise HarnessError(f"the {what} fails ({seen.outcome.value}, {seen.reason}): {log}")
+
+    def _check_promotion(self, proposal: OpenProposal) -> Verdict | None:
+        """The verdict that stops a candidate which would be kept, or None."""
+        trials = self.trials(proposal)
+        if self.promotion.wants_repeat(self.task, trials):
+            self._measure_candidate(proposal, Role.REPEAT, seed=trials[0].seed)
+        return self._refused("promotion", proposal, "promotion")
+
+    def _refused(self, stage: Stage, proposal: OpenProposal, after: str = "") -> Verdict | None:
+        """Ask this stage's guards and record each verdict; the one that rejects, or None.
+
+        after: id of the trial that has just ended; "" before any.
+        """
+        manifests = (self.manifest, self.laboratory.protected() if after else self.manifest)
+        asked = evidence.for_guards(
+            stage, self.task, self.state, proposal, self.intake.files_of, self.prior, manifests
+        )
+        refusal = None
+        for verdict in ask(self.guards, asked):
+            fields = to_json(verdict)
+            assert isinstance(fields, dict)
+            trial = after if stage == "runtime" else None
+            self.laboratory.record("verdict", proposal=proposal.number, stage=stage, trial_id=trial, **fields)
+            if verdict.judgement is Judgement.REJECT:
+                refusal = verdict
+        return refusal
+
+    def _record_step(self, proposal: OpenProposal, step: Step) -> None:
+        """Not twice: a resumed session comes to the same conclusion again."""
+        last = proposal.steps[-1] if proposal.steps else {}
+        statistics = to_json(step.statistics)
+        if (last.get("action"), last.get("statistics")) != (step.action.value, statistics):
+            action = step.action.value
+            self.laboratory.record(
+                "step", proposal=proposal.number, action=action, reason=step.reason, statistics=statistics
+            )
+
+
+def explained(step: Step) -> str:
+    """The statistics in a line: "z 2.61 against 2.41 after 2 trials"."""
+    said = step.statistics
+    if "z" not in said:
+        return ", ".join(f"{key} {value:.4g}" for key, value in said.items())
+    line = f"z {said['z']:.2f}"
+    line += f" against {said['bound']:.2f}" if "bound" in said else ""
+    line += f" after {said['look']:.0f} trials" if "look" in said else ""
+    return line + (f", effect {said['effect']:.4g} (sd {said['sd']:.2g})" if "effect" in said else "")
+
+
+def last_line(log: str) -> str:
+    """The last line that says something: for a Python traceback, the error."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return lines[-1][:_LOG_CHARACTERS] if lines else ""

@@ -1,0 +1,96 @@
+"""From a configuration to a finished session: starts or resumes what `python -m harness` asks for."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from harness.agents.context import AgentContext
+from harness.bench import Bench, open_bench, session_folder
+from harness.config import Setup
+from harness.errors import HarnessError
+from harness.intake import Intake
+from harness.limits import LimitReached, SessionLimits
+from harness.lookahead import LookAhead
+from harness.protocols import Agent
+from harness.referee import Referee
+from harness.report.terminal import Terminal
+from harness.session import Session
+
+
+def start(setup: Setup) -> int:
+    """Run, or go on with, the configuration's session until it ends; 0. Raises HarnessError."""
+    folder = session_folder(setup)
+    try:
+        with _stopped_by_signals(), open_bench(setup, folder, (Terminal(), setup.tracking)) as bench:
+            limits = SessionLimits(setup.budget, bench.profile)
+            if not _is_over(bench, limits):
+                _run(setup, bench, limits)
+    except OSError as error:
+        raise HarnessError(f"{error.strerror}: {error.filename or folder}; correct it and repeat") from error
+    return 0
+
+
+def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
+    _open_agent(setup.agent, setup, bench)
+    proposer = LookAhead(setup.agent)
+    try:
+        intake = Intake(bench.laboratory, bench.workspace, proposer, limits, setup.program)
+        referee = Referee(bench.laboratory, intake, setup.guards, setup.keep, limits, setup.promotion)
+        session = Session(bench.laboratory, bench.workspace, intake, referee, limits)
+        session.synchronise()
+        session.run()
+    finally:
+        proposer.close()
+
+
+def _is_over(bench: Bench, limits: SessionLimits) -> bool:
+    """Whether the session has ended and nothing lets it go on: then its end is only shown again."""
+    ended = bench.laboratory.state.ended
+    if ended is None:
+        return False
+    try:
+        limits.check_proposal(bench.laboratory.state)
+    except LimitReached:
+        return True
+    return "no more proposals" in str(ended["reason"])
+
+
+def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
+    """Agents that need more than the view (a sandbox for smoke tests, scratch space) get it once."""
+    if hasattr(agent, "open"):
+        folder = bench.folder / "agent"
+        folder.mkdir(exist_ok=True)
+        laboratory = bench.laboratory
+        context = AgentContext(
+            sandbox=bench.sandbox,
+            task=setup.task,
+            data=laboratory.data,
+            profile=bench.profile,
+            folder=folder,
+            limits=bench.profile.limits(),
+            spent=laboratory.state.usage,
+            dollars=setup.budget.dollars,
+            tokens=setup.budget.tokens,
+        )
+        agent.open(context)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a session as Ctrl-C does: in order."""
+
+    def interrupt(_: int, __: FrameType | None) -> Any:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
