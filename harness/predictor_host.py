@@ -1,6 +1,6 @@
 """Answers for the candidate's model, inside a sandbox. Untrusted: the candidate's code shares this process.
 
-    python predictor_host.py CHANNEL_DESCRIPTOR [MODULE_TO_IMPORT_EARLY ...]
+    python predictor_host.py CHANNEL_DESCRIPTOR PUBLIC_DATA_FOLDER [MODULE_TO_IMPORT_EARLY ...]
 
 Travels into the sandbox beside predictor_wire.py and imports nothing else of ours. It starts before a candidate
 is known, so that slow imports are over when one is; source and weights then arrive as sealed files.
@@ -26,26 +26,32 @@ if __name__ == "__main__":
 import predictor_wire as wire  # type: ignore[import-not-found] # beside this file, in the sandbox
 
 _DETAIL_CHARACTERS = 2000
+_FLOATS = ("float32", "bfloat16", "float16")
 
 
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
-    for name in sys.argv[2:]:
+    for name in sys.argv[3:]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     with contextlib.suppress(wire.ChannelClosed):
-        serve(channel)
+        wire.send(channel, {"op": "ready"})
+        serve(channel, sys.argv[2])
 
 
-def serve(channel: socket.socket) -> None:
+def serve(channel: socket.socket, data: str) -> None:
     """Load, then answer until the other side hangs up. A failing model is reported and ends this process."""
     message, descriptors = wire.receive_with_files(channel, 4)
     try:
-        model = load(message, *descriptors[:2])
-        memory = SharedMemory(descriptors[2], descriptors[3], pinned=bool(message["pinned"]))
+        model = load(message, data, *descriptors[:2])
+        memory = Memory(channel, descriptors[2:], pinned=bool(message["pinned"]))
         wire.send(channel, {"op": "loaded"})
         while True:
-            wire.send(channel, answer(wire.receive(channel), model, memory))
+            question = wire.receive(channel)
+            if question["op"] == "tokens":
+                _answer_tokens(question, model, memory)
+            else:
+                _answer_items(question, model, memory)
     except wire.ChannelClosed:
         raise
     except BaseException as error:  # noqa: BLE001 -- whatever the candidate raises, SystemExit too, is told
@@ -53,7 +59,7 @@ def serve(channel: socket.socket) -> None:
         wire.send(channel, {"op": "failed", "kind": type(error).__name__, "detail": detail})
 
 
-def load(message: dict[str, Any], source: int, artefact: int) -> Any:
+def load(message: dict[str, Any], data: str, source: int, artefact: int) -> Any:
     """Write the candidate's files into a private folder, import its entry file, call `load_predictor`."""
     folder = tempfile.mkdtemp(prefix="source")
     with open(source, "rb", closefd=False) as file:
@@ -65,7 +71,7 @@ def load(message: dict[str, Any], source: int, artefact: int) -> Any:
     if message["threads"] and "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(message["threads"])
     module = _import_entry(folder, message["entry"])
-    return module.load_predictor(f"/proc/self/fd/{artefact}", os.path.abspath(message["data"]))
+    return module.load_predictor(f"/proc/self/fd/{artefact}", os.path.abspath(data))
 
 
 def _import_entry(folder: str, entry: str) -> ModuleType:
@@ -80,62 +86,89 @@ def _import_entry(folder: str, entry: str) -> ModuleType:
     return module
 
 
-class SharedMemory:
-    """The two buffers. With a GPU the answers' pages are pinned, so that copies run at full bus speed."""
+class Memory:
+    """Where questions and answers lie: two shared buffers, or packets where there are none.
 
-    def __init__(self, questions: int, answers: int, *, pinned: bool) -> None:
-        self.questions: mmap.mmap = wire.mapped(questions)
-        self.answers: mmap.mmap = wire.mapped(answers)
-        self._pinned = pinned
+    With a GPU the answers' pages are pinned, so that copies run at full bus speed.
+    """
 
-    def tokens(self, offset: int, rows: int, length: int) -> Any:
-        """int64 tensor [rows, length]."""
+    def __init__(self, channel: socket.socket, files: list[int], *, pinned: bool) -> None:
+        self.channel = channel
+        self._buffers: list[mmap.mmap] = [wire.mapped(file) for file in files]
+        if pinned and files:
+            _pin(self._buffers[1])
+
+    def question(self, message: dict[str, Any]) -> bytearray:
+        """The question's bytes, our own copy."""
+        size = message["bytes"]
+        if self._buffers:
+            offset = message.get("offset", 0)
+            return bytearray(self._buffers[0][offset : offset + size])
+        content = bytearray(size)
+        wire.receive_bytes(self.channel, memoryview(content))
+        return content
+
+    def put_tensor(self, tensor: Any, offset: int) -> None:
         import torch
 
-        flat = torch.frombuffer(self.questions, dtype=torch.int32, count=rows * length, offset=offset)
-        return flat.view(rows, length).long()
+        flat = tensor.detach().contiguous().view(-1)
+        if self._buffers:
+            room = torch.frombuffer(self._buffers[1], dtype=flat.dtype, count=flat.numel(), offset=offset)
+            room.copy_(flat, non_blocking=True)
+            if flat.is_cuda:
+                torch.cuda.current_stream(flat.device).synchronize()
 
-    def put(self, logits: Any, offset: int, dtype: str) -> None:
+    def send_tensor(self, tensor: Any) -> None:
+        """The packets that follow the answer's message, if memory is not shared."""
         import torch
 
-        if self._pinned:
-            self._pin()
-        room = torch.frombuffer(self.answers, dtype=getattr(torch, dtype), count=logits.numel(), offset=offset)
-        room.view(logits.shape).copy_(logits, non_blocking=True)
-        if logits.is_cuda:
-            torch.cuda.current_stream(logits.device).synchronize()
+        if not self._buffers:
+            content = tensor.detach().contiguous().view(-1).view(torch.uint8).cpu()
+            wire.send_bytes(self.channel, content.numpy().data)
 
-    def _pin(self) -> None:
-        import torch
+    def put_text(self, text: bytes) -> None:
+        if self._buffers:
+            self._buffers[1][: len(text)] = text
 
-        whole = torch.frombuffer(self.answers, dtype=torch.uint8)
-        if torch.cuda.is_available():
-            torch.cuda.cudart().cudaHostRegister(whole.data_ptr(), whole.numel(), 0)
-        self._pinned = False
+    def send_text(self, text: bytes) -> None:
+        if not self._buffers:
+            wire.send_bytes(self.channel, text)
 
 
-def answer(message: dict[str, Any], model: Any, memory: SharedMemory) -> dict[str, Any]:
-    """One question, one answer."""
-    if message["op"] == "tokens":
-        return _answer_tokens(message, model, memory)
-    items = json.loads(memory.questions[: message["bytes"]])
-    text = json.dumps(model(items)).encode()
-    if len(text) > len(memory.answers):
-        return {"op": "failed", "kind": "TooLong", "detail": f"an answer of {len(text)} bytes"}
-    memory.answers[: len(text)] = text
-    return {"op": "items", "bytes": len(text)}
-
-
-def _answer_tokens(message: dict[str, Any], model: Any, memory: SharedMemory) -> dict[str, Any]:
+def _pin(buffer: mmap.mmap) -> None:
     import torch
 
+    if torch.cuda.is_available():
+        whole = torch.frombuffer(buffer, dtype=torch.uint8)
+        torch.cuda.cudart().cudaHostRegister(whole.data_ptr(), whole.numel(), 0)  # type: ignore[no-untyped-call] # torch's own lack
+
+
+def _answer_tokens(message: dict[str, Any], model: Any, memory: Memory) -> None:
+    """Raw logits in the model's own float type (wider ones as float32); a wrong shape is told without content."""
+    import torch
+
+    flat = torch.frombuffer(memory.question(message), dtype=torch.int32)
     with torch.inference_mode():
-        logits = model(memory.tokens(message["offset"], message["rows"], message["length"]))
-        shape = list(logits.shape)
+        logits = model(flat.view(message["rows"], message["length"]).long())
+        shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
+        if dtype not in _FLOATS:
+            logits, dtype = logits.float(), "float32"
         expected = [message["rows"], message["length"]]
-        if shape[:-1] == expected and shape[-1] <= message["most_classes"]:
-            memory.put(logits, message["answer_offset"], message["dtype"])
-    return {"op": "logits", "shape": shape}
+        fits = len(shape) == 3 and shape[:-1] == expected and 0 < shape[-1] <= message["most_classes"]
+        if fits:
+            memory.put_tensor(logits, message["answer_offset"])
+        wire.send(memory.channel, {"op": "logits", "shape": shape, "dtype": dtype})
+        if fits:
+            memory.send_tensor(logits)
+
+
+def _answer_items(message: dict[str, Any], model: Any, memory: Memory) -> None:
+    text = json.dumps(model(json.loads(memory.question(message)))).encode()
+    if len(text) > message["most_bytes"]:
+        raise OverflowError(f"an answer of {len(text)} bytes")
+    memory.put_text(text)
+    wire.send(memory.channel, {"op": "items", "bytes": len(text)})
+    memory.send_text(text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Messages between evaluator and predictor. Standard library only: this file also travels into the sandbox.
 
 The channel carries small control messages, one JSON object a packet; tokens, logits and long texts go through
-shared memory as raw bytes. Nothing is pickled. A memfd can be sealed, so that neither its content (weights,
-source) nor its size (buffers: a truncated one would kill the reader) can be changed by the other side.
+shared memory as raw bytes, or, where there is none, as further packets. Nothing is pickled. A memfd can be
+sealed, so that neither its content (weights, source) nor its size (buffers: a truncated one would kill the
+reader) can be changed by the other side.
 """
 
 import fcntl
@@ -10,10 +11,12 @@ import json
 import mmap
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 PACKET_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 16
 _SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _COPY_CHUNK_BYTES = 1 << 30
 
@@ -69,6 +72,33 @@ def receive_with_files(channel: socket.socket, most: int) -> tuple[dict[str, Any
     return _decoded(packet), list(descriptors)
 
 
+def send_bytes(channel: socket.socket, content: bytes | bytearray | memoryview | mmap.mmap) -> None:
+    """Send raw bytes as packets; the other side must know how many. Raises ChannelClosed."""
+    view = memoryview(content).cast("B")
+    try:
+        for start in range(0, len(view), CHUNK_BYTES):
+            channel.send(view[start : start + CHUNK_BYTES])
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise ChannelClosed from error
+
+
+def receive_bytes(channel: socket.socket, target: memoryview, timeout_seconds: float | None = None) -> None:
+    """Fill `target` with raw bytes from packets. Raises ChannelClosed, TimeoutError."""
+    end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    filled = 0
+    try:
+        while filled < len(target):
+            channel.settimeout(None if end is None else max(0.001, end - time.monotonic()))
+            size = channel.recv_into(target[filled : filled + CHUNK_BYTES])
+            if not size:
+                raise ChannelClosed
+            filled += size
+    except ConnectionResetError as error:
+        raise ChannelClosed from error
+    finally:
+        channel.settimeout(None)
+
+
 def _decoded(packet: bytes) -> dict[str, Any]:
     if not packet:
         raise ChannelClosed
@@ -89,6 +119,19 @@ def sealed_file(content: bytes | memoryview, name: str = "sealed") -> int:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view[:_COPY_CHUNK_BYTES]) :]
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def sealed_copy(source: int, name: str = "sealed") -> int:
+    """A sealed memfd with the content of an open file, copied by the kernel."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    size, offset = os.fstat(source).st_size, 0
+    while offset < size:
+        copied = os.sendfile(descriptor, source, offset, min(size - offset, _COPY_CHUNK_BYTES))
+        if not copied:
+            raise OSError("a file became shorter while it was copied")
+        offset += copied
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
     return descriptor
 
