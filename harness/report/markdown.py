@@ -1,0 +1,72 @@
+"""The report as Markdown: for a pull request, a note or a chat. Text of agents is inert in it."""
+
+from harness.report.analysis import categories, claimed_gain, noise, rejections
+from harness.report.escape import as_markdown
+from harness.report.model import Session
+from harness.report.words import certificate_lines, cost_text, score_text, signed, title, why
+
+
+def markdown_report(session: Session) -> str:
+    """The whole text."""
+    parts = [
+        f"# {as_markdown(title(session))}",
+        *(f"**{as_markdown(line, 300)}**" for line in certificate_lines(session)),
+        _numbers(session),
+        "## Proposals",
+        _table(
+            ("", "decision", "score", "rationale", "reason"),
+            (
+                (
+                    str(p.number),
+                    p.status,
+                    score_text(p.score),
+                    as_markdown(p.title or p.problem, 120),
+                    as_markdown(why(p)),
+                )
+                for p in session.decided
+            ),
+        ),
+        "## Why proposals were discarded",
+        _table(
+            ("by", "reason", "proposals"),
+            (
+                (as_markdown(who), as_markdown(reason), str(count))
+                for who, reason, count in rejections(session)
+            ),
+        ),
+        "## Keeps by class",
+        _table(
+            ("class", "proposed", "kept", "claimed gain"),
+            (
+                (
+                    as_markdown(row.name),
+                    str(row.proposed),
+                    str(row.kept),
+                    signed(row.claimed) if row.kept else "",
+                )
+                for row in categories(session)
+            ),
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _numbers(session: Session) -> str:
+    found, claimed = noise(session), claimed_gain(session)
+    lines = [
+        f"- {as_markdown(session.metric)} on val: baseline {score_text(session.baseline_score)}, "
+        f"incumbent {score_text(session.incumbent_score)}",
+        f"- kept {len(session.keeps)} of {len(session.decided)} proposals; {as_markdown(cost_text(session))}",
+    ]
+    if claimed is not None and session.keeps:
+        lines.append(f"- claimed gain {signed(claimed)} (selected on val, not a result)")
+    if found is not None:
+        lines.append(f"- noise: sd {found.sd:.3g} ({found.low:.3g} to {found.high:.3g}), df {found.df}")
+    return "\n".join(lines)
+
+
+def _table(headings: tuple[str, ...], rows: object) -> str:
+    assert hasattr(rows, "__iter__")
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    head = f"| {' | '.join(headings)} |\n|{' --- |' * len(headings)}"
+    return "\n".join([head, *body]) if body else "None."

@@ -1,0 +1,69 @@
+"""Trials and proposals as data frames: trials.csv, proposals.csv, and Parquet where a writer is installed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.report.escape import one_line
+from harness.report.model import Session
+from harness.report.parts import Proposal, Trial
+
+if TYPE_CHECKING:
+    import pandas
+
+_TRIAL = ("trial_id", "role", "commit", "proposal", "seed", "attempt", "outcome", "reason", "status", "started",
+          "billed_seconds", "startup_seconds", "wall_seconds", "cpu_seconds", "score_seconds", "peak_memory_bytes",
+          "artefact_sha256")  # fmt: skip
+_PROPOSAL = ("number", "commit", "parent", "status", "decision", "reason", "message", "category", "complexity", "score",
+             "incumbent_score", "gpu_seconds", "problem")  # fmt: skip
+
+
+def trials_frame(session: Session) -> "pandas.DataFrame":
+    """One row a start of a trial, in order. `val` and `test` are scores; side metrics are `side.<name>`."""
+    import pandas
+
+    frame = pandas.DataFrame([_trial_row(trial) for trial in session.trials])
+    for column in ("proposal", "seed"):
+        if column in frame:
+            frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    row: dict[str, Any] = {name: _plain(getattr(trial, name)) for name in _TRIAL}
+    row |= {"val": trial.values.get("val"), "test": trial.values.get("test")}
+    return row | {f"side.{one_line(name, 60)}": value for name, value in trial.side.items()}
+
+
+def proposals_frame(session: Session) -> "pandas.DataFrame":
+    """One row a proposal, in order."""
+    import pandas
+
+    return pandas.DataFrame([_proposal_row(proposal) for proposal in session.proposals.values()])
+
+
+def _proposal_row(proposal: Proposal) -> dict[str, Any]:
+    row: dict[str, Any] = {name: _plain(getattr(proposal, name)) for name in _PROPOSAL}
+    row["title"] = one_line(proposal.title, 300)
+    row["trials"] = len(proposal.candidate_trials)
+    row |= {f"usage.{name}": value for name, value in proposal.usage.items()}
+    return row | {f"statistics.{name}": value for name, value in proposal.statistics.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Text of agents on one line: a CSV then has one line a row."""
+    return one_line(value, 500) if isinstance(value, str) else value
+
+
+def write_tables(session: Session, folder: Path) -> list[Path]:
+    """The files that were written. Parquet is left out where neither pyarrow nor fastparquet is installed."""
+    written = []
+    for name, frame in (("trials", trials_frame(session)), ("proposals", proposals_frame(session))):
+        file = folder / f"{name}.csv"
+        frame.to_csv(file, index=False)
+        written.append(file)
+        try:
+            frame.to_parquet(file.with_suffix(".parquet"), index=False)
+        except ImportError:
+            continue
+        written.append(file.with_suffix(".parquet"))
+    return written
