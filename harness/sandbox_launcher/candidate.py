@@ -8,14 +8,22 @@ from typing import NoReturn
 from harness.sandbox_launcher import kernel, landlock, seccomp
 from harness.sandbox_launcher.plan import Plan
 
-_KERNEL_FACTS = ("cpuinfo", "meminfo", "stat", "filesystems", "mounts", "version", "sys/kernel", "sys/vm", "driver")
+_KERNEL_FACTS = (
+    "cpuinfo",
+    "meminfo",
+    "stat",
+    "filesystems",
+    "mounts",
+    "version",
+    "sys/kernel",
+    "sys/vm",
+    "driver",
+)
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
 def become(plan: Plan) -> NoReturn:
     """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails."""
-    for group in plan.groups:
-        os.write(group, b"0")
     os.setsid()
     _close_and_keep(plan)
     _limit(plan)
@@ -81,8 +89,8 @@ def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     readable = [*plan.readable, *_ETC, "/sys/devices", plan.place("tree"), plan.place("data")]
     writable = [plan.place("out"), plan.place("tmp"), *plan.device_nodes]
     writable += ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]
-    if plan.uid is not None:
-        writable.append("/dev/shm")  # swept by user afterwards
+    if plan.uid is not None and not plan.keep_capabilities:
+        writable.append("/dev/shm")  # swept by user afterwards; other users' files are closed to us
     if plan.device_nodes:
         writable.append("/proc")
         readable += ["/sys/bus", "/sys/class", "/sys/module", "/sys/dev"]

@@ -86,7 +86,13 @@ def _make_trial_folders(plan: Plan) -> int:
         mount(f"{OLD}{plan.public}", data, flags=MS_BIND | MS_REC)
         _remount_read_only(data)
         if os.path.isdir(f"{data}/{plan.hidden}"):
-            mount("tmpfs", f"{data}/{plan.hidden}", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0755,size=4k")
+            mount(
+                "tmpfs",
+                f"{data}/{plan.hidden}",
+                "tmpfs",
+                MS_RDONLY | MS_NOSUID | MS_NODEV,
+                "mode=0755,size=4k",
+            )
     owner = "" if plan.uid is None else f",uid={plan.uid},gid={plan.uid}"
     for path, size in (("/tmp", plan.temporary_bytes), ("/dev/shm", plan.temporary_bytes)):
         _sized(path, size, owner)
@@ -96,7 +102,13 @@ def _make_trial_folders(plan: Plan) -> int:
 
 def _sized(path: str, size: int, owner: str) -> None:
     os.makedirs(f"{NEW}{path}", 0o755, exist_ok=True)
-    mount("tmpfs", f"{NEW}{path}", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={size},nr_inodes=65536{owner}")
+    mount(
+        "tmpfs",
+        f"{NEW}{path}",
+        "tmpfs",
+        MS_NOSUID | MS_NODEV,
+        f"mode=0700,size={size},nr_inodes=65536{owner}",
+    )
 
 
 def _bind(path: str, read_only: bool = True) -> None:
@@ -137,5 +149,6 @@ def _mount_points(top: str) -> list[str]:
     """Mount points at or below `top`, outermost first."""
     with open(f"{OLD}/proc/self/mountinfo") as file:
         points = [line.split(" ")[4] for line in file]
-    points = [point.encode().decode("unicode_escape") for point in points]
+    for character in " \t\n\\":  # as the kernel writes them; nothing can be imported here, codecs included
+        points = [point.replace(f"\\{ord(character):03o}", character) for point in points]
     return sorted({point for point in points if point == top or point.startswith(f"{top}/")})

@@ -17,9 +17,10 @@ class Plan:
     readable: folders of the machine that stay visible, read-only, at their own paths.
     device_nodes: nodes under /dev that are bound besides the harmless ones.
     public: the referee's folder of public data, "" for none; its child `hidden` is left out.
+    memory_bytes: more than this, and everything is killed.
     keep_capabilities: bit mask, for reading an interpreter that other users cannot reach (level 1 only).
     rlimits: resource number -> limit.
-    control, kept, groups: descriptors: control socket, what the program inherits, cgroup.procs files.
+    control, kept: descriptors: control socket, what the program inherits.
     """
 
     level: int
@@ -34,11 +35,11 @@ class Plan:
     hidden: str = "train"
     out_bytes: int = 1 << 30
     temporary_bytes: int = 1 << 30
+    memory_bytes: int = 8 << 30
     keep_capabilities: int = 0
     rlimits: dict[str, int] = field(default_factory=dict)
     control: int = -1
     kept: list[int] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
     sample_seconds: float = 0.05
 
     def to_json(self) -> bytes:

@@ -10,10 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from harness.sandbox_launcher.watch import Meter
-
 Kill = Callable[[], None]
-Look = Callable[[Meter], None]
 
 
 class Wakeup:
@@ -35,21 +32,26 @@ class Wakeup:
         os.close(self._write)
 
 
-def say(control: socket.socket, **message: object) -> None:
+def say(control: socket.socket, descriptors: tuple[int, ...] = (), **message: object) -> None:
     """One event for the referee; when it has gone, nobody is left to tell."""
     with contextlib.suppress(OSError):
-        control.send(json.dumps(message).encode())
+        socket.send_fds(control, [json.dumps(message).encode()], list(descriptors))
 
 
 def watch(
-    child: int, control: socket.socket, *, wakeup: Wakeup, listen: Kill | None, look: Look | None, seconds: float
+    child: int,
+    control: socket.socket,
+    *,
+    wakeup: Wakeup,
+    listen: Kill | None = None,
+    look: Callable[[], None] | None = None,
+    seconds: float = 1.0,
 ) -> int:
     """Reap until `child` has ended; its wait status is returned.
 
     listen: called when the referee says so or has gone (only one process may read the control socket).
-    look: takes a sample, which is reported every `seconds`.
+    look: called every `seconds` and once more at the end.
     """
-    meter = Meter()
     poller = select.poll()
     poller.register(wakeup.read, select.POLLIN)
     if listen:
@@ -60,8 +62,7 @@ def watch(
         status = _reap(child)
         if status is not None:
             if look:
-                look(meter)
-                report(control, meter)
+                look()
             return status
         timeout = max(0.0, next_look - time.monotonic()) * 1000 if look else None
         ready = {number for number, _ in poller.poll(timeout)}
@@ -69,13 +70,8 @@ def watch(
             poller.unregister(control.fileno())
             listen()
         if look and time.monotonic() >= next_look:
-            look(meter)
-            report(control, meter)
+            look()
             next_look = time.monotonic() + seconds
-
-
-def report(control: socket.socket, meter: Meter) -> None:
-    say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=meter.memory_bytes)
 
 
 def _reap(child: int) -> int | None:

@@ -1,7 +1,7 @@
-"""Counts CPU time and memory of a set of processes from /proc, where no control group does it exactly.
+"""Counts memory, and CPU time where no counter does it exactly, of a set of processes from /proc.
 
-Every number is a lower bound: a process that lived and died between two looks, with its parent ignoring
-SIGCHLD, leaves no trace here.
+CPU seconds are a lower bound: a process that lived and died between two looks, with its parent ignoring
+SIGCHLD, leaves no trace here (see cpu_clock.py).
 """
 
 import os
@@ -12,7 +12,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def all_processes() -> Iterable[int]:
+def all_processes() -> list[int]:
     """Everything in this pid namespace but ourselves."""
     own = os.getpid()
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own]
@@ -37,32 +37,47 @@ def descendants() -> list[int]:
 class Meter:
     """Running totals over looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_limit_bytes: int) -> None:
         self._seen: dict[tuple[int, str], float] = {}
+        self._limit = memory_limit_bytes
         self.cpu_seconds = 0.0
         self.memory_bytes = 0
 
-    def look(self, processes: Iterable[int], mounted: Iterable[str]) -> None:
-        """Sample once. `mounted`: sized tmpfs folders, whose pages are memory, too."""
+    def look(self, processes: Iterable[int], stored_bytes: int = 0) -> None:
+        """Sample once. stored_bytes: what the program keeps in memory-backed folders."""
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         waited = usage.ru_utime + usage.ru_stime
         memory = 0
+        living = []
         for process in processes:
             fields = _stat(process)
             if not fields:
                 continue
+            living.append(process)
             own, children = _seconds(fields[11:13]), _seconds(fields[13:15])
             self._seen[process, fields[19]] = own
             waited += own + children
             memory += _anonymous_bytes(process)
         self.cpu_seconds = max(self.cpu_seconds, sum(self._seen.values()), waited)
-        for folder in mounted:
-            state = os.statvfs(folder)
-            memory += (state.f_blocks - state.f_bfree) * state.f_frsize
-        self.memory_bytes = memory
+        if memory + stored_bytes > self._limit:  # pages that forks share were counted more than once
+            memory = min(memory, _proportional_bytes(living))
+        self.memory_bytes = memory + stored_bytes
+
+    @property
+    def too_much_memory(self) -> bool:
+        return self.memory_bytes > self._limit
 
 
-def proportional_bytes(processes: Iterable[int]) -> int:
+def available_bytes() -> int:
+    """Memory that the machine can still give without swapping."""
+    with open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 1 << 62
+
+
+def _proportional_bytes(processes: Iterable[int]) -> int:
     """Memory with shared pages divided among their users: slow and exact."""
     total = 0
     for process in processes:
@@ -70,7 +85,7 @@ def proportional_bytes(processes: Iterable[int]) -> int:
             with open(f"/proc/{process}/smaps_rollup") as file:
                 total += sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss_Anon:"))
         except OSError:
-            continue  # gone, or a kernel without this file
+            total += _anonymous_bytes(process)  # a kernel without this file, or closed to us
     return total
 
 

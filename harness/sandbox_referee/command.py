@@ -1,0 +1,48 @@
+"""What is asked of the sandbox, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.records import Files, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One untrusted Python program.
+
+    script: path in the tree. arguments: "{data}", "{out}" and "{tree}" in them become the paths inside.
+    tree: all files beside the script; importable, but shadowing no library.
+    public: a folder shown read-only as {data}, without its child train/ (training data come through the gate).
+    environment: added to the sandbox's own few variables. kept: descriptors that the program inherits at the
+    same numbers. gpu: index among the GPUs that this machine shows. threads: what OpenMP and MKL may use.
+    temporary_bytes: size of /tmp and of /dev/shm, each.
+    """
+
+    script: str
+    arguments: tuple[str, ...] = ()
+    tree: Files = field(default_factory=dict)
+    public: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[int, ...] = ()
+    gpu: int | None = None
+    threads: int = 1
+    temporary_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a program ended; no process of it is left.
+
+    status: exit code, or minus the signal's number. killed: by us, on the referee's word. limit: "memory",
+    "disk" or "" : which of its limits the launcher saw it break (and killed it for).
+    proven: the launcher itself said that no descendant is left (False when it was lost).
+    """
+
+    status: int
+    cpu_seconds: float
+    peak_memory_bytes: int
+    killed: bool = False
+    limit: str = ""
+    proven: bool = True

@@ -1,0 +1,65 @@
+"""The one GPU of a trial: its device nodes, the driver's libraries, and the variables that name them."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import UserError
+
+_CONTROL_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
+_SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
+_OTHER_LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/lib/wsl/lib")
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    nodes: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def visible_gpus() -> list[str]:
+    """Device nodes of the GPUs that this machine or container has, in order: /dev/nvidia0, ..."""
+    nodes = [str(path) for path in Path("/dev").glob("nvidia[0-9]*") if re.fullmatch(r"nvidia\d+", path.name)]
+    return sorted(nodes, key=lambda node: int(node.removeprefix("/dev/nvidia")))
+
+
+def devices(gpu: int | None) -> Devices:
+    """What the `gpu`-th visible GPU needs; nothing for None. Raises UserError when there is no such GPU."""
+    if gpu is None:
+        return Devices()
+    gpus = visible_gpus()
+    if gpu >= len(gpus):
+        raise UserError(f"gpu={gpu}: this machine shows {len(gpus)} NVIDIA GPUs")
+    nodes = [gpus[gpu], *(node for node in _CONTROL_NODES if os.path.exists(node))]
+    nodes += [str(path) for path in Path("/dev/nvidia-caps").glob("*")]
+    environment = {}
+    if name := _unique_name(gpus[gpu]):
+        environment["CUDA_VISIBLE_DEVICES"] = name
+    folder = _driver_folder()
+    if folder:
+        environment["LD_LIBRARY_PATH"] = folder
+    return Devices(tuple(nodes), (folder,) if folder else (), environment)
+
+
+def _unique_name(node: str) -> str:
+    """The GPU's UUID, which means the same card however many others the driver can see; "" if not told."""
+    minor = node.removeprefix("/dev/nvidia")
+    for file in Path("/proc/driver/nvidia/gpus").glob("*/information"):
+        facts = dict(re.findall(r"^([^:\n]+):\s*(.+)$", file.read_text(), re.MULTILINE))
+        name = facts.get("GPU UUID", "").strip()
+        if facts.get("Device Minor", "").strip() == minor and re.fullmatch(r"GPU-[0-9a-f-]{36}", name):
+            return name
+    return ""
+
+
+def _driver_folder() -> str:
+    """Where libcuda.so.1 is when it is not among the system's libraries (as in many rented containers)."""
+    if any(os.path.exists(f"{folder}/libcuda.so.1") for folder in _SYSTEM_LIBRARIES):
+        return ""
+    named = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path.startswith("/")]
+    for folder in (*named, *_OTHER_LIBRARIES):
+        if os.path.exists(f"{folder}/libcuda.so.1"):
+            return os.path.normpath(folder)
+    return ""
