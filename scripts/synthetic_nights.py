@@ -33,7 +33,9 @@ class Mixture(NamedTuple):
         side, size, tail = rng.random(count), rng.exponential(1, count), rng.random(count)
         gains = size * np.where(tail < 0.15, 6 * self.gain, self.gain)
         harms = -size * np.where(tail < 0.20, 4 * self.harm, self.harm)
-        return np.where(side < self.improves, gains, np.where(side > self.improves + self.nothing, harms, 0.0))
+        return np.where(
+            side < self.improves, gains, np.where(side > self.improves + self.nothing, harms, 0.0)
+        )
 
 
 EARLY, LATE_FIT = Mixture(0.70, 0.10, 8.0, 6.0), Mixture(0.30, 0.12, 1.4, 9.0)
@@ -92,7 +94,9 @@ def simulate(
     return night
 
 
-def nights(rule: KeepRule, scenario: str, slots: int, count: int, seed: int = 1, sd: float = SD) -> list[Night]:
+def nights(
+    rule: KeepRule, scenario: str, slots: int, count: int, seed: int = 1, sd: float = SD
+) -> list[Night]:
     """`count` sessions; the same seed gives every rule the same proposals and the same noise."""
     result = []
     for index in range(count):
@@ -123,7 +127,5 @@ def summary(done: list[Night], slots: int) -> dict[str, Estimate]:
         "false_share": estimate([night.false_keeps / max(1, len(night.keeps)) for night in done]),
         "any_false": estimate([float(night.false_keeps > 0) for night in done]),
         "over_claim": estimate([night.claimed - night.gain for night in done]),
-        "slots_per_decision": Estimate(
-            slots / decisions.value, slots / decisions.value**2 * decisions.error
-        ),
+        "slots_per_decision": Estimate(slots / decisions.value, slots / decisions.value**2 * decisions.error),
     }

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 from harness.keep.noise_level import NoiseLevel, mean
 from harness.keep.normal_score import normal_score
@@ -43,19 +45,23 @@ def change_point(
     """The clearest split of `losses` (in order of time) into before and after, if it is clear enough."""
     if len(losses) < _LEAST_LOSSES or noise.sd == 0:
         return None
-    splits = [disagreement(losses[:at], losses[at:], noise) for at in range(1, len(losses))]
-    clearest = max(splits, key=lambda split: abs(split.z))
+    splits = range(1, len(losses))
+    at = max(splits, key=lambda at: abs(_t(losses[:at], losses[at:], noise)))
+    clearest = disagreement(losses[:at], losses[at:], noise)
     return clearest if abs(clearest.z) > _threshold(false_alarm / len(splits)) else None
 
 
 def disagreement(before: Sequence[float], after: Sequence[float], noise: NoiseLevel) -> Drift:
-    """How far two batches of trials of the same configuration lie apart."""
+    """How far two batches of trials of the same configuration lie apart; the sd must not be zero."""
     shift = mean(after) - mean(before)
+    return Drift(shift, len(before), normal_score(_t(before, after, noise), noise.df))
+
+
+def _t(before: Sequence[float], after: Sequence[float], noise: NoiseLevel) -> float:
     error = noise.sd * math.sqrt(1 / len(before) + 1 / len(after))
-    return Drift(shift, len(before), normal_score(shift / error, noise.df))
+    return (mean(after) - mean(before)) / error
 
 
+@lru_cache(maxsize=64)
 def _threshold(two_sided: float) -> float:
-    from statistics import NormalDist
-
     return NormalDist().inv_cdf(1 - two_sided / 2)

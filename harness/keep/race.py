@@ -64,7 +64,8 @@ class Race:
         """What the trials so far say."""
         runs, margin = len(evidence.candidate), self._margin(evidence)
         effect = mean(evidence.incumbent) - mean(evidence.candidate)
-        z, z_margin = score(evidence, noise, effect), score(evidence, noise, effect + margin)
+        z = score(evidence, noise, effect)
+        z_margin = score(evidence, noise, effect + margin) if margin else z
         bound = self._bound(evidence)
         statistics = {"z": z, "bound": bound, "effect": effect, "sd": noise.sd, "df": noise.df, "look": runs}
         if alarm := drift(evidence, noise):

@@ -1,0 +1,18 @@
+"""The synthetic nights of scripts/ are what the rules are measured on; the tests measure with the same."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+import synthetic_nights
+
+
+@pytest.fixture(scope="session")
+def null_nights() -> list[synthetic_nights.Night]:
+    """1000 nights of 100 trials in which no proposal has any effect, decided by the default rule."""
+    from harness.keep.race import Race
+
+    return synthetic_nights.nights(Race(), "null", 100, 1000, seed=2026)
