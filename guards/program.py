@@ -1,0 +1,251 @@
+"""One candidate's Python files together: who calls whom, which argument is the harness's seed."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from guards.program_index import Binding, Index, Indexer, Scope, Seen
+from guards.syntax import Source
+
+SEED_OPTION = "--seed"
+_NAMESPACES = {
+    "SimpleNamespace",
+    "Namespace",
+    "replace",
+    "_replace",
+    "set_defaults",
+    "update",
+    "dict",
+    "namedtuple",
+}
+_SETTERS = {"setattr", "__setattr__", "setdefault", "putenv", "setenv", "__setitem__"}
+
+
+class Program:
+    """The indexes of all files, and what only several of them together can tell."""
+
+    def __init__(self, files: Sequence[Source]) -> None:
+        self.indexes: dict[str, Index] = {}
+        for source in files:
+            self.indexes[source.path.removesuffix(".py").replace("/", ".")] = Indexer(source.tree).index
+        self.calls = [call for index in self.indexes.values() for call in index.calls]
+
+    def lookup(self, dotted: str) -> tuple[Scope, str] | None:
+        """The module scope and name behind `module.name`, when that module is one of the program's files."""
+        module, _, name = dotted.strip(".").rpartition(".")
+        index = self.indexes.get(module)
+        return (index.module, name) if index is not None and name in index.module.bindings else None
+
+    def scope_of(self, node: ast.AST) -> Scope | None:
+        """The scope that a function, lambda, class or comprehension opens."""
+        for index in self.indexes.values():
+            if id(node) in index.scopes:
+                return index.scopes[id(node)]
+        return None
+
+    def methods(self, name: str) -> list[Scope]:
+        """Every method of that name, in any class."""
+        found = [scope for index in self.indexes.values() for scope in index.functions.get(name, ())]
+        return [scope for scope in found if scope.parent is not None and scope.parent.kind == "class"]
+
+    @cached_property
+    def classes(self) -> dict[str, list[Scope]]:
+        found: dict[str, list[Scope]] = defaultdict(list)
+        for index in self.indexes.values():
+            for name, scopes in index.classes.items():
+                found[name] += scopes
+        return found
+
+    # calls
+
+    @cached_property
+    def calls_by_name(self) -> dict[str, list[Seen]]:
+        """Last part of the callee's name -> calls."""
+        found: dict[str, list[Seen]] = defaultdict(list)
+        for call in self.calls:
+            assert isinstance(call.node, ast.Call)
+            found[last_name(call.node.func)].append(call)
+        return found
+
+    @cached_property
+    def aliases(self) -> dict[str, set[str]]:
+        """Name -> further names that are bound to it as it is (`g = f`, `import f as g`)."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for scope in self._all_scopes():
+            for name, bindings in scope.bindings.items():
+                for binding in bindings:
+                    if (target := _alias_target(binding)) and target != name:
+                        found[target].add(name)
+        return found
+
+    def _all_scopes(self) -> Iterator[Scope]:
+        for index in self.indexes.values():
+            yield index.module
+            yield from index.scopes.values()
+
+    def names_of(self, function: Scope) -> set[str]:
+        """Every name under which a function, method or class may be called."""
+        node = function.node
+        if isinstance(node, ast.Lambda):
+            names = self._lambda_names.get(id(node), set())
+        else:
+            names = (
+                {node.name}
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                else set()
+            )
+        if names == {"__init__"} and function.parent is not None:
+            return self.names_of(function.parent) | {"__init__"}
+        todo, found = list(names), set(names)
+        while todo:
+            for alias in self.aliases.get(todo.pop(), ()):
+                if alias not in found:
+                    found.add(alias)
+                    todo.append(alias)
+        return found
+
+    @cached_property
+    def _lambda_names(self) -> dict[int, set[str]]:
+        found: dict[int, set[str]] = defaultdict(set)
+        for scope in self._all_scopes():
+            for name, bindings in scope.bindings.items():
+                for binding in bindings:
+                    if isinstance(binding.node, ast.Lambda):
+                        found[id(binding.node)].add(name)
+        return found
+
+    def sites(self, function: Scope) -> list[Seen]:
+        """Calls that may reach a function. A lambda that is called on the spot has its own call as site."""
+        found = [call for name in self.names_of(function) for call in self.calls_by_name.get(name, ())]
+        if isinstance(function.node, ast.Lambda):
+            found += [
+                c for c in self.calls_by_name.get("", ()) if getattr(c.node, "func", None) is function.node
+            ]
+        return found
+
+    def escapes(self, function: Scope) -> list[Seen]:
+        """Reads of a function's name that neither call it nor give it another name."""
+        return [leaf for name in self.names_of(function) for leaf in self._handed_on.get(name, ())]
+
+    @cached_property
+    def _handed_on(self) -> dict[str, list[Seen]]:
+        found: dict[str, list[Seen]] = defaultdict(list)
+        for index in self.indexes.values():
+            for leaf in index.leaves:
+                name = last_name(leaf.node)
+                called = isinstance(leaf.parent, ast.Call) and leaf.parent.func is leaf.node
+                renamed = isinstance(leaf.parent, ast.Assign) and leaf.parent.value is leaf.node
+                inner = isinstance(leaf.parent, ast.Attribute)
+                if name in self._function_names and not called and not renamed and not inner:
+                    found[name].append(leaf)
+        return found
+
+    @cached_property
+    def _function_names(self) -> set[str]:
+        names = {name for index in self.indexes.values() for name in index.functions} | set(self.classes)
+        names.update(name for some in self._lambda_names.values() for name in some)
+        return names | {alias for name in list(names) for alias in self.aliases.get(name, ())}
+
+    # what is stored under a name
+
+    def stored(self, name: str) -> Iterator[tuple[ast.expr, Scope]]:
+        """Expressions that are stored under an attribute or a string key anywhere."""
+        for index in self.indexes.values():
+            yield from index.fields.get(name, ())
+        for call, value in self._keywords.get(name, ()):
+            yield value, call.scope
+        for scopes in self.classes.values():
+            for scope in scopes:
+                yield from self._class_level(scope, name)
+
+    @cached_property
+    def _keywords(self) -> dict[str, list[tuple[Seen, ast.expr]]]:
+        """Keywords of calls that make or change an object with fields; setattr and its relatives."""
+        found: dict[str, list[tuple[Seen, ast.expr]]] = defaultdict(list)
+        constructors = _NAMESPACES | set(self.classes)
+        for call in self.calls:
+            node = call.node
+            assert isinstance(node, ast.Call)
+            called = last_name(node.func)
+            if called in constructors:
+                for keyword in node.keywords:
+                    if keyword.arg is not None:
+                        found[keyword.arg].append((call, keyword.value))
+                for scope in self.classes.get(called, ()):
+                    for key, value in zip(_annotated(scope), node.args, strict=False):
+                        found[key].append((call, value))
+            elif called in _SETTERS:
+                for key_node, value in zip(node.args, node.args[1:], strict=False):
+                    if isinstance(key_node, ast.Constant) and isinstance(key_node.value, str):
+                        found[key_node.value].append((call, value))
+        return found
+
+    def _class_level(self, scope: Scope, name: str) -> Iterator[tuple[ast.expr, Scope]]:
+        """A value given in a class body counts unless every construction gives another."""
+        defaults = [one.node for one in scope.bindings.get(name, ()) if one.how == "expression"]
+        if not defaults:
+            return
+        sites = self.sites(scope)
+        position = _annotated(scope).index(name) if name in _annotated(scope) else None
+        if sites and all(_gives(site.node, name, position) for site in sites):
+            return
+        for default in defaults:
+            if isinstance(default, ast.expr):
+                yield default, scope
+
+    # the command line
+
+    @cached_property
+    def option_calls(self) -> list[tuple[str, str, Seen]]:
+        """(option, name that its value gets, call) for every add_argument."""
+        found = []
+        for call in self.calls_by_name.get("add_argument", ()):
+            node = call.node
+            assert isinstance(node, ast.Call)
+            flags = [
+                one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            ]
+            if not flags:
+                continue
+            option = next((flag for flag in flags if flag.startswith("--")), flags[0])
+            given = next((k.value for k in node.keywords if k.arg == "dest"), None)
+            name = given.value if isinstance(given, ast.Constant) else option.lstrip("-").replace("-", "_")
+            found.append((option, str(name), call))
+        return found
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        """Name of a parsed argument -> its option."""
+        return {name: option for option, name, _ in self.option_calls}
+
+    @cached_property
+    def seed_names(self) -> set[str]:
+        """Names under which the harness's seed comes out of the argument parser."""
+        return {name for option, name, _ in self.option_calls if option == SEED_OPTION}
+
+
+def last_name(node: ast.AST) -> str:
+    """`c` of `a.b.c` and of `c`, "" for anything else."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _alias_target(binding: Binding) -> str:
+    if binding.how == "expression" and isinstance(binding.node, ast.Name | ast.Attribute):
+        return last_name(binding.node)
+    return str(binding.detail).rpartition(".")[2] if binding.how == "import" else ""
+
+
+def _annotated(scope: Scope) -> list[str]:
+    """The fields of a dataclass in order."""
+    body = scope.node.body if isinstance(scope.node, ast.ClassDef) else []
+    return [
+        one.target.id for one in body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+    ]
+
+
+def _gives(call: ast.AST, name: str, position: int | None) -> bool:
+    assert isinstance(call, ast.Call)
+    if any(keyword.arg == name for keyword in call.keywords):
+        return True
+    return position is not None and len(call.args) > position

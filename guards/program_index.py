@@ -1,0 +1,365 @@
+"""Who binds which name to what, and where each call stands: one pass over a file, nothing evaluated."""
+
+import ast
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_LOCAL_NAME = re.compile(r"\b(id|arg|name)='[^']*'")
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Scope:
+    """A module, class, function or comprehension. bindings: name -> every way in which it gets a value."""
+
+    node: ast.AST
+    kind: str
+    parent: "Scope | None"
+    place: "Place"
+    bindings: dict[str, list["Binding"]] = field(default_factory=lambda: defaultdict(list))
+    returns: list[ast.expr] = field(default_factory=list)
+    digest: str = ""
+
+    def find(self, name: str) -> "Scope | None":
+        """The scope in which a name that is read here is bound; classes are not seen from inside functions."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.bindings and (scope is self or scope.kind != "class"):
+                return scope
+            scope = scope.parent
+        return None
+
+    def __repr__(self) -> str:
+        """The same for the same code, whatever its names are: values are compared across programs by it."""
+        if not self.digest:
+            text = _LOCAL_NAME.sub(r"\1=''", ast.dump(self.node))
+            self.digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+        return f"{self.kind}:{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """how: expression | each (element of) | item (index of) | augmented | import | function | class |
+    parameter | opaque."""
+
+    how: str
+    scope: Scope
+    node: ast.AST | None = None
+    detail: str | int = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a piece of code stands within its function."""
+
+    looped: bool = False
+    conditional: bool = False
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node with its scope and place. parent: the node that holds it."""
+
+    node: ast.AST
+    scope: Scope
+    place: Place
+    parent: ast.AST
+
+
+@dataclass(slots=True)
+class Index:
+    """All that one pass finds. fields: attribute or string key -> expressions stored under it anywhere."""
+
+    module: Scope
+    scopes: dict[int, Scope] = field(default_factory=dict)  # by id of the function or class node
+    calls: list[Seen] = field(default_factory=list)
+    leaves: list[Seen] = field(default_factory=list)  # names and attributes that are read
+    stores: list[Seen] = field(default_factory=list)  # attributes and subscripts that are written
+    strings: list[Seen] = field(default_factory=list)
+    discards: list[Seen] = field(default_factory=list)  # expressions whose value nobody takes
+    fields: dict[str, list[tuple[ast.expr, Scope]]] = field(default_factory=lambda: defaultdict(list))
+    functions: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
+    classes: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
+    loaded: set[str] = field(default_factory=set)
+
+
+class Indexer:
+    """Walks a module once."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        module = Scope(tree, "module", None, Place())
+        self.index = Index(module)
+        self._block(tree.body, module, Place())
+
+    def _block(self, body: list[ast.stmt], scope: Scope, place: Place) -> None:
+        for statement in body:
+            self._statement(statement, scope, place)
+            if isinstance(statement, _ENDS):
+                place = Place(place.looped, place.conditional, True)
+
+    def _statement(self, node: ast.stmt, scope: Scope, place: Place) -> None:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._function(node, scope, place)
+            case ast.ClassDef():
+                self._class(node, scope, place)
+            case ast.Assign():
+                for target in node.targets:
+                    self._bind(target, Binding("expression", scope, node.value), place, node)
+                self._visit(node.value, scope, place, node)
+            case ast.AnnAssign():
+                if node.value is not None:
+                    self._bind(node.target, Binding("expression", scope, node.value), place, node)
+                    self._visit(node.value, scope, place, node)
+            case ast.AugAssign():
+                binding = Binding("augmented", scope, node, type(node.op).__name__)
+                self._bind(node.target, binding, place, node)
+                self._visit(node.value, scope, place, node)
+            case ast.For() | ast.AsyncFor():
+                self._visit(node.iter, scope, place, node)
+                inner = Place(True, place.conditional, place.dead)
+                self._bind(node.target, Binding("each", scope, node.iter), inner, node)
+                self._block(node.body, scope, inner)
+                self._block(node.orelse, scope, place)
+            case ast.While():
+                self._visit(node.test, scope, place, node)
+                dead = place.dead or _constant_truth(node.test) is False
+                self._block(node.body, scope, Place(True, place.conditional, dead))
+                self._block(node.orelse, scope, place)
+            case ast.If():
+                self._if(node, scope, place)
+            case ast.Try() | ast.TryStar():
+                self._try(node, scope, place)
+            case ast.With() | ast.AsyncWith():
+                for item in node.items:
+                    self._visit(item.context_expr, scope, place, node)
+                    if item.optional_vars is not None:
+                        self._bind(
+                            item.optional_vars, Binding("expression", scope, item.context_expr), place, node
+                        )
+                self._block(node.body, scope, place)
+            case ast.Import():
+                for alias in node.names:
+                    root = alias.name.split(".")[0]
+                    name, detail = alias.asname or root, alias.name if alias.asname else root
+                    scope.bindings[name].append(Binding("import", scope, node, detail))
+            case ast.ImportFrom():
+                base = "." * node.level + (node.module or "")
+                for alias in node.names:
+                    name, detail = alias.asname or alias.name, f"{base}.{alias.name}"
+                    scope.bindings[name].append(Binding("import", scope, node, detail))
+            case ast.Global():
+                module = self.index.module
+                for name in node.names:
+                    scope.bindings.setdefault(name, module.bindings[name])
+            case ast.Nonlocal():
+                for name in node.names:
+                    outer = scope.parent.find(name) if scope.parent else None
+                    if outer is not None:
+                        scope.bindings.setdefault(name, outer.bindings[name])
+            case ast.Return():
+                if node.value is not None:
+                    scope.returns.append(node.value)
+                    self._visit(node.value, scope, place, node)
+            case ast.Expr():
+                self.index.discards.append(Seen(node.value, scope, place, node))
+                self._visit(node.value, scope, place, node)
+            case ast.Match():
+                self._match(node, scope, place)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    self._visit(child, scope, place, node)
+
+    def _if(self, node: ast.If, scope: Scope, place: Place) -> None:
+        self._visit(node.test, scope, place, node)
+        truth = True if _is_main_test(node.test) else _constant_truth(node.test)
+        unsure = place.conditional or truth is None
+        self._block(node.body, scope, Place(place.looped, unsure, place.dead or truth is False))
+        self._block(node.orelse, scope, Place(place.looped, unsure, place.dead or truth is True))
+
+    def _try(self, node: "ast.Try | ast.TryStar", scope: Scope, place: Place) -> None:
+        self._block(node.body, scope, place)
+        unsure = Place(place.looped, True, place.dead)
+        for handler in node.handlers:
+            if handler.name:
+                scope.bindings[handler.name].append(Binding("opaque", scope))
+            self._block(handler.body, scope, unsure)
+        self._block(node.orelse, scope, unsure)
+        self._block(node.finalbody, scope, place)
+
+    def _match(self, node: ast.Match, scope: Scope, place: Place) -> None:
+        self._visit(node.subject, scope, place, node)
+        for case in node.cases:
+            for part in ast.walk(case.pattern):
+                for name in (getattr(part, "name", None), getattr(part, "rest", None)):
+                    if isinstance(name, str):
+                        scope.bindings[name].append(Binding("item", scope, node.subject, "match"))
+            if case.guard is not None:
+                self._visit(case.guard, scope, place, node)
+            self._block(case.body, scope, Place(place.looped, True, place.dead))
+
+    def _function(self, node: FunctionNode, scope: Scope, place: Place) -> Scope:
+        inner = Scope(node, "function", scope, place)
+        self.index.scopes[id(node)] = inner
+        for argument in all_arguments(node.args):
+            inner.bindings[argument.arg].append(Binding("parameter", inner, node, argument.arg))
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                self._visit(default, scope, place, node)
+        if isinstance(node, ast.Lambda):
+            inner.returns.append(node.body)
+            self._visit(node.body, inner, Place(), node)
+            return inner
+        for decorator in node.decorator_list:
+            self._visit(decorator, scope, place, node)
+        scope.bindings[node.name].append(Binding("function", inner, node))
+        self.index.functions[node.name].append(inner)
+        self._block(node.body, inner, Place())
+        return inner
+
+    def _class(self, node: ast.ClassDef, scope: Scope, place: Place) -> None:
+        inner = Scope(node, "class", scope, place)
+        self.index.scopes[id(node)] = inner
+        scope.bindings[node.name].append(Binding("class", inner, node))
+        self.index.classes[node.name].append(inner)
+        for expression in (*node.bases, *(keyword.value for keyword in node.keywords), *node.decorator_list):
+            self._visit(expression, scope, place, node)
+        self._block(node.body, inner, place)
+
+    def _bind(self, target: ast.expr, binding: Binding, place: Place, parent: ast.stmt | ast.expr) -> None:
+        scope = binding.scope
+        if isinstance(target, ast.Name):
+            scope.bindings[target.id].append(binding)
+        elif isinstance(target, ast.Tuple | ast.List):
+            for index, element in enumerate(target.elts):
+                self._bind(element, _part(binding, index, len(target.elts)), place, parent)
+        elif isinstance(target, ast.Starred):
+            self._bind(target.value, binding, place, parent)
+        else:
+            self.index.stores.append(Seen(target, scope, place, parent))
+            if (key := field_name(target)) is not None and isinstance(binding.node, ast.expr):
+                self.index.fields[key].append((binding.node, scope))
+            elif key is not None and isinstance(binding.node, ast.AugAssign):
+                self.index.fields[key].append((binding.node.value, scope))
+            for child in ast.iter_child_nodes(target):
+                self._visit(child, scope, place, target)
+
+    def _visit(self, node: ast.AST, scope: Scope, place: Place, parent: ast.AST) -> None:
+        index = self.index
+        kind = type(node)
+        if kind is ast.Name:
+            index.loaded.add(node.id)  # type: ignore[attr-defined]  # kind tells; isinstance is twice as slow
+            index.leaves.append(Seen(node, scope, place, parent))
+            return
+        if kind is ast.Constant:
+            if isinstance(node.value, str):  # type: ignore[attr-defined]  # as above
+                index.strings.append(Seen(node, scope, place, parent))
+            return
+        if kind is ast.Attribute:
+            index.leaves.append(Seen(node, scope, place, parent))
+        elif kind is ast.Call:
+            index.calls.append(Seen(node, scope, place, parent))
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    index.fields[key.value].append((value, scope))
+        elif isinstance(node, ast.NamedExpr):
+            self._bind(node.target, Binding("expression", _holder(scope), node.value), place, node)
+            self._visit(node.value, scope, place, node)
+            return
+        elif isinstance(node, ast.Lambda):
+            self._function(node, scope, place)
+            return
+        elif isinstance(node, _COMPREHENSIONS):
+            self._comprehension(node, scope, place)
+            return
+        elif isinstance(node, ast.IfExp | ast.BoolOp):
+            self._choice(node, scope, place)
+            return
+        for child in _children(node):
+            self._visit(child, scope, place, node)
+
+    def _choice(self, node: ast.IfExp | ast.BoolOp, scope: Scope, place: Place) -> None:
+        first, *rest = [node.test, node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
+        self._visit(first, scope, place, node)
+        for part in rest:
+            self._visit(part, scope, Place(place.looped, True, place.dead), node)
+
+    def _comprehension(self, node: ast.AST, scope: Scope, place: Place) -> None:
+        inner = Scope(node, "comprehension", scope, place)
+        self.index.scopes[id(node)] = inner
+        looped = Place(True, place.conditional, place.dead)
+        for generator in node.generators:  # type: ignore[attr-defined]  # the caller has checked the kind
+            self._visit(generator.iter, inner, place, node)
+            self._bind(generator.target, Binding("each", inner, generator.iter), looped, node)  # type: ignore[arg-type]  # an expression
+            for condition in generator.ifs:
+                self._visit(condition, inner, looped, node)
+        for name in ("elt", "key", "value"):
+            if isinstance(part := getattr(node, name, None), ast.AST):
+                self._visit(part, inner, looped, node)
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.expr | ast.keyword | ast.slice):
+            yield value
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, ast.AST):
+                    yield item
+
+
+def _part(binding: Binding, index: int, count: int) -> Binding:
+    """The binding of one name of an unpacking."""
+    value = binding.node
+    if binding.how == "expression" and isinstance(value, ast.Tuple | ast.List) and len(value.elts) == count:
+        return Binding("expression", binding.scope, value.elts[index])
+    return Binding("item" if binding.how == "expression" else "each", binding.scope, value, index)
+
+
+def _holder(scope: Scope) -> Scope:
+    """Where `:=` inside a comprehension binds."""
+    while scope.kind == "comprehension" and scope.parent is not None:
+        scope = scope.parent
+    return scope
+
+
+def field_name(target: ast.expr) -> str | None:
+    """What `x.name` or `x["name"]` is called, None for others."""
+    if isinstance(target, ast.Attribute):
+        return target.attr
+    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+        return target.slice.value if isinstance(target.slice.value, str) else None
+    return None
+
+
+def all_arguments(arguments: ast.arguments) -> list[ast.arg]:
+    """Every parameter, starred ones included."""
+    stars = [star for star in (arguments.vararg, arguments.kwarg) if star is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *stars]
+
+
+def _constant_truth(test: ast.expr) -> bool | None:
+    if isinstance(test, ast.Constant):
+        return bool(test.value)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = _constant_truth(test.operand)
+        return None if inner is None else not inner
+    return None
+
+
+def _is_main_test(test: ast.expr) -> bool:
+    match test:
+        case ast.Compare(
+            left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")]
+        ):
+            return True
+    return False
