@@ -50,10 +50,10 @@ def test_noise_that_is_not_known_is_measured() -> None:
 def test_drops_keeps_and_goes_on() -> None:
     """Below z = 1 a candidate is dropped after one trial; a clear win is kept at once; between, it is raced."""
     assert action(1.0) is Action.DISCARD
-    assert action(0.5) is Action.RUN_CANDIDATE  # four trials give three df: even this is not beyond doubt
-    warm = KeepEvidence(BASELINE, (0.9,), prior_sd=0.01, prior_df=30)
+    assert action(0.96) is Action.RUN_CANDIDATE  # over four sd, but the sd has three degrees of freedom only
+    warm = KeepEvidence(BASELINE, (0.96,), prior_sd=0.01, prior_df=30)
     assert Race().next_step(warm).action is Action.KEEP
-    assert action(0.985) is Action.RUN_CANDIDATE
+    assert action(0.5) is Action.KEEP
 
 
 def test_a_candidate_that_never_convinces_is_dropped_at_the_last_look() -> None:
@@ -71,7 +71,7 @@ def test_incumbent_is_interleaved_while_it_has_few_trials() -> None:
         (2, 2, Action.RUN_INCUMBENT),
         (3, 2, Action.RUN_CANDIDATE),
         (3, 3, Action.RUN_INCUMBENT),
-        (4, 3, Action.KEEP),
+        (4, 3, Action.RUN_CANDIDATE),
     ]:
         seen = KeepEvidence((1.0,) * incumbents, (0.985,) * candidates, **known)
         assert Race().next_step(seen).action is expected, (incumbents, candidates)
