@@ -39,9 +39,13 @@ def progress_chart(session: Session, frame: Frame, control: Session | None = Non
     _baseline(drawing, session, across, down, found)
     if control is not None:
         drawing.path(_steps(control, across, down), "control")
-    drawing.path(_steps(session, across, down), "incumbent")
+    size = 1.0 if len(session.decided) < 150 else 0.7
     for proposal in session.decided:
-        _proposal(drawing, session, proposal, across, down, found)
+        if not proposal.kept:
+            _discard(drawing, session, proposal, across, down, size)
+    drawing.path(_steps(session, across, down), "incumbent")
+    for proposal in session.keeps:
+        _keep(drawing, session, proposal, across, down, found, size)
     _names(drawing, session, frame, across, down)
     _certificate(drawing, session, frame, down)
     return drawing.svg("narrow" if frame.narrow else "wide")
@@ -104,25 +108,37 @@ def _steps(session: Session, across: Scale, down: Scale) -> list[tuple[float, fl
     return [*points, (across(last), points[-1][1])]
 
 
-def _proposal(
-    drawing: Drawing, session: Session, proposal: Proposal, across: Scale, down: Scale, found: Noise | None
+def _tip(session: Session, proposal: Proposal) -> str:
+    score = f"{session.metric} {score_text(proposal.score)}"
+    return f"{proposal.number}: {one_line(proposal.title, 90)}\n{proposal.decision}, {why(proposal)}\n{score}"
+
+
+def _discard(
+    drawing: Drawing, session: Session, proposal: Proposal, across: Scale, down: Scale, size: float
 ) -> None:
-    tip = f"{proposal.number}: {one_line(proposal.title, 90)}\n{proposal.decision}, {why(proposal)}"
-    x = across(proposal.number)
+    x, tip = across(proposal.number), _tip(session, proposal)
     if proposal.score is None:
-        drawing.cross(x, down.end + 6 if session.sign < 0 else down.start - 6, 3, "failed", tip)
+        drawing.cross(x, down.end + 6 if session.sign < 0 else down.start - 6, 3 * size, "failed", tip)
+    else:
+        drawing.dot(x, down.clipped(proposal.score), 3 * size, "discard", tip)
+
+
+def _keep(
+    drawing: Drawing,
+    session: Session,
+    keep: Proposal,
+    across: Scale,
+    down: Scale,
+    found: Noise | None,
+    size: float,
+) -> None:
+    if keep.score is None:
         return
-    tip += f"\n{session.metric} {score_text(proposal.score)}"
-    y = down.clipped(proposal.score)
-    if not proposal.kept:
-        drawing.dot(x, y, 3, "discard", tip)
-        return
-    half = half_width(found, sum(trial.value is not None for trial in proposal.candidate_trials))
+    x = across(keep.number)
+    half = half_width(found, sum(trial.value is not None for trial in keep.candidate_trials))
     if half:
-        drawing.whisker(
-            x, down.clipped(proposal.score - half), down.clipped(proposal.score + half), "whisker"
-        )
-    drawing.dot(x, y, 5, "keep", tip)
+        drawing.whisker(x, down.clipped(keep.score - half), down.clipped(keep.score + half), "whisker")
+    drawing.dot(x, down.clipped(keep.score), 5 * size, "keep", _tip(session, keep))
 
 
 def _names(drawing: Drawing, session: Session, frame: Frame, across: Scale, down: Scale) -> None:
@@ -135,10 +151,11 @@ def _names(drawing: Drawing, session: Session, frame: Frame, across: Scale, down
         if keep.score is None or any(abs(x - other) < 15 for other in taken):
             continue
         taken.append(x)
-        words = one_line(keep.title, 20 if frame.narrow else 34)
-        above = session.sign > 0
-        turn = 28 if above else -28
-        drawing.text(x + 7, down.clipped(keep.score) + (14 if above else -7), words, "name", turn)
+        y, below = down.clipped(keep.score), session.sign > 0
+        upright = (frame.height - frame.bottom - y if below else y - frame.top) / 0.47  # sine of the slant
+        letters = int(min(frame.width - x - 10, upright) / 6.4)
+        words = one_line(keep.title, min(letters, 20 if frame.narrow else 34)) if letters > 7 else ""
+        drawing.text(x + 7, y + (14 if below else -7), words, "name halo", 28 if below else -28)
 
 
 def _certificate(drawing: Drawing, session: Session, frame: Frame, down: Scale) -> None:

@@ -27,7 +27,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 def html_report(session: Session, folder: Path, control: Session | None = None) -> str:
     """The whole page. folder: the session's, for the commands that reproduce. control: a control session."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    name = f"{session.started.get('task', '?')}: {session.started.get('agent', '?')}"
+    name = f"{session.started.get('task', '?')}, agent {session.started.get('agent', '?')}"
     body = "".join(
         (
             _top(session, name),

@@ -36,7 +36,10 @@ def bars(headings: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> str:
     """A table whose last column is a count, drawn as a bar."""
     kept = list(rows)
     most = max((count for *_, count in kept), default=1) or 1
-    head = "".join(f"<th>{as_html(text)}</th>" for text in headings)
+    head = (
+        "".join(f"<th>{as_html(text)}</th>" for text in headings[:-1])
+        + f'<th class="n">{as_html(headings[-1])}</th>'
+    )
     body = "".join(
         f"<tr><td>{as_html(who, 80)}</td><td>{as_html(why, 160)}</td><td class='n'>{count}</td>"
         f'<td class="wide"><span class="meter" style="width:{100 * count / most:.1f}%"></span></td></tr>'

@@ -127,7 +127,7 @@ class Maker:
                  reason="", message="", evidence={})  # fmt: skip
         if self._random.random() < 0.1:
             self.trial("candidate", self._mean, commit, number, outcome="crashed")
-            self.add("decided", decision="discard", reason="crashed", message="exit_1", score=None,
+            self.add("decided", decision="discard", reason="crashed.exit_1", message="RuntimeError: shape", score=None,
                      incumbent_score=self._mean, statistics={}, gpu_seconds=21.5, **outcome)  # fmt: skip
             return
         effect = self._random.choice([0.03, 0.0, 0.0, -0.01, -0.02])
@@ -139,9 +139,9 @@ class Maker:
         statistics = {"z": effect / self.sd * 1.5, "sd": self.sd, "df": 8, "effect": effect}
         self.add("step", proposal=number, action="keep" if keep else "discard", reason="bound",
                  statistics=statistics)  # fmt: skip
-        self.add("decided", decision="keep" if keep else "discard", reason="bound" if keep else "futility",
-                 message="", score=mean, incumbent_score=self._mean, statistics=statistics,
-                 gpu_seconds=21.5 * len(scores), **outcome)  # fmt: skip
+        self.add("decided", decision="keep" if keep else "discard", reason="keep.bound" if keep else "keep.futility",
+                 message="z 2.61 against 2.41 after 2 trials", score=mean, incumbent_score=self._mean,
+                 statistics=statistics, gpu_seconds=21.5 * len(scores), **outcome)  # fmt: skip
         self._mean = self._mean - effect if keep else self._mean
 
     def end(self, gain: float | None = None, **certificate: Any) -> None:
@@ -186,12 +186,12 @@ def write_session(folder: Path, rows: list[Row]) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows() -> Callable[..., list[Row]]:
     return make_rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def maker() -> type[Maker]:
     return Maker
 
@@ -201,7 +201,7 @@ def session_folder(tmp_path: Path) -> Path:
     return write_session(tmp_path / "session", make_rows())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def written() -> Callable[[Path, list[Row]], Path]:
     return write_session
 

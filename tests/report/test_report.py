@@ -1,0 +1,204 @@
+"""The HTML, Markdown and table outputs: self-contained, escaped, complete, whatever the ledger holds."""
+
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import pandas
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import LedgerError, UserError
+from harness.report.__main__ import main
+from harness.report.analysis import categories, noise, rejections
+from harness.report.html import html_report
+from harness.report.markdown import markdown_report
+from harness.report.model import Session
+from harness.report.reading import Tail
+from harness.report.redact import REDACTED, redacted
+from harness.report.tables import trials_frame
+
+ALLOWED_TAGS = {
+    "html", "head", "meta", "title", "style", "body", "header", "section", "h1", "h2", "h3", "p", "b", "br", "div",
+    "span", "i", "ul", "li", "figure", "figcaption", "svg", "path", "circle", "rect", "text", "table", "thead",
+    "tbody", "tr", "th", "td", "details", "summary", "pre", "code",
+}  # fmt: skip
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><a href=javascript:1>&\x1b[2J\x00\ud800</pre>"
+)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags, attributes and text, and checks that elements are closed in order."""
+
+    void = ("meta", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.open, self.words = set(), [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.mark.parametrize("hostile", ["", HOSTILE])
+def test_page_is_self_contained_and_nothing_of_an_agent_is_markup(rows, tmp_path, hostile):
+    """No script, no address to load from, no event handler; the attack is there to read as text."""
+    text = html_report(Session(rows(24, hostile=hostile)), tmp_path)
+    page = Page(text)
+    assert page.tags <= ALLOWED_TAGS
+    names = {name for name, _ in page.attributes}
+    assert not names & {"src", "href", "onerror", "onload", "action", "xlink:href"}
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "\x1b" not in text
+    text.encode("utf-8")
+    assert ("alert(1)" in "".join(page.words)) == bool(hostile)
+    assert "default-src 'none'" in dict(page.attributes).get("content", "") or "default-src 'none'" in text
+
+
+def test_page_says_what_matters(rows, tmp_path):
+    """Certified and claimed gain, noise, verdicts by reason, classes, isolation, commands to reproduce, seeds."""
+    session = Session(rows(40, seed=3))
+    text = "".join(Page(html_report(session, tmp_path)).words)
+    for words in (
+        "Certificate passed", "claimed gain", "certified gain", "noise (sd)", "seed.literal", "keep.futility",
+        "hyperparameter", "blocked", "harness.ledger verify", "git --git-dir", "reference: trigram",
+        "of the claimed gain came from changing numbers only", "bits per byte",
+    ):  # fmt: skip
+        assert words in text, words
+    assert all(str(trial.seed) in text for trial in session.trials)
+    assert all(keep.commit in text for keep in session.keeps)
+    assert "sk-secret" not in text
+    assert "UNVERIFIED" not in text
+
+
+def test_unproven_isolation_is_a_banner_also_when_only_a_later_sitting_lacked_it(rows, tmp_path):
+    """One sitting without isolation is enough to lose the word."""
+    made = rows(8)
+    made.insert(5, {"kind": "session_resumed", "level": 0, "certified": False, "interrupted": []})
+    assert "UNVERIFIED" in html_report(Session(made), tmp_path)
+    assert "UNVERIFIED" in markdown_report(Session(rows(8, certified=False)))
+
+
+def test_control_session_is_drawn_and_named(rows, tmp_path):
+    """With a control arm the page shows its line and its gain."""
+    text = html_report(Session(rows(20)), tmp_path, control=Session(rows(30, seed=7, agent="optuna")))
+    assert "control: optuna" in text
+    assert 'class="control"' in text
+    assert "without research" in text
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_every_prefix_of_a_ledger_gives_a_page(rows, tmp_path, direction):
+    """A report can be made at any moment of a session, whichever way is better."""
+    made = rows(10, direction=direction)
+    for cut in range(0, len(made), 3):
+        session = Session(made[:cut])
+        Page(html_report(session, tmp_path))
+        markdown_report(session)
+        trials_frame(session)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_missing_keys_are_tolerated(rows, data):
+    """Rows of an older or newer writer may lack any key but `kind`."""
+    kept = []
+    for row in rows(3):
+        gone = data.draw(st.sets(st.sampled_from(sorted(set(row) - {"kind"})), max_size=4))
+        kept.append({key: value for key, value in row.items() if key not in gone})
+    session = Session(kept)
+    markdown_report(session)
+    Page(html_report(session, Path("x")))
+
+
+def test_noise_is_pooled_within_configurations_without_selected_trials(maker):
+    """The pooled sd is the generator's; first trials of candidates do not count."""
+    made = maker(5)
+    made.baseline(40)
+    for number in range(1, 60):
+        made.propose(number)
+    found = noise(Session(made.rows))
+    assert found.low < made.sd < found.high
+    kept = len(Session(made.rows).keeps)
+    assert found.df == 39 + kept
+
+
+def test_counts_agree_with_the_rows(rows):
+    """Every discarded proposal is counted once, every decided one has a class."""
+    session = Session(rows(40))
+    assert sum(count for *_, count in rejections(session)) == len(session.decided) - len(session.keeps)
+    assert sum(row.proposed for row in categories(session)) == 40
+    by = {(who, reason) for who, reason, _ in rejections(session)}
+    assert by <= {
+        ("seed_change", "seed.literal"),
+        ("trial", "crashed.exit_1"),
+        ("statistics", "keep.futility"),
+    }
+
+
+def test_command_writes_page_markdown_and_tables(session_folder, tmp_path, capsys):
+    """`python -m harness.report DIR` names every file that it wrote; tables read back with exact scores."""
+    assert main([str(session_folder), "--tables"]) == 0
+    assert main([str(session_folder), "--markdown", "--out", str(tmp_path / "x.md")]) == 0
+    said = capsys.readouterr().out.split()
+    assert {"report.html", "trials.csv", "proposals.csv", "x.md"} <= {
+        name.rsplit("/", 1)[-1] for name in said
+    }
+    frame = pandas.read_csv(session_folder / "trials.csv")
+    session = Session(Tail(session_folder / "ledger.jsonl").rows())
+    assert list(frame.trial_id) == [trial.trial_id for trial in session.trials]
+    assert frame.val.dropna().tolist() == [t.values["val"] for t in session.trials if "val" in t.values]
+
+
+def test_wrong_folder_is_one_line_and_a_changed_ledger_makes_no_report(session_folder, tmp_path):
+    """No report is made of a ledger whose chain is broken."""
+    with pytest.raises(UserError, match="holds no session"):
+        main([str(tmp_path / "nothing")])
+    ledger = session_folder / "ledger.jsonl"
+    lines = ledger.read_text().splitlines()
+    row = json.loads(lines[-1])
+    ledger.write_text("\n".join([*lines[:-1], json.dumps({**row, "keeps": 99})]) + "\n")
+    with pytest.raises(LedgerError):
+        main([str(session_folder)])
+
+
+def test_tail_waits_for_whole_lines(tmp_path):
+    """A row that is being written is not read in halves."""
+    file = tmp_path / "ledger.jsonl"
+    tail = Tail(file)
+    assert tail.rows() == []
+    file.write_text('{"seq": 0}\n{"se')
+    assert tail.rows() == [{"seq": 0}]
+    with file.open("a") as stream:
+        stream.write('q": 1}\nnot json\n[1]\n{"seq": 2}\n')
+    assert tail.rows() == [{"seq": 1}, {"seq": 2}]
+
+
+def test_secrets_are_taken_out_and_counts_of_tokens_stay():
+    """By name and by shape, at any depth; numbers and ordinary words are left alone."""
+    config = {
+        "agent": {"api_key": "abc", "max_tokens": 4096, "model": "m", "headers": [{"Authorization": "Bearer x"}]},
+        "note": "use sk-ant-abcdefghijkl today", "budget": {"tokens": 5}, "url": "https://user:pw@host/x",
+        "keep": "race", "github_token": "x", "auth_token": "y",
+    }  # fmt: skip
+    clean = json.dumps(redacted(config))
+    for secret in ("abc", "sk-ant-abcdefghijkl", "Bearer x", "user:pw", '"y"'):
+        assert secret not in clean.replace(REDACTED, "")
+    assert redacted(config)["agent"]["max_tokens"] == 4096
+    assert redacted(config)["keep"] == "race"
+    assert redacted(config)["budget"] == {"tokens": 5}
