@@ -28,11 +28,11 @@ from harness.sandbox_launcher.plan import Plan
 from harness.sandbox_referee.cleaning import private_folder, sweeper
 from harness.sandbox_referee.command import Command, End
 from harness.sandbox_referee.measure import measured
-from harness.sandbox_referee.plans import make_plan
+from harness.sandbox_referee.plans import BadTree, make_plan
 from harness.sandbox_referee.process import Process
 from harness.sandbox_referee.users import ReservedUser
 
-__all__ = ["Command", "End", "Process", "Sandbox", "open_sandbox"]
+__all__ = ["BadTree", "Command", "End", "Process", "Sandbox", "open_sandbox"]
 
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 _LAUNCH = f"import sys; sys.path.append({_PACKAGE_PARENT!r}); from harness.sandbox_launcher.main import main; main()"
@@ -55,7 +55,7 @@ class Sandbox:
     def start(self, command: Command) -> Process:
         """Start; returns once the program is being executed.
 
-        Raises UserError (no such GPU), SandboxUnavailable, InfrastructureError.
+        Raises UserError (no such GPU), BadTree, SandboxUnavailable, InfrastructureError.
         """
         with contextlib.ExitStack() as held:
             own_user = os.geteuid() == 0 and self.mechanism >= Level.L1

@@ -16,7 +16,7 @@ from typing import NoReturn
 from harness.sandbox_launcher import kernel, mounts, user_map
 from harness.sandbox_launcher.candidate import become
 from harness.sandbox_launcher.cpu_clock import open_cpu_clock
-from harness.sandbox_launcher.folders import make_plain_folders
+from harness.sandbox_launcher.folders import make_plain_folders, remove_plain_folders
 from harness.sandbox_launcher.kill import kill_descendants, kill_namespace, kill_user
 from harness.sandbox_launcher.plan import Plan, read_plan
 from harness.sandbox_launcher.storage import PlainFolder, SizedFolders
@@ -32,6 +32,7 @@ def main() -> None:
     for number in (plan.control, *plan.kept):
         os.set_inheritable(number, False)
     control = socket.socket(fileno=plan.control)
+    os.umask(0o022)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the referee's word, or its end, ends us
@@ -85,7 +86,8 @@ def _plain(plan: Plan, control: socket.socket) -> None:
     storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
     _start_and_watch(plan, control, storage, list_all=descendants, kill_all=kill_all, listens=True)
-    say(control, event="empty", cpu_seconds=empty(kill_all))
+    if not say(control, event="empty", cpu_seconds=empty(kill_all)):
+        remove_plain_folders(plan)
 
 
 def _start_and_watch(

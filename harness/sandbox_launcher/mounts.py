@@ -7,7 +7,7 @@ import os
 import stat
 
 from harness.sandbox_launcher import kernel
-from harness.sandbox_launcher.folders import write_tree
+from harness.sandbox_launcher.folders import copy_open, open_to_all, write_tree
 from harness.sandbox_launcher.kernel import (
     MS_BIND,
     MS_NODEV,
@@ -83,21 +83,24 @@ def _make_trial_folders(plan: Plan) -> int:
     data = f"{NEW}{plan.place('data')}"
     os.mkdir(data, 0o755)
     if plan.public:
-        mount(f"{OLD}{plan.public}", data, flags=MS_BIND | MS_REC)
-        _remount_read_only(data)
-        if os.path.isdir(f"{data}/{plan.hidden}"):
-            mount(
-                "tmpfs",
-                f"{data}/{plan.hidden}",
-                "tmpfs",
-                MS_RDONLY | MS_NOSUID | MS_NODEV,
-                "mode=0755,size=4k",
-            )
+        _show_public(f"{OLD}{plan.public}", data, plan.hidden)
     owner = "" if plan.uid is None else f",uid={plan.uid},gid={plan.uid}"
     for path, size in (("/tmp", plan.temporary_bytes), ("/dev/shm", plan.temporary_bytes)):
         _sized(path, size, owner)
     _sized(plan.place("out"), plan.out_bytes, owner)
     return os.open(f"{NEW}{plan.place('out')}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _show_public(public: str, data: str, hidden: str) -> None:
+    """Bound where every user may read it, else copied."""
+    if not open_to_all(public):
+        copy_open(public, data, hidden)
+        return
+    mount(public, data, flags=MS_BIND | MS_REC)
+    _remount_read_only(data)
+    if os.path.isdir(f"{data}/{hidden}"):
+        empty = MS_RDONLY | MS_NOSUID | MS_NODEV
+        mount("tmpfs", f"{data}/{hidden}", "tmpfs", empty, "mode=0755,size=4k")
 
 
 def _sized(path: str, size: int, owner: str) -> None:

@@ -32,10 +32,13 @@ class Wakeup:
         os.close(self._write)
 
 
-def say(control: socket.socket, descriptors: tuple[int, ...] = (), **message: object) -> None:
-    """One event for the referee; when it has gone, nobody is left to tell."""
-    with contextlib.suppress(OSError):
+def say(control: socket.socket, descriptors: tuple[int, ...] = (), **message: object) -> bool:
+    """One event for the referee; False when it has gone and nobody is left to tell."""
+    try:
         socket.send_fds(control, [json.dumps(message).encode()], list(descriptors))
+    except OSError:
+        return False
+    return True
 
 
 def watch(

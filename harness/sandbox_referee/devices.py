@@ -47,7 +47,7 @@ def _unique_name(node: str) -> str:
     """The GPU's UUID, which means the same card however many others the driver can see; "" if not told."""
     minor = node.removeprefix("/dev/nvidia")
     for file in Path("/proc/driver/nvidia/gpus").glob("*/information"):
-        facts = dict(re.findall(r"^([^:\n]+):\s*(.+)$", file.read_text(), re.MULTILINE))
+        facts: dict[str, str] = dict(re.findall(r"^([^:\n]+):\s*(.+)$", file.read_text(), re.MULTILINE))
         name = facts.get("GPU UUID", "").strip()
         if facts.get("Device Minor", "").strip() == minor and re.fullmatch(r"GPU-[0-9a-f-]{36}", name):
             return name

@@ -3,7 +3,7 @@
 import os
 import resource
 
-from harness.records import Level
+from harness.records import Files, Level
 from harness.sandbox_launcher.kernel import CAP_DAC_READ_SEARCH
 from harness.sandbox_launcher.plan import Plan, encode_tree
 from harness.sandbox_referee import interpreter
@@ -11,11 +11,46 @@ from harness.sandbox_referee.command import Command
 from harness.sandbox_referee.devices import devices
 
 _INSIDE = "/trial"
+_CACHES = (
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "CUDA_CACHE_PATH",
+    "NUMBA_CACHE_DIR",
+    "MPLCONFIGDIR",
+)
+_MOST_PATH_BYTES, _MOST_NAME_BYTES = 1024, 255
 _THREADS_PER_PROCESS = 8  # the kernel counts threads
 
 
+class BadTree(ValueError):
+    """The files of a program cannot be written as a tree: its own fault, not the machine's."""
+
+
+def check_tree(tree: Files) -> None:
+    """Raises BadTree."""
+    for name in tree:
+        parts = name.split("/")
+        try:
+            sizes = [len(part.encode()) for part in parts]
+        except UnicodeEncodeError:
+            raise BadTree(f"not a file name: {name!a}") from None
+        if (
+            {"", ".", ".."} & set(parts)
+            or "\0" in name
+            or max(sizes) > _MOST_NAME_BYTES
+            or sum(sizes) > _MOST_PATH_BYTES
+        ):
+            raise BadTree(f"not a plain relative path: {name[:200]!a}")
+        if any("/".join(parts[:depth]) in tree for depth in range(1, len(parts))):
+            raise BadTree(f"a file and a folder of one name: {name[:200]!a}")
+
+
 def make_plan(command: Command, level: Level, folder: str, user: int | None, control: int) -> Plan:
-    """folder: a private folder of the machine, used where there is no mount namespace. Raises UserError."""
+    """folder: a private folder of the machine, used where there is no mount namespace.
+
+    Raises UserError (no such GPU), BadTree.
+    """
+    check_tree(command.tree)
     inside = _INSIDE if level >= Level.L2 else folder
     gpu = devices(command.gpu)
     places = {name: f"{inside}/{name}" for name in ("data", "out", "tree")}
@@ -51,16 +86,7 @@ def _placed(argument: str, places: dict[str, str]) -> str:
 def _environment(command: Command, level: Level, inside: str) -> dict[str, str]:
     """From empty. Caches of every kind lie in the program's own tmp and go with it."""
     tmp = "/tmp" if level >= Level.L2 else f"{inside}/tmp"
-    caches = {
-        name: f"{tmp}/cache/{name.lower()}"
-        for name in (
-            "TORCHINDUCTOR_CACHE_DIR",
-            "TRITON_CACHE_DIR",
-            "CUDA_CACHE_PATH",
-            "NUMBA_CACHE_DIR",
-            "MPLCONFIGDIR",
-        )
-    }
+    caches = {name: f"{tmp}/cache/{name.lower()}" for name in _CACHES}
     homes = {"HOME": tmp, "TMPDIR": tmp, "XDG_CACHE_HOME": f"{tmp}/cache", "XDG_CONFIG_HOME": f"{tmp}/config"}
     threads = {
         name: str(command.threads)

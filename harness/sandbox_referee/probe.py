@@ -96,7 +96,7 @@ def connect_out(settings: dict[str, Any]) -> bool:
     attempts: list[Callable[[], object]] = [
         lambda: stream(socket.AF_INET, ("127.0.0.1", settings["port"])),
         lambda: stream(socket.AF_UNIX, f"\0{settings['token']}"),
-        *(lambda family=family: socket.socket(family, socket.SOCK_DGRAM).close() for family in _FAMILIES),  # type: ignore[misc]
+        *(lambda family=family: socket.socket(family, socket.SOCK_DGRAM).close() for family in _FAMILIES),
     ]
     return _any(attempts)
 

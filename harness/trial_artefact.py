@@ -1,0 +1,138 @@
+"""Takes the artefact out of a dead trial's out/ folder: an ordinary file of the promised format, or refused.
+
+Nothing in it is executed or unpickled. Whoever wrote it is gone, so what was checked is what was copied.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+_MOST_PARSED_BYTES = 32 << 20
+_CHUNK_BYTES = 1 << 20
+_ITEM_BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2,
+    "U16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
+}  # fmt: skip
+
+
+class ArtefactRefused(Exception):
+    """reason: one word, e.g. "artefact_link"; "no_artefact" when there is none."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+def take_artefact(out: int, name: str, most_bytes: int, target: Path) -> str:
+    """Copy out/`name` to `target` and return its SHA-256. out: descriptor of the folder. Raises ArtefactRefused."""
+    with open_regular(out, name, most_bytes) as source:
+        beside = target.with_name(f".{target.name}.new")
+        try:
+            with open(beside, "wb") as copy:
+                digest = _copy(source.fileno(), copy.write, most_bytes)
+            _check_format(beside, name)
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+    return digest
+
+
+def open_regular(out: int, name: str, most_bytes: int) -> Any:
+    """A binary file object: a regular file with one name and no more than so many bytes. Raises ArtefactRefused."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        kind = os.stat(name, dir_fd=out, follow_symlinks=False).st_mode
+        if not stat.S_ISREG(kind):  # a device or a FIFO is not even opened
+            _refuse("artefact_link" if stat.S_ISLNK(kind) else "artefact_not_regular")
+        descriptor = os.open(name, flags, dir_fd=out)
+    except FileNotFoundError:
+        _refuse("no_artefact")
+    except OSError as error:
+        _refuse("artefact_unreadable", str(error.strerror))
+    file = open(descriptor, "rb", buffering=0)  # noqa: SIM115 -- the caller closes it
+    state = os.fstat(descriptor)
+    problem = ""
+    if not stat.S_ISREG(state.st_mode):
+        problem = "artefact_not_regular"
+    elif state.st_nlink != 1:
+        problem = "artefact_hard_link"
+    elif state.st_size > most_bytes:
+        problem = "artefact_too_large"
+    if problem:
+        file.close()
+        _refuse(problem, f"{state.st_size} bytes, {state.st_nlink} names")
+    return file
+
+
+def _copy(source: int, write: Callable[[bytes], object], most_bytes: int) -> str:
+    digest, left = hashlib.sha256(), most_bytes
+    while chunk := os.read(source, _CHUNK_BYTES):
+        left -= len(chunk)
+        if left < 0:
+            _refuse("artefact_too_large", "it grew")
+        digest.update(chunk)
+        write(chunk)
+    return digest.hexdigest()
+
+
+def _check_format(path: Path, name: str) -> None:
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        if not name.endswith(".safetensors"):
+            if size > _MOST_PARSED_BYTES:
+                _refuse("artefact_too_large", f"{size} bytes of JSON")
+            _parsed(file.read())
+            return
+        header_bytes = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= header_bytes <= min(size - 8, _MOST_PARSED_BYTES):
+            _refuse("artefact_malformed", "no safetensors header")
+        header = _parsed(file.read(header_bytes))
+    try:
+        _check_tensors(header, size - 8 - header_bytes)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        _refuse("artefact_malformed", f"safetensors header: {error}")
+
+
+def _check_tensors(header: Any, body_bytes: int) -> None:
+    """Every byte belongs to exactly one array. Raises ValueError and what a wrong type raises."""
+    header.pop("__metadata__", None)
+    end = 0
+    for about in sorted(header.values(), key=lambda about: about["data_offsets"]):
+        start, stop = about["data_offsets"]
+        count = 1
+        for side in about["shape"]:
+            if type(side) is not int or not 0 <= side <= body_bytes:
+                raise ValueError("a shape that cannot be")
+            count *= side
+        if type(start) is not int or start != end or stop - start != count * _ITEM_BYTES[about["dtype"]]:
+            raise ValueError("arrays that overlap, leave gaps or have another size than they say")
+        end = stop
+    if end != body_bytes:
+        raise ValueError(f"{body_bytes} bytes of arrays where {end} are described")
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content, parse_constant=_no_constant, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        _refuse("artefact_malformed", f"not JSON: {error}")
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name appears twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse(reason: str, detail: str = "") -> NoReturn:
+    raise ArtefactRefused(reason, detail)
