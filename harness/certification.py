@@ -5,7 +5,8 @@ The arithmetic is in certificate.py. Trials of an earlier certificate of the sam
 
 from collections.abc import Callable
 
-from harness.certificate import Certificate, certificate
+from harness import certificate
+from harness.certificate import Certificate
 from harness.laboratory import Laboratory
 from harness.records import Files, Role, Split
 from harness.rows import to_json
@@ -20,7 +21,7 @@ def certify(laboratory: Laboratory, files_of: Callable[[str], Files], trials: in
     """
     state, number = laboratory.state, len(laboratory.state.certificates) + 1
     commits = dict(zip(_ROLES, (state.incumbent, state.baseline), strict=True))
-    prefix = {role: f"{role.value.removeprefix('certificate_')}-{number}" for role in _ROLES}
+    prefix = {role: f"cert{number}-{role.value.removeprefix('certificate_')}" for role in _ROLES}
     for run in range(1, trials + 1):
         for role, commit in commits.items():
             name = f"{prefix[role]}-{run}"
@@ -34,7 +35,7 @@ def certify(laboratory: Laboratory, files_of: Callable[[str], Files], trials: in
         ]
         scores[role] = [trial.score for trial in seen]
         losses[role] = [state.loss(trial.score) if trial.score is not None else None for trial in seen]
-    found = certificate(losses[_ROLES[0]], losses[_ROLES[1]])
+    found = certificate.certify(losses[_ROLES[0]], losses[_ROLES[1]])
     claimed_scores = [state.mean_score(commits[role]) for role in _ROLES]
     fields = to_json(found)
     assert isinstance(fields, dict)

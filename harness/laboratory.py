@@ -27,7 +27,6 @@ from harness.state import State
 from harness.task import Profile, Task, TaskData
 
 MOST_ATTEMPTS = 3
-_PAUSE_SECONDS = 2.0
 _CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
 
 
@@ -36,6 +35,7 @@ class Laboratory:
     """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
+    pause_seconds: before a trial is repeated that failed for a reason of ours.
     """
 
     task: Task
@@ -49,6 +49,7 @@ class Laboratory:
     evaluator: Evaluator
     secret: bytes
     before_trial: Callable[[], None] = field(default=lambda: None)
+    pause_seconds: float = 2.0
 
     def record(self, kind: str, **values: Json) -> Row:
         """A row: first on the disk, then in the state, then shown."""
@@ -89,7 +90,7 @@ class Laboratory:
             result = self._run(spec, source, proposal, attempt)
             if result.outcome is Outcome.INFRA_FAILED:
                 self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(self.pause_seconds)
                 continue
             if result.outcome is Outcome.COMPLETED:
                 self._score(result, commit, role, proposal, source, split)

@@ -56,7 +56,7 @@ class Referee:
         """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
         if proposal.row["problem"]:
             return Ruling(Decision.DISCARD, "agent.problem", str(proposal.row["problem"]))
-        refusal = self._refused("static", proposal)
+        refusal = self._refused("static", proposal) or self._reviewed(proposal)
         while refusal is None:
             step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.prior))
             self._record_step(proposal, step)
@@ -79,15 +79,25 @@ class Referee:
                 self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}", proposal.number
             )
             return None
-        seen = self._measure_candidate(proposal, Role.CANDIDATE)
-        return self._refused("runtime", proposal, seen.trial_id) or self._failed(proposal, seen)
+        self._measure_candidate(proposal, Role.CANDIDATE)
+        return self._reviewed(proposal)
 
-    def _failed(self, proposal: OpenProposal, seen: Observation) -> Verdict | None:
-        """A trial without a score is the candidate's worst score; too many disturbed ones say nothing at all."""
-        if seen.score is None:
-            reason = seen.reason if "." in seen.reason else f"{seen.outcome.value}.{seen.reason}"
-            return Verdict("trial", Judgement.REJECT, reason, last_line(seen.log))
-        disturbed = [trial for trial in self.trials(proposal) if trial.trial_id in self.state.inconclusive]
+    def _reviewed(self, proposal: OpenProposal) -> Verdict | None:
+        """What the last trial says beyond its score. After a restart it is looked at again: a verdict may be missing.
+
+        A trial without a score is the candidate's worst score; too many disturbed ones say nothing at all.
+        """
+        trials = self.trials(proposal)
+        if not trials:
+            return None
+        refusal = self._refused("runtime", proposal, trials[-1].trial_id)
+        if refusal is not None:
+            return refusal
+        for seen in trials:
+            if seen.score is None:
+                reason = seen.reason if "." in seen.reason else f"{seen.outcome.value}.{seen.reason}"
+                return Verdict("trial", Judgement.REJECT, reason, last_line(seen.log))
+        disturbed = [trial for trial in trials if trial.trial_id in self.state.inconclusive]
         if len(disturbed) >= MOST_INCONCLUSIVE:
             text = f"{len(disturbed)} trials were disturbed and say nothing"
             return Verdict("trial", Judgement.REJECT, "inconclusive.disturbed", text)

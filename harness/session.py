@@ -99,8 +99,10 @@ class Session:
             self.workspace.keep(str(row["commit"]), rationale, trailers)
 
     def _certify(self) -> None:
-        """If anything was kept: fresh trials of head and baseline on the sealed split."""
-        if self.laboratory.state.keeps and self.limits.budget.certificate:
+        """If anything was kept since the last certificate: fresh trials of head and baseline, sealed split."""
+        state = self.laboratory.state
+        certified = state.certificates[-1]["head_commit"] if state.certificates else state.baseline
+        if state.incumbent != certified and self.limits.budget.certificate:
             certify(self.laboratory, self.intake.files_of, self.limits.budget.certificate)
 
     def _end(self, reason: str) -> None:

@@ -1,0 +1,233 @@
+"""A session with real git, ledger, guards' seam and statistics; only training and scoring are played."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.budget import Budget
+from harness.intake import Intake
+from harness.keep.race import Race
+from harness.laboratory import Laboratory
+from harness.ledger import Ledger
+from harness.limits import SessionLimits
+from harness.promotion import Promotion
+from harness.protocols import Guards, Tracker
+from harness.records import (
+    Direction,
+    Files,
+    Json,
+    Judgement,
+    Outcome,
+    Proposal,
+    Score,
+    Split,
+    TrialResult,
+    TrialSpec,
+    Usage,
+    Verdict,
+    View,
+)
+from harness.referee import Referee
+from harness.session import Session
+from harness.state import folded
+from harness.task import Profile, Task, TaskData
+from harness.workspace import Workspace
+
+
+class Stop(BaseException):
+    """Plays kill -9: nothing of ours may catch it."""
+
+
+def noise_of(seed: int) -> float:
+    """A number in -1..1 that the seed decides."""
+    return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4]) / 2**31 - 1
+
+
+@dataclass
+class Machine:
+    """Trains by reading `loss = X` from train.py; scores it with a little noise from the seed."""
+
+    folder: Path
+    runs: list[TrialSpec] = field(default_factory=list)
+    scored: list[tuple[str, Split]] = field(default_factory=list)
+    fail_next: int = 0
+
+    def run(self, spec: TrialSpec, source: Files) -> TrialResult:
+        self.runs.append(spec)
+        text = source["train.py"].decode()
+        if self.fail_next:
+            self.fail_next -= 1
+            return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "no_space")
+        if "crash" in text:
+            return TrialResult(
+                spec.trial_id, Outcome.CRASHED, "exit_1", log="Traceback\nValueError: bad shape"
+            )
+        value = float(text.split("loss =")[1].split()[0]) + 0.01 * noise_of(spec.seed)
+        file = self.folder / "artefacts" / spec.trial_id
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(str(value))
+        return TrialResult(
+            spec.trial_id,
+            Outcome.COMPLETED,
+            "exit_0",
+            artefact=f"artefacts/{spec.trial_id}",
+            artefact_sha256=hashlib.sha256(str(value).encode()).hexdigest(),
+            billed_seconds=1.0,
+            wall_seconds=1.0,
+        )
+
+    def score(self, result: TrialResult, source: Files, split: Split) -> Score:
+        self.scored.append((result.trial_id, split))
+        assert "train.py" in source
+        return Score("scored", float((self.folder / result.artefact).read_text()))
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Script:
+    """An agent that proposes the given texts of train.py, in order; stateless like a real one."""
+
+    texts: Sequence[str | Proposal]
+    views: list[View] = field(default_factory=list)
+    prepared: list[View] = field(default_factory=list)
+
+    def next(self, view: View) -> Proposal | None:
+        self.views.append(view)
+        if view.number > len(self.texts):
+            return None
+        text = self.texts[view.number - 1]
+        usage = Usage(input_tokens=10, output_tokens=5, dollars=0.5)
+        if isinstance(text, Proposal):
+            return text
+        return Proposal({"train.py": text.encode()}, rationale=text.splitlines()[0], usage=usage)
+
+    def prepare(self, view: View) -> None:
+        self.prepared.append(view)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Recorder:
+    """A tracker that stops the world when a certain row has been written."""
+
+    stop_after: int | None = None
+    seen: list[Mapping[str, Json]] = field(default_factory=list)
+
+    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None: ...
+
+    def record(self, row: Mapping[str, Json]) -> None:
+        self.seen.append(row)
+        if row["seq"] == self.stop_after:
+            raise Stop
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Forbids:
+    """A guard: rejects a candidate with a certain word; `fails` makes it crash, `disturbed` inconclusive."""
+
+    word: str = "forbidden"
+    name: str = "words"
+    stages: tuple[str, ...] = ("static",)
+    fails: bool = False
+    inconclusive: bool = False
+
+    def __call__(self, evidence: object) -> Verdict:
+        text = evidence.candidate["train.py"].decode()  # type: ignore[attr-defined]
+        if self.word not in text:
+            return Verdict("?", Judgement.ACCEPT, evidence={"category": "hyperparameter"})
+        if self.fails:
+            raise RuntimeError("no such key")
+        judgement = Judgement.INCONCLUSIVE if self.inconclusive else Judgement.REJECT
+        return Verdict("?", judgement, "words.forbidden", f"it says {self.word}")
+
+
+@dataclass
+class World:
+    """Everything of one session folder, opened anew by `open`."""
+
+    folder: Path
+    task: Task
+    script: Script
+    guards: Guards = (Forbids(),)
+    budget: Budget = field(default_factory=Budget)
+    promotion: Promotion = field(default_factory=Promotion)
+    machine: Machine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.machine = Machine(self.folder)
+
+    def session(self, *trackers: Tracker) -> Session:
+        profile = self.task.profiles["cpu"]
+        ledger = Ledger(self.folder)
+        workspace = Workspace(self.folder, "test")
+        data = TaskData(self.task.path / "public", self.task.path / "private")
+        laboratory = Laboratory(
+            self.task,
+            data,
+            profile,
+            self.folder,
+            ledger,
+            folded(ledger.rows),
+            trackers,
+            self.machine,
+            self.machine,
+            b"secret" * 6,
+            pause_seconds=0.0,
+        )
+        limits = SessionLimits(self.budget, profile)
+        if not ledger.rows:
+            laboratory.record(
+                "session_started",
+                direction="minimize",
+                baseline_commit=workspace.start(self.task.source()),
+                level=3,
+                certified=True,
+            )
+        else:
+            laboratory.settle(workspace.files)
+            laboratory.record("session_resumed", level=3, certified=True, interrupted=[])
+        intake = Intake(laboratory, workspace, self.script, limits, "# Program")
+        referee = Referee(laboratory, intake, self.guards, Race(), limits, self.promotion)
+        session = Session(laboratory, workspace, intake, referee, limits)
+        session.synchronise()
+        return session
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    folder = tmp_path / "task"
+    folder.mkdir()
+    for name in ("task.yaml", "prepare.py", "evaluate.py", "program.md"):
+        (folder / name).write_text(f"# {name}\n")
+    (folder / "train.py").write_text("loss = 1.0\n")
+    return Task(
+        folder=str(folder),
+        metric="loss",
+        direction=Direction.MINIMIZE,
+        editable=("train.py",),
+        profiles={"cpu": Profile(seconds=1.0)},
+        artefact="model.json",
+        determinism="none",
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path, task: Task) -> Callable[..., World]:
+    """world(texts, ...) makes one in a fresh folder."""
+    count = 0
+
+    def make(texts: Sequence[str | Proposal], **changes: object) -> World:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"session-{count}"
+        folder.mkdir()
+        return World(folder, task, Script(texts), **changes)  # type: ignore[arg-type] # tests pass what it takes
+
+    return make
