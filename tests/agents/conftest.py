@@ -1,12 +1,20 @@
-"""Views as a session would hand them out, without a session."""
+"""Views as a session would hand them out, and providers on the loopback."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.records import Direction, View
+sys.path.append(str(Path(__file__).parent))  # for fake_provider
 
+from fake_provider import FakeProvider, Script
+
+from harness.records import Decision, Direction, PastProposal, Proposal, View
+
+MakeProvider = Callable[[Script], FakeProvider]
 TRAIN = b"""\"\"\"A small trainer.\"\"\"
 import argparse
 
@@ -44,3 +52,46 @@ def make_view() -> Callable[..., View]:
         return View(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def decide() -> Callable[..., View]:
+    """The view after a decision on a proposal."""
+
+    def after(
+        view: View, proposal: Proposal, score: float | None = None, keep: bool = False, **facts: Any
+    ) -> View:
+        editable = {**view.editable, **proposal.files}
+        decision = Decision.KEEP if keep else Decision.DISCARD
+        reason = "keep.bound" if keep else "keep.futile"
+        past = PastProposal(
+            **{
+                "number": view.number,
+                "files": editable,
+                "rationale": proposal.rationale,
+                "decision": decision,
+                "reason": proposal.problem or reason,
+                "score": score,
+                "state": proposal.state,
+                "hypothesis": proposal.hypothesis,
+                **facts,
+            }
+        )
+        changes: dict[str, Any] = {"editable": editable, "incumbent_score": score} if keep else {}
+        history = (*view.history, past)
+        return replace(view, history=history, number=view.number + 1, seed=view.seed + 1, **changes)
+
+    return after
+
+
+@pytest.fixture
+def make_provider() -> Iterator[MakeProvider]:
+    opened: list[FakeProvider] = []
+
+    def make(script: Script) -> FakeProvider:
+        opened.append(FakeProvider(script))
+        return opened[-1]
+
+    yield make
+    for provider in opened:
+        provider.close()

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,10 @@ from harness.agents.optuna import Optuna
 from harness.agents.random import Random
 from harness.agents.replay import Replay
 from harness.errors import UserError
-from harness.records import Decision, PastProposal, Proposal, View
+from harness.records import View
 
 MakeView = Callable[..., View]
-
-
-def decided(view: View, proposal: Proposal, score: float | None, keep: bool = False) -> View:
-    """The view after a decision on a proposal."""
-    editable = {**view.editable, **proposal.files}
-    past = PastProposal(
-        view.number,
-        editable,
-        proposal.rationale,
-        Decision.KEEP if keep else Decision.DISCARD,
-        "",
-        score,
-        state=proposal.state,
-    )
-    changes = {"editable": editable, "incumbent_score": score} if keep else {}
-    return replace(view, history=(*view.history, past), number=view.number + 1, seed=view.seed + 1, **changes)
+Decide = Callable[..., View]
 
 
 def test_finds_numbers_by_what_they_are_for(make_view: MakeView) -> None:
@@ -73,7 +57,9 @@ def test_any_bytes_may_be_searched(source: bytes) -> None:
 
 
 @pytest.mark.parametrize("agent", [Random(), Random(changes=3), Optuna(warm_up=2)])
-def test_controls_are_stateless_and_change_numbers_only(agent: Random | Optuna, make_view: MakeView) -> None:
+def test_controls_are_stateless_and_change_numbers_only(
+    agent: Random | Optuna, make_view: MakeView, decide: Decide
+) -> None:
     """The same view gives the same proposal, from a fresh agent too; only numbers differ; no repeats."""
     view, seen = make_view(), []
     for step in range(8):
@@ -87,7 +73,7 @@ def test_controls_are_stateless_and_change_numbers_only(agent: Random | Optuna, 
             for source in (view.editable["train.py"], proposal.files["train.py"])
         ]
         assert masked[0] == masked[1]
-        view = decided(view, proposal, None if step == 2 else 1.5 - step / 10, keep=step % 3 == 1)
+        view = decide(view, proposal, None if step == 2 else 1.5 - step / 10, keep=step % 3 == 1)
 
 
 def _without_numbers(tree: ast.AST) -> ast.AST:
@@ -97,7 +83,7 @@ def _without_numbers(tree: ast.AST) -> ast.AST:
     return tree
 
 
-def test_optuna_learns_from_the_history(make_view: MakeView) -> None:
+def test_optuna_learns_from_the_history(make_view: MakeView, decide: Decide) -> None:
     """On a bowl, proposals after thirty scores lie nearer to the optimum than the first five do."""
     import math
 
@@ -109,7 +95,7 @@ def test_optuna_learns_from_the_history(make_view: MakeView) -> None:
         sizes = proposal.state["sizes"]
         assert isinstance(sizes, dict)
         distances.append(abs(math.log(sizes["train.py:LEARNING_RATE"] / 2e-2)))  # type: ignore[operator, arg-type]  # a number
-        view = decided(view, proposal, distances[-1])
+        view = decide(view, proposal, distances[-1])
     assert sum(distances[-10:]) / 10 < sum(distances[:5]) / 5
 
 

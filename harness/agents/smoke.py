@@ -1,0 +1,59 @@
+"""The smoke test: a few seconds of the real thing, in the sandbox, unmeasured and uncounted."""
+
+import contextlib
+from dataclasses import replace
+from itertools import count
+
+from harness.agents.context import AgentContext
+from harness.agents.tools import SmokeTest
+from harness.errors import InfrastructureError
+from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
+from harness.seeds import new_secret, trial_seed
+
+_PATIENCE_SECONDS = 60.0
+
+
+def make_smoke_test(context: AgentContext) -> SmokeTest | None:
+    """None where there is no sandbox."""
+    if context.sandbox is None:
+        return None
+    from harness.executors.local import Local
+
+    folder = context.folder / "smoke"
+    folder.mkdir(parents=True, exist_ok=True)
+    executor = Local(context.gpu).open(context.sandbox, context.task, context.data, context.profile, folder)
+    secret, numbers = new_secret(), count(1)
+
+    def smoke_test(source: Files, seconds: float) -> tuple[bool, str]:
+        name = f"smoke-{next(numbers)}"
+        clock = replace(context.profile.trial_clock(), seconds=seconds, steps=None, tokens=None)
+        spec = TrialSpec(name, "", Role.CANDIDATE, trial_seed(secret, name), clock, context.limits)
+        wall = clock.kind == "wall"  # on a CPU clock a neighbour costs a trial nothing that is billed
+        if wall and not context.quiet.acquire(timeout=_PATIENCE_SECONDS):
+            return (
+                True,
+                "A trial is being measured; no smoke test is possible now. Submit without, or ask later.",
+            )
+        try:
+            result = executor.run(spec, source)
+        except InfrastructureError as error:
+            return True, f"The smoke test could not be made ({error}); this says nothing about your edit."
+        finally:
+            if wall:
+                context.quiet.release()
+        if result.artefact:
+            with contextlib.suppress(OSError):
+                (folder / result.artefact).unlink()
+        return result.outcome is not Outcome.CRASHED, f"{_said(result, seconds)}\n{result.log}"
+
+    return smoke_test
+
+
+def _said(result: TrialResult, seconds: float) -> str:
+    if result.outcome is Outcome.COMPLETED:
+        return f"Ended in order, {result.billed_seconds:.1f} of {seconds:g} seconds after the data gate."
+    if result.outcome is Outcome.TIMED_OUT:
+        return (
+            f"Still at work when the {seconds:g} seconds were over; a trial must write its artefact in time."
+        )
+    return f"Ended with {result.outcome}: {result.reason}."
