@@ -5,7 +5,8 @@
     session -- starts and kills --> main and cold predictor (the candidate's code and weights, each in a sandbox)
 
 The predictors see inputs and nothing else: no labels, no training data, no name of a split; gradients are off, weights
-and source are sealed. Both are new for every score. What goes wrong in them is the candidate's ("invalid"); what goes
+and source are sealed. Both are new for every score, and the cold one first sees code of the candidate's when the main
+one is gone, so that nothing can be whispered. What goes wrong in them is the candidate's ("invalid"); what goes
 wrong in evaluate.py or in starting processes is ours ("infra_failed").
 """
 
@@ -13,7 +14,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,13 +85,14 @@ class SandboxEvaluator:
             stack.callback(referee.close)
             for predictor in predictors:
                 stack.callback(predictor.close)
-            answer = self._ask(
-                referee, [*files, *(predictor.end.fileno() for predictor in predictors)], split
-            )
+            files += [predictor.end.fileno() for predictor in predictors]
+            answer = self._ask(referee, files, split, predictors[0].end_now if predictors else _nothing)
             self._explain(answer, predictors, result.trial_id)
             return answer
 
-    def _ask(self, referee: RefereeProcess, files: list[int], split: Split) -> dict[str, Any]:
+    def _ask(
+        self, referee: RefereeProcess, files: list[int], split: Split, end_main: Callable[[], None]
+    ) -> dict[str, Any]:
         task, settings = self._task, self._settings
         load = {"entry": task.entry, "threads": self._profile.threads, "pinned": self._gpu is not None}
         plan: dict[str, object] = {
@@ -107,7 +109,7 @@ class SandboxEvaluator:
         patience = settings.evaluate_seconds
         if task.predictor != "none":
             patience += 2 * (settings.predictor_seconds + settings.startup_seconds)
-        return dict(referee.ask(plan, files, patience))
+        return dict(referee.ask(plan, files, patience, end_main))
 
     def _tree(self, source: Files) -> Files:
         """The candidate's files and the gate that its train.py imports; the gate leads nowhere here."""
@@ -130,6 +132,10 @@ class SandboxEvaluator:
     def close(self) -> None:
         """Ends the processes that wait for a next score."""
         self._station.close()
+
+
+def _nothing() -> None:
+    """No predictor, nothing to end."""
 
 
 @contextmanager

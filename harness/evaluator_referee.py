@@ -7,9 +7,11 @@ holds the private data and the trusted ends of the predictors; nothing of the ca
 import dataclasses
 import importlib.util
 import math
+import os
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,13 +50,21 @@ def main(descriptor: int) -> None:
     except wire.ChannelClosed:
         return
     plan = Plan(**{**message, "settings": Scoring(**message["settings"])})
-    wire.send(channel, score(plan, descriptors))
+
+    def end_main() -> None:
+        wire.send(channel, {"op": "end_main"})
+        wire.receive(channel)
+
+    wire.send(channel, score(plan, descriptors, end_main))
 
 
-def score(plan: Plan, descriptors: list[int]) -> dict[str, Any]:
-    """status, value, side, reason, detail: fields of records.Score. Never raises."""
+def score(plan: Plan, descriptors: list[int], end_main: Callable[[], None]) -> dict[str, Any]:
+    """op, status, value, side, reason, detail: fields of records.Score. Never raises.
+
+    descriptors: what travels beside the plan; they are closed. end_main: returns when the main predictor is gone.
+    """
     try:
-        value, side = _evaluate(plan, descriptors)
+        value, side = _evaluate(plan, descriptors, end_main)
     except PredictorFault as fault:
         return _answer("invalid", fault.reason, fault.detail, words=fault.words)
     except BadArtefact as error:
@@ -77,17 +87,24 @@ class _Rejected(Exception):
 
 def _answer(status: str, reason: str = "", detail: str = "", words: str = "") -> dict[str, Any]:
     clipped = {"detail": detail[-_DETAIL_CHARACTERS:], "words": words[-_DETAIL_CHARACTERS:]}
-    return {"status": status, "value": None, "side": {}, "reason": reason, **clipped}
+    return {"op": "score", "status": status, "value": None, "side": {}, "reason": reason, **clipped}
 
 
-def _evaluate(plan: Plan, descriptors: list[int]) -> tuple[float, dict[str, float]]:
+def _evaluate(
+    plan: Plan, descriptors: list[int], end_main: Callable[[], None]
+) -> tuple[float, dict[str, float]]:
     evaluate = _import(plan.evaluate).evaluate
     if plan.predictor == "none":
         subject = read_artefact(plan.artefact, descriptors[0])
         return _metrics(plan, _accepting(evaluate, subject, plan), {})
-    artefact, source, *ends = descriptors
-    sizes = slot_bytes(plan.settings, plan.predictor, plan.classes)
-    main, cold = (_connected(end, plan, sizes, source, artefact) for end in ends)
+    artefact, source, main_end, cold_end = descriptors
+    main = _connected(main_end, plan, source, artefact)
+
+    def cold() -> Connection:
+        main.close()
+        end_main()
+        return _connected(cold_end, plan, source, artefact)
+
     workers = LossWorkers(plan.settings.threads)
     if plan.predictor == "tokens":
         tokens = TokenSubject(main, cold, plan.classes, plan.settings, workers)
@@ -116,15 +133,20 @@ def _raise_swallowed(fault: PredictorFault | None) -> None:
         raise fault
 
 
-def _connected(end: int, plan: Plan, sizes: tuple[int, int], source: int, artefact: int) -> Connection:
+def _connected(end: int, plan: Plan, source: int, artefact: int) -> Connection:
+    """Each predictor gets files of its own: a shared one could carry words (its offset, a lock) to the other."""
+    question_bytes, answer_bytes = slot_bytes(plan.settings, plan.predictor, plan.classes)
     connection = Connection(
         socket.socket(fileno=end),
         plan.settings.limits(),
-        question_bytes=sizes[0],
-        answer_bytes=sizes[1],
+        question_bytes=question_bytes,
+        answer_bytes=answer_bytes,
         shared=plan.settings.shared_memory,
     )
-    connection.load(plan.load, source, artefact)
+    copies = [wire.sealed_copy(file) for file in (source, artefact)]
+    connection.load(plan.load, *copies)
+    for copy in copies:
+        os.close(copy)
     return connection
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -61,6 +62,10 @@ class Predictor:
     def alive(self) -> bool:
         return self.process.wait(0) is None
 
+    def end_now(self) -> None:
+        """Returns when no process of it is left."""
+        self.process.kill()
+
     def close(self) -> None:
         """Kills every process of it."""
         self.end.close()
@@ -107,11 +112,18 @@ class RefereeProcess:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
         return self._log.read().decode(errors="replace")
 
-    def ask(self, plan: dict[str, object], descriptors: list[int], seconds: float) -> dict[str, object]:
-        """Raises InfrastructureError when it ends or does not answer."""
+    def ask(
+        self, plan: dict[str, object], descriptors: list[int], seconds: float, end_main: Callable[[], None]
+    ) -> dict[str, object]:
+        """The score of a plan; `end_main` is called once on the way. Raises InfrastructureError without an answer."""
         try:
             wire.send(self.channel, plan, descriptors)
-            return wire.receive(self.channel, seconds)
+            message = wire.receive(self.channel, seconds)
+            if message["op"] == "end_main":
+                end_main()
+                wire.send(self.channel, {"op": "ended"})
+                message = wire.receive(self.channel, seconds)
+            return message
         except wire.ChannelClosed:
             raise InfrastructureError(f"the evaluator ended: {self.log[-1000:]}") from None
         except (TimeoutError, wire.BadMessage) as error:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +35,14 @@ class TokenSubject:
     """
 
     def __init__(
-        self, main: Connection, cold: Connection, classes: int, settings: Scoring, workers: LossWorkers
+        self,
+        main: Connection,
+        cold: Callable[[], Connection],
+        classes: int,
+        settings: Scoring,
+        workers: LossWorkers,
     ) -> None:
+        """cold: ends the main predictor for good, then connects the cold one."""
         self._main, self._cold, self._classes, self._settings = main, cold, classes, settings
         self._workers = workers
         self._random = np.random.default_rng()
@@ -106,7 +112,8 @@ class TokenSubject:
     def finish(self) -> dict[str, float]:
         """Audit what was answered. Returns figures for the record; raises PredictorFault."""
         total = sum(answered.losses.size for answered in self._answered)
-        sides = [self._audit(answered, answered.losses.size / total) for answered in self._answered]
+        cold = self._cold()
+        sides = [self._audit(cold, answered, answered.losses.size / total) for answered in self._answered]
         return {
             "audit.cuts": sum(side["cuts"] for side in sides),
             "audit.replays": sum(side["replays"] for side in sides),
@@ -117,7 +124,7 @@ class TokenSubject:
             / max(1, sum(len(answered.rows) for answered in self._answered)),
         }
 
-    def _audit(self, answered: Answered, share: float) -> dict[str, float]:
+    def _audit(self, connection: Connection, answered: Answered, share: float) -> dict[str, float]:
         rows, settings = answered.rows, self._settings
         cuts, replays = (math.ceil(number * share) for number in (settings.cuts, settings.replays))
         plan = audits.draw(rows, answered.losses, cuts, replays, self._random)
@@ -127,7 +134,7 @@ class TokenSubject:
         filled = -(-count // answered.batch) * answered.batch
         extra = audits.random_rows(filled - len(known), known.shape[1], alphabet, self._random)
         targets = np.concatenate([rows[np.concatenate([plan.rows, plan.replays]), 1:], extra[:, 1:]])
-        cold = self._ask(self._cold, np.concatenate([known, extra[:, :-1]]), targets, answered.batch)
+        cold = self._ask(connection, np.concatenate([known, extra[:, :-1]]), targets, answered.batch)
         tolerance = audits.tolerance_of(self._main.dtype or "float32")
         audits.check_random(cold[len(known) :], len(alphabet))
         replayed = cold[len(plan.rows) : len(known)] - answered.losses[plan.replays]
@@ -161,7 +168,7 @@ def _tokens(rows: npt.ArrayLike, classes: int) -> audits.Tokens:
 class ItemSubject:
     """`answers(items)` for evaluate.py: JSON in, JSON out; a sample is asked again, cold, in other company."""
 
-    def __init__(self, main: Connection, cold: Connection, settings: Scoring) -> None:
+    def __init__(self, main: Connection, cold: Callable[[], Connection], settings: Scoring) -> None:
         self._main, self._cold, self._settings = main, cold, settings
         self._random = np.random.default_rng()
         self._asked: list[Json] = []
@@ -195,7 +202,7 @@ class ItemSubject:
         """Raises PredictorFault if answers depend on company or chance: more than one in twenty replays differs."""
         count = min(len(self._asked), max(self._settings.replays, self._settings.cuts // 4))
         sample = self._random.choice(len(self._asked), count, replace=False).tolist() if count else []
-        cold = self._ask(self._cold, [self._asked[index] for index in sample])
+        cold = self._ask(self._cold(), [self._asked[index] for index in sample])
         differing = sum(
             not alike(self._given[index], answer) for index, answer in zip(sample, cold, strict=True)
         )

@@ -119,6 +119,7 @@ def sealed_file(content: bytes | memoryview, name: str = "sealed") -> int:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view[:_COPY_CHUNK_BYTES]) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
     return descriptor
 
@@ -132,6 +133,7 @@ def sealed_copy(source: int, name: str = "sealed") -> int:
         if not copied:
             raise OSError("a file became shorter while it was copied")
         offset += copied
+    os.lseek(descriptor, 0, os.SEEK_SET)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
     return descriptor
 
