@@ -1,0 +1,74 @@
+"""What earlier sessions of the same task, machine and budget measured about noise, kept beside the data cache."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from harness.keep.noise_level import NoiseLevel
+from harness.machine import machine
+from harness.prepare import cache_folder
+from harness.records import Json
+from harness.task import REFEREE_FILES, Profile, Task
+
+MOST_DEGREES = 30  # however much was measured, a session's own trials must be able to outvote it
+_OF_MACHINE = ("processor", "cores", "gpus", "torch")
+
+
+def key(task: Task, profile: Profile, about: Mapping[str, Json] | None = None) -> str:
+    """Fingerprint of what the noise depends on: the task's referee files, the budget of a trial, the machine.
+
+    The editable files are left out: noise hardly differs between configurations. about: of another machine.
+    """
+    here = machine() if about is None else about
+    files = {
+        name: hashlib.sha256((task.path / name).read_bytes()).hexdigest()
+        for name in REFEREE_FILES
+        if name != "task.yaml"  # its references and its replay folder do not matter; the profile is below
+    }
+    parts = [task.name, task.metric, files, asdict(profile), [here.get(name) for name in _OF_MACHINE]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def remember(name: str, source: str, level: NoiseLevel) -> None:
+    """Store what one session measured by itself, without a prior. `source` names it: once stored, replaced.
+
+    name: from `key`. Nothing is stored without degrees of freedom or for a task without noise.
+    """
+    if level.df <= 0 or level.sd <= 0:
+        return
+    entries = {**_entries(name), source: {"sd": level.sd, "df": level.df}}
+    path = _path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.new")
+    beside.write_text(json.dumps(entries, indent=1, sort_keys=True))
+    beside.replace(path)
+
+
+def prior(name: str, without: str = "") -> tuple[float, int] | None:
+    """(sd, degrees of freedom) of everything stored under `name`, except by the source `without`; None: nothing.
+
+    A file that cannot be read counts as nothing: the session then measures its noise from the start.
+    """
+    levels = [entry for source, entry in _entries(name).items() if source != without]
+    df = sum(entry["df"] for entry in levels)
+    if not df:
+        return None
+    squares = sum(entry["sd"] ** 2 * entry["df"] for entry in levels)
+    return (squares / df) ** 0.5, min(MOST_DEGREES, int(df))
+
+
+def _path(name: str) -> Path:
+    return cache_folder() / "noise" / f"{name}.json"
+
+
+def _entries(name: str) -> dict[str, dict[str, float]]:
+    try:
+        found = json.loads(_path(name).read_text())
+        return {
+            str(source): {"sd": float(entry["sd"]), "df": int(entry["df"])} for source, entry in found.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
