@@ -57,6 +57,26 @@ class Program:
                 found[name] += scopes
         return found
 
+    def own_functions(self, name: str) -> list[Scope]:
+        """The program's functions that a call by that name may enter; a class by its __init__."""
+        names = {name} | {target for target, aliases in self.aliases.items() if name in aliases}
+        found = [
+            scope
+            for index in self.indexes.values()
+            for one in names
+            for scope in index.functions.get(one, ())
+        ]
+        for one in names:
+            for scope in self.classes.get(one, ()):
+                found += [
+                    bound.scope for bound in scope.bindings.get("__init__", ()) if bound.how == "function"
+                ]
+        return found
+
+    def is_own(self, name: str) -> bool:
+        """Whether a call by that name may enter a function or class of the program."""
+        return name in self._function_names
+
     # calls
 
     @cached_property
@@ -72,14 +92,14 @@ class Program:
     def aliases(self) -> dict[str, set[str]]:
         """Name -> further names that are bound to it as it is (`g = f`, `import f as g`)."""
         found: dict[str, set[str]] = defaultdict(set)
-        for scope in self._all_scopes():
+        for scope in self.all_scopes():
             for name, bindings in scope.bindings.items():
                 for binding in bindings:
                     if (target := _alias_target(binding)) and target != name:
                         found[target].add(name)
         return found
 
-    def _all_scopes(self) -> Iterator[Scope]:
+    def all_scopes(self) -> Iterator[Scope]:
         for index in self.indexes.values():
             yield index.module
             yield from index.scopes.values()
@@ -108,7 +128,7 @@ class Program:
     @cached_property
     def _lambda_names(self) -> dict[int, set[str]]:
         found: dict[int, set[str]] = defaultdict(set)
-        for scope in self._all_scopes():
+        for scope in self.all_scopes():
             for name, bindings in scope.bindings.items():
                 for binding in bindings:
                     if isinstance(binding.node, ast.Lambda):

@@ -88,6 +88,8 @@ class Index:
     functions: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
     loaded: set[str] = field(default_factory=set)
+    parents: dict[int, ast.AST] = field(default_factory=dict)  # id of an expression -> the node that holds it
+    assigned: list[Seen] = field(default_factory=list)  # plain assignments
 
 
 class Indexer:
@@ -111,6 +113,7 @@ class Indexer:
             case ast.ClassDef():
                 self._class(node, scope, place)
             case ast.Assign():
+                self.index.assigned.append(Seen(node, scope, place, node))
                 for target in node.targets:
                     self._bind(target, Binding("expression", scope, node.value), place, node)
                 self._visit(node.value, scope, place, node)
@@ -253,6 +256,7 @@ class Indexer:
 
     def _visit(self, node: ast.AST, scope: Scope, place: Place, parent: ast.AST) -> None:
         index = self.index
+        index.parents[id(node)] = parent
         kind = type(node)
         if kind is ast.Name:
             index.loaded.add(node.id)  # type: ignore[attr-defined]  # kind tells; isinstance is twice as slow

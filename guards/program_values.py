@@ -26,7 +26,7 @@ _IDENTITIES = {
     "numpy.random.SeedSequence",
     "numpy.random.PCG64",
 }
-_STEPS = 60_000
+_STEPS = 30_000
 _DEPTH = 60
 _INLINE_DEPTH = 8
 _VALUE_SIZE = 300
@@ -73,6 +73,7 @@ class Values:
         self.program = program
         self._names: dict[tuple[int, str], Value] = {}
         self._fields: dict[str, Value] = {}
+        self._passing: dict[tuple[object, str], Value] = {}
         self._dotted: dict[tuple[int, str], tuple[str, ...]] = {}
         self._inlined: dict[tuple[int, tuple[Value, ...]], Value] = {}
         self._open: set[tuple[object, str]] = set()
@@ -85,6 +86,8 @@ class Values:
             raise TooComplex
         if node is None or self._depth > _DEPTH:
             return ("deep",) if node is not None else constant(None)
+        if self._depth == 0:
+            self._passing.clear()
         self._depth += 1
         try:
             handler = _HANDLERS.get(type(node), Values._generic)
@@ -110,11 +113,15 @@ class Values:
                 return environment[name]
             return self._bound(name, home, environment)
         key = (id(home), name)
+        if key in self._passing:
+            self._cycles += 1
+            return self._passing[key]
         if key not in self._names:
             before = self._cycles
             value = self._bound(name, home, None)
             if self._cycles != before and self._open:
-                return value  # seen from inside a cycle: right here, not everywhere
+                self._passing[key] = value  # seen from inside a cycle: right for now, not for ever
+                return value
             self._names[key] = value
         return self._names[key]
 

@@ -14,7 +14,7 @@ from harness.records import Evidence, Files, Verdict
 
 _ORDER = (
     "literal", "ignored", "selected", "hashed", "loop", "shifted", "repeated", "unseeded", "conditional",
-    "argument", "determinism", "state", "indirect", "dynamic", "burned", "used", "removed",
+    "argument", "determinism", "state", "indirect", "dynamic", "burned", "used", "late", "removed",
 )  # fmt: skip
 
 

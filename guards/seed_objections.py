@@ -1,5 +1,6 @@
 """From the difference of two programs' seeding to words: what changed, and why it is not accepted."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,10 +52,22 @@ def objections(before: Facts, after: Facts) -> Iterator[Objection]:
     plain = _plain_values(before)
     for sink, count in new.items():
         if not all(_allowed_addition(sink, before, after, plain) for _ in range(count)):
-            yield _about_new(sink, before, after)
+            yield _about_new(sink, before, after, gone)
     for sink in gone:
         if not _allowed_removal(sink, after, plain):
             yield _about_gone(sink)
+    yield from _unseeded(before, after)
+
+
+def _unseeded(before: Facts, after: Facts) -> Iterator[Objection]:
+    """Random numbers that the harness's seed does not rule any more."""
+    for family in ("random", "numpy.random"):
+        if after.draws[family] and not before.draws[family] and not _count(after, f"{family}.seed"):
+            yield Objection("unseeded", f"draws from {family}'s hidden generator, which nobody seeds")
+    if after.bare_generators > before.bare_generators:
+        yield Objection("unseeded", "makes a torch.Generator without giving it the harness's seed")
+    if after.draws_before_seed and not before.draws_before_seed and _count(after, "torch.manual_seed"):
+        yield Objection("late", "torch.manual_seed comes after the first random weights")
 
 
 def _plain_values(before: Facts) -> set[str]:
@@ -78,6 +91,8 @@ def _allowed_addition(sink: Sink, before: Facts, after: Facts, plain: set[str]) 
 
 def _allowed_removal(sink: Sink, after: Facts, plain: set[str]) -> bool:
     """A generator that is not needed any more, as long as the harness's seed still rules the rest."""
+    if sink.kind in ("burn", "use", "mention", "reflection"):
+        return True
     if sink.value not in plain or sink.kind not in ("global", "maker"):
         return False
     if sink.what.startswith("torch.cuda."):
@@ -92,8 +107,12 @@ def _count(facts: Facts, what: str) -> int:
     return sum(count for sink, count in facts.sinks.items() if sink.what == what)
 
 
-def _about_new(sink: Sink, before: Facts, after: Facts) -> Objection:
+def _about_new(sink: Sink, before: Facts, after: Facts, gone: Counter[Sink]) -> Objection:
     values, line = after.values[sink], after.lines[sink]
+    for other in gone:
+        if other.what == sink.what and (pairs := _other_numbers(before.values[other], values)):
+            shown = ", ".join(f"{old} became {new}" for old, new in pairs)
+            return Objection("literal", f"{_shown(sink)}: the seed {shown}", line)
     case, words = _case_of_new(sink, values, before)
     return Objection(case, f"{_shown(sink)} {words}", line)
 
@@ -108,6 +127,10 @@ def _case_of_new(sink: Sink, values: tuple[Value, ...], before: Facts) -> tuple[
             return "state", "reads or sets a generator's state"
         case "mention":
             return "indirect", "is handed on instead of being called"
+        case "burn":
+            return "burned", "draws random numbers that nobody uses, which moves every later one"
+        case "use":
+            return "used", "makes something else depend on the harness's seed"
         case "reflection":
             return "dynamic", "reaches for a name that is worked out at run time"
     if _names(values, _SELECTING):
@@ -135,6 +158,18 @@ def _case_of_new(sink: Sink, values: tuple[Value, ...], before: Facts) -> tuple[
 
 
 HARNESS_TEXT = repr(HARNESS)
+
+
+def _other_numbers(old: object, new: object) -> list[tuple[object, object]]:
+    """The constants that differ between two values of one shape; empty when the shapes differ or nothing does."""
+    if old == new or not isinstance(old, tuple) or not isinstance(new, tuple):
+        return []
+    if len(old) == len(new) == 3 and old[0] == new[0] == "constant":
+        return [(old[2], new[2])]
+    if len(old) != len(new):
+        return []
+    parts = [_other_numbers(one, other) for one, other in zip(old, new, strict=True) if one != other]
+    return [pair for part in parts for pair in part] if all(parts) else []
 
 
 def _has_constant_sink(facts: Facts) -> bool:

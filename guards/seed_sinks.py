@@ -7,32 +7,10 @@ from dataclasses import dataclass, field
 from guards.program import SEED_OPTION, Program, last_name
 from guards.program_index import Index, Scope, Seen, field_name
 from guards.program_values import HARNESS, Value, Values, mentions
+from guards.seed_draws import bare_generators, burned, draws_before_seed, global_draws
+from guards.seed_names import GLOBAL, MAKERS, SINKS, SWITCHES, TELLING, VARIABLES
+from guards.seed_uses import uses
 
-GLOBAL = {"manual_seed", "manual_seed_all", "seed", "seed_all", "set_rng_seed", "set_seed", "seed_everything"}
-MAKERS = {
-    "default_rng", "RandomState", "SeedSequence", "PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64",
-    "BitGenerator", "Random", "SystemRandom", "PRNGKey",
-}  # fmt: skip
-STATE = {
-    "initial_seed", "fork_rng", "set_rng_state", "set_rng_state_all", "get_rng_state", "get_rng_state_all",
-    "setstate", "getstate", "set_state", "get_state", "graphsafe_set_state", "clone_state", "advance", "jumped",
-    "jump", "spawn", "bit_generator", "urandom", "getrandom", "randbits", "token_bytes", "default_generators",
-}  # fmt: skip
-SWITCHES = {
-    "use_deterministic_algorithms", "set_deterministic", "set_deterministic_debug_mode", "deterministic",
-    "benchmark", "fill_uninitialized_memory", "benchmark_limit",
-}  # fmt: skip
-VARIABLES = {
-    "PYTHONHASHSEED",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "CUDNN_DETERMINISTIC",
-    "PL_GLOBAL_SEED",
-    "TORCH_SEED",
-}
-SINKS = GLOBAL | MAKERS | STATE | SWITCHES
-_TELLING = (GLOBAL | MAKERS | STATE | {"use_deterministic_algorithms"}) - {
-    "seed", "Random", "advance", "spawn", "jump", "get_state", "set_state", "set_seed",
-}  # fmt: skip
 _OVERWRITES = {"__defaults__", "__kwdefaults__", "__code__", "__dict__", "__getattribute__"}
 _REFLECTION = {"attrgetter", "methodcaller", "__getattribute__"}
 _SAME_PLACE = {
@@ -63,7 +41,9 @@ class Facts:
     sinks: Counter[Sink] = field(default_factory=Counter)
     values: dict[Sink, tuple[Value, ...]] = field(default_factory=dict)
     lines: dict[Sink, int] = field(default_factory=dict)
-    draws: Counter[str] = field(default_factory=Counter)
+    draws: Counter[str] = field(default_factory=Counter)  # from hidden generators, by library
+    bare_generators: int = 0
+    draws_before_seed: bool = False
 
     def add(self, sink: Sink, values: tuple[Value, ...], line: int) -> None:
         self.sinks[sink] += 1
@@ -88,6 +68,19 @@ class Collector:
             for text in index.strings:
                 self._string(text)
         self._variables()
+        self._draws_and_uses()
+
+    def _draws_and_uses(self) -> None:
+        program, values, facts = self.program, self.of, self.facts
+        facts.draws = global_draws(program, values)
+        facts.bare_generators = bare_generators(program, values)
+        facts.draws_before_seed = draws_before_seed(program, values)
+        for name, seen in burned(program, values):
+            node = seen.node
+            given = self._arguments(seen, node) if isinstance(node, ast.Call) else ()
+            self._add("burn", name, given, seen)
+        for where, value, seen in uses(program, values):
+            self._add("use", f"--seed in {where}", (("text", value),), seen)
 
     def _add(self, kind: str, what: str, values: tuple[Value, ...], seen: Seen) -> None:
         sink = Sink(kind, what, repr(values), self.reach(seen))
@@ -189,7 +182,7 @@ class Collector:
     def _string(self, text: Seen) -> None:
         assert isinstance(text.node, ast.Constant)
         value = str(text.node.value)
-        if value.rpartition(".")[2] in _TELLING and not isinstance(text.parent, ast.Expr):
+        if value.rpartition(".")[2] in TELLING and not isinstance(text.parent, ast.Expr):
             self._add("mention", value.rpartition(".")[2], (), text)
 
     def _variables(self) -> None:

@@ -1,0 +1,226 @@
+"""Random numbers that are drawn: for nothing (the stream moves on as if by another seed), or before any seed."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+from guards.program import Program, last_name
+from guards.program_index import Index, Scope, Seen
+from guards.program_values import Values
+
+_TORCH = {
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",
+    "multinomial", "poisson",
+}  # fmt: skip
+_METHODS = {
+    "random", "standard_normal", "integers", "permutation", "permuted", "choice", "uniform", "bytes", "getrandbits",
+    "randint", "randrange", "sample", "gauss", "random_sample", "random_raw", "normalvariate", "choices", "randbytes",
+    "exponential", "shuffle", "random_integers",
+}  # fmt: skip
+_IN_PLACE = {
+    "normal_", "uniform_", "random_", "bernoulli_", "exponential_", "cauchy_", "geometric_", "log_normal_",
+    "trunc_normal_", "xavier_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_", "orthogonal_",
+    "sparse_", "shuffle",
+}  # fmt: skip
+_LAYERS = {
+    "Linear", "LazyLinear", "Bilinear", "Embedding", "EmbeddingBag", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d",
+    "ConvTranspose2d", "LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "MultiheadAttention", "Transformer",
+    "TransformerEncoderLayer", "TransformerDecoderLayer", "TransformerEncoder", "TransformerDecoder",
+}  # fmt: skip
+_FRESH = {
+    "empty",
+    "zeros",
+    "ones",
+    "full",
+    "empty_like",
+    "zeros_like",
+    "list",
+    "range",
+    "arange",
+    "new_empty",
+}
+_PASSED_ON = {
+    "print",
+    "repr",
+    "str",
+    "float",
+    "int",
+    "bool",
+    "list",
+    "tuple",
+    "len",
+    "sum",
+    "next",
+    "any",
+    "all",
+}
+
+
+def global_draws(program: Program, values: Values) -> Counter[str]:
+    """How often the hidden generators of `random` and `numpy.random` are used."""
+    found: Counter[str] = Counter()
+    for call in program.calls:
+        assert isinstance(call.node, ast.Call)
+        for path in values.dotted(call.node.func, call.scope):
+            family, _, name = path.rpartition(".")
+            if (
+                family in ("random", "numpy.random")
+                and name[:1].islower()
+                and name not in ("default_rng", "seed")
+            ):
+                found[family] += 1
+    return found
+
+
+def bare_generators(program: Program, values: Values) -> int:
+    """torch.Generator objects beyond those that are given a seed: torch gives them a constant one."""
+    made = seeded = 0
+    for call in program.calls:
+        assert isinstance(call.node, ast.Call)
+        found = values.dotted(call.node.func, call.scope)
+        made += any(path in ("torch.Generator", "torch._C.Generator") for path in found)
+        seeded += last_name(call.node.func) == "manual_seed" and not any(
+            path.startswith("torch.") for path in found
+        )
+    return max(0, made - seeded)
+
+
+def burned(program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
+    """Draws whose result nobody takes."""
+    for index in program.indexes.values():
+        for seen in index.discards:
+            if name := _draw(seen.node, seen.scope, program, values):
+                yield name, seen
+        yield from _unused(index, program, values)
+
+
+def _unused(index: Index, program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
+    loaded = {name for other in program.indexes.values() for name in other.loaded}
+    for seen in index.assigned:
+        assert isinstance(seen.node, ast.Assign)
+        names = [target.id for target in seen.node.targets if isinstance(target, ast.Name)]
+        if (
+            len(names) == len(seen.node.targets)
+            and not loaded & set(names)
+            and not _exported(names, seen.scope)
+        ) and (name := _draw(seen.node.value, seen.scope, program, values)):
+            yield name, Seen(seen.node.value, seen.scope, seen.place, seen.node)
+
+
+def _exported(names: list[str], scope: Scope) -> bool:
+    return scope.kind == "class" and bool(names)
+
+
+def _draw(node: ast.AST, scope: Scope, program: Program, values: Values) -> str:
+    """The draw that an expression comes down to, "" when something else takes the result."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred | ast.Await):
+        node = node.value
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return next(filter(None, (_draw(part, scope, program, values) for part in node.elts)), "")
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
+        return _draw(node.elt, program.scope_of(node) or scope, program, values)
+    if isinstance(node, ast.BinOp):
+        return _draw(node.left, scope, program, values) or _draw(node.right, scope, program, values)
+    if isinstance(node, ast.Compare):
+        return _draw(node.left, scope, program, values)
+    if not isinstance(node, ast.Call):
+        return ""
+    return _drawing_call(node, scope, program, values)
+
+
+def _drawing_call(node: ast.Call, scope: Scope, program: Program, values: Values) -> str:
+    name, found = last_name(node.func), values.dotted(node.func, scope)
+    if draws := [path for path in found if _is_draw(path)]:
+        return draws[0] if name != "shuffle" or _fresh(node.args[:1]) else ""
+    if any(path.startswith("torch.nn.init.") for path in found):
+        return name if name in _IN_PLACE and _fresh(node.args[:1]) else ""
+    if name in _PASSED_ON and isinstance(node.func, ast.Name):
+        return next(filter(None, (_draw(part, scope, program, values) for part in node.args)), "")
+    if not isinstance(node.func, ast.Attribute) or found:
+        return ""
+    if name in _METHODS and not program.methods(name):
+        return name if name != "shuffle" or _fresh(node.args[:1]) else ""
+    if name in _IN_PLACE:
+        return name if _fresh([node.func.value]) else ""
+    return _draw(node.func.value, scope, program, values)
+
+
+def _is_draw(path: str) -> bool:
+    family, _, name = path.rpartition(".")
+    if family in ("random", "numpy.random"):
+        return name[:1].islower() and name not in ("seed", "default_rng")
+    return (family == "torch" and name in _TORCH) or (family.startswith("torch.nn") and name in _LAYERS)
+
+
+def _fresh(nodes: list[ast.expr]) -> bool:
+    """Whether what is filled was made on the spot, so that nobody else has it."""
+    return any(isinstance(one, ast.List | ast.ListComp | ast.BinOp) or _makes(one) for one in nodes)
+
+
+def _makes(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and last_name(node.func) in _FRESH
+
+
+def draws_before_seed(program: Program, values: Values) -> bool:
+    """Whether torch draws (weights are made) before its first seeding, in the order of execution as it reads."""
+    order = _Order(program, values)
+    for index in program.indexes.values():
+        if (first := order.first(index.module, 0)) is not None:
+            return first == "draw"
+    return False
+
+
+class _Order:
+    """Follows calls in the order in which they are written, into the program's own functions."""
+
+    def __init__(self, program: Program, values: Values) -> None:
+        self.program, self.values = program, values
+        self.calls: dict[int, list[Seen]] = {}
+        for call in program.calls:
+            holder = call.scope
+            while holder.kind == "comprehension" and holder.parent is not None:
+                holder = holder.parent
+            self.calls.setdefault(id(holder), []).append(call)
+        self.known: dict[int, str | None] = {}
+
+    def first(self, scope: Scope, depth: int) -> str | None:
+        """ "seed", "draw" or None: what a scope does first to torch's generator."""
+        if id(scope) in self.known or depth > 12:
+            return self.known.get(id(scope))
+        self.known[id(scope)] = None
+        for call in self.calls.get(id(scope), ()):
+            if (event := self._event(call, depth)) is not None:
+                self.known[id(scope)] = event
+                return event
+        return None
+
+    def _event(self, call: Seen, depth: int) -> str | None:
+        assert isinstance(call.node, ast.Call)
+        name, found = last_name(call.node.func), self.values.dotted(call.node.func, call.scope)
+        if call.place.dead:
+            return None
+        if any(path.startswith("torch.") and path.endswith("manual_seed") for path in found):
+            return "seed"
+        if any(_is_draw(path) and path.startswith("torch") for path in found):
+            return "draw"
+        if any(path.startswith("torch.nn.init.") and path.rpartition(".")[2] in _IN_PLACE for path in found):
+            return "draw"
+        if found:
+            return None
+        for inner in self._inside(call.node.func, call.scope, name):
+            if (event := self.first(inner, depth + 1)) is not None:
+                return event
+        return None
+
+    def _inside(self, function: ast.expr, scope: Scope, name: str) -> list[Scope]:
+        """The program's own functions that a call enters: by name, a class by its __init__."""
+        if isinstance(function, ast.Attribute):
+            return self.program.methods(name) if name not in ("__init__",) else []
+        home = scope.find(name)
+        entered = []
+        for binding in home.bindings[name] if home is not None else ():
+            if binding.how == "function":
+                entered.append(binding.scope)
+            elif binding.how == "class" and "__init__" in binding.scope.bindings:
+                entered += [one.scope for one in binding.scope.bindings["__init__"] if one.how == "function"]
+        return entered

@@ -1,0 +1,145 @@
+"""Where the harness's seed goes beside generators: it may be logged, but nothing may depend on it."""
+
+import ast
+from collections.abc import Iterator
+
+from guards.program import Program, last_name
+from guards.program_index import FunctionNode, Index, Scope, Seen, all_arguments
+from guards.program_values import HARNESS, Values
+from guards.seed_names import SINKS
+
+_LOGGED = {"print", "write", "writelines", "info", "debug", "warning", "log", "dump", "dumps", "fromkeys"}
+_COPIED = {"int", "str", "repr", "format", "dict", "list", "tuple", "asdict", "vars", "float", "round"}
+_STORED = {
+    "SimpleNamespace",
+    "Namespace",
+    "replace",
+    "_replace",
+    "set_defaults",
+    "update",
+    "setattr",
+    "namedtuple",
+}
+_PASSES = (
+    ast.keyword, ast.Starred, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.FormattedValue, ast.JoinedStr, ast.IfExp,
+    ast.NamedExpr, ast.Attribute,
+)  # fmt: skip
+_HARMLESS = (
+    ast.Assign,
+    ast.AnnAssign,
+    ast.Return,
+    ast.Expr,
+    ast.FunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.Yield,
+)
+_ROUNDS = 6
+
+
+def uses(program: Program, values: Values) -> Iterator[tuple[str, str, Seen]]:
+    """(kind of place, value there, leaf) for each place where the harness's seed steers something."""
+    names = _tainted_names(program)
+    for index in program.indexes.values():
+        for leaf in index.leaves:
+            if not _is_tainted(leaf.node, names, program.seed_names):
+                continue
+            if (found := _steered(leaf, index, program, values)) is not None:
+                yield type(found).__name__, repr(values.of(found, leaf.scope)), leaf
+
+
+def _steered(leaf: Seen, index: Index, program: Program, values: Values) -> ast.AST | None:
+    """The expression or statement around a leaf that depends on the seed, None for harmless places."""
+    node, computed = leaf.node, None
+    while (parent := index.parents.get(id(node))) is not None:
+        if isinstance(parent, ast.Call):
+            verdict = _call(parent, node, program)
+            if verdict == "stop":
+                return None
+            if verdict == "use":
+                return parent
+        elif isinstance(parent, ast.BinOp):
+            if values.of(parent, leaf.scope) != HARNESS:
+                computed = parent
+        elif isinstance(parent, _HARMLESS):
+            return computed
+        elif not isinstance(parent, _PASSES) or (isinstance(parent, ast.IfExp) and parent.test is node):
+            return parent
+        node = parent
+    return computed
+
+
+def _call(call: ast.Call, inside: ast.AST, program: Program) -> str:
+    """ "stop": harmless or looked at elsewhere; "on": the seed passes through; "use": something depends on it."""
+    name = last_name(call.func)
+    if call.func is inside:
+        return "use"
+    if name in SINKS or name in _LOGGED or name in _STORED or name in ("add_argument",):
+        return "stop"
+    if name in _COPIED:
+        return "on"
+    return "stop" if program.is_own(name) else "use"
+
+
+def _tainted_names(program: Program) -> set[str]:
+    """Variables and parameters that hold the harness's seed, or something plainly made of it, by name."""
+    names: set[str] = set()
+    for _ in range(_ROUNDS):
+        size = len(names)
+        for scope in program.all_scopes():
+            for name, bindings in scope.bindings.items():
+                if name not in names and any(
+                    one.how == "expression" and _carries(one.node, names, program.seed_names)
+                    for one in bindings
+                ):
+                    names.add(name)
+        for call in program.calls:
+            names.update(_passed(call, names, program))
+        if len(names) == size:
+            break
+    return names
+
+
+def _passed(call: Seen, names: set[str], program: Program) -> Iterator[str]:
+    assert isinstance(call.node, ast.Call)
+    carrying = [index for index, one in enumerate(call.node.args) if _carries(one, names, program.seed_names)]
+    keywords = [k.arg for k in call.node.keywords if k.arg and _carries(k.value, names, program.seed_names)]
+    if not carrying and not keywords:
+        return
+    for function in program.own_functions(last_name(call.node.func)):
+        yield from (keyword for keyword in keywords if keyword in function.bindings)
+        yield from _positional(function, carrying)
+
+
+def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:
+    node = function.node
+    assert isinstance(node, FunctionNode)
+    arguments = all_arguments(node.args)
+    shift = 1 if function.parent is not None and function.parent.kind == "class" else 0
+    for index in indexes:
+        if index + shift < len(arguments):
+            yield arguments[index + shift].arg
+
+
+def _carries(node: ast.AST | None, names: set[str], fields: set[str]) -> bool:
+    """Whether an expression is the seed or plainly made of it (what a generator draws is not)."""
+    if node is None:
+        return False
+    if isinstance(node, ast.Call):
+        return last_name(node.func) in _COPIED and any(_carries(one, names, fields) for one in node.args)
+    if isinstance(node, ast.BinOp):
+        return _carries(node.left, names, fields) or _carries(node.right, names, fields)
+    if isinstance(node, ast.IfExp):
+        return _carries(node.body, names, fields) or _carries(node.orelse, names, fields)
+    if isinstance(node, ast.JoinedStr | ast.Tuple | ast.List):
+        parts = node.values if isinstance(node, ast.JoinedStr) else node.elts
+        return any(_carries(part, names, fields) for part in parts)
+    if isinstance(node, ast.FormattedValue | ast.NamedExpr):
+        return _carries(node.value, names, fields)
+    return _is_tainted(node, names, fields)
+
+
+def _is_tainted(node: ast.AST, names: set[str], fields: set[str]) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in names
+    return isinstance(node, ast.Attribute) and node.attr in fields
