@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-_REFRESHES_PER_SECOND = 2
-
 
 class Terminal:
     """A tracker. A closed pipe or a terminal that went away ends the output, never the session."""
 
-    def __init__(self, stream: TextIO | None = None, live: bool | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, live: bool | None = None, refreshes_per_second: float = 2
+    ) -> None:
         """stream: default stdout. live: None asks whether the stream is a terminal."""
+        self._refreshes_per_second = refreshes_per_second
         self._stream = stream or sys.stdout
         self._is_live = self._stream.isatty() if live is None else live
         self._session = Session()
@@ -68,7 +69,7 @@ class Terminal:
         self._live = Live(
             get_renderable=lambda: live_view(self._session),
             console=self._console(),
-            refresh_per_second=_REFRESHES_PER_SECOND,
+            refresh_per_second=self._refreshes_per_second,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
