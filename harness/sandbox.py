@@ -79,7 +79,7 @@ def _launch(plan: Plan) -> "tuple[subprocess.Popen[bytes], int]":
     log_read, log_write = os.pipe()
     try:
         launcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-c", _LAUNCH],
+            [sys.executable, "-I", "-S", "-c", _LAUNCH],
             stdin=subprocess.PIPE,
             stdout=log_write,
             stderr=log_write,

@@ -39,7 +39,7 @@ def become(plan: Plan) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     if plan.level > 0:
         seccomp.install()
-    os.execve(plan.argv[0], plan.argv, plan.environment)
+    os.execve(plan.argv[0], list(plan.argv), plan.environment)
 
 
 def _close_and_keep(plan: Plan) -> None:

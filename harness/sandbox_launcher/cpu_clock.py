@@ -6,7 +6,7 @@ counted program cannot switch it off. Where the kernel refuses it, sampling (wat
 """
 
 import ctypes
-import platform
+import os
 import struct
 
 from harness.sandbox_launcher import kernel
@@ -25,7 +25,7 @@ def open_cpu_clock(process: int) -> int:
         struct.pack_into("=Q", attributes, 40, flags)
         try:
             return kernel.syscall(
-                "perf_event_open", _NUMBER[platform.machine()], attributes, process, -1, -1, _CLOSE_ON_EXEC
+                "perf_event_open", _NUMBER[os.uname().machine], attributes, process, -1, -1, _CLOSE_ON_EXEC
             )
         except PermissionError:
             if flags != _INHERIT:

@@ -1,6 +1,6 @@
 """Writes the trial's tree, and (without a mount namespace) its folders. Standard library only."""
 
-import base64
+import binascii
 import os
 
 from harness.sandbox_launcher.plan import Plan
@@ -15,7 +15,7 @@ def write_tree(plan: Plan, root: str) -> None:
         path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         with open(path, "wb") as file:
-            file.write(base64.b64decode(text))
+            file.write(binascii.a2b_base64(text))
         os.chmod(path, 0o444)
 
 

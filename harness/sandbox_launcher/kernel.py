@@ -6,7 +6,6 @@ Sources: man pages mount(2), unshare(2), pivot_root(2), prctl(2), capabilities(7
 
 import ctypes
 import os
-import platform
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -66,7 +65,7 @@ def unmount(target: str) -> None:
 
 
 def pivot_root(new: str, old: str) -> None:
-    syscall("pivot_root", _PIVOT_ROOT[platform.machine()], new.encode(), old.encode())
+    syscall("pivot_root", _PIVOT_ROOT[os.uname().machine], new.encode(), old.encode())
 
 
 def prctl(option: int, second: int = 0, third: int = 0) -> None:
@@ -83,7 +82,7 @@ def limit_capabilities(keep: int) -> None:
     low, high = keep & 0xFFFFFFFF, keep >> 32
     data = (ctypes.c_uint32 * 6)(low, low, low, high, high, high)
     header = Header(0x20080522, 0)
-    syscall("capset", _CAPSET[platform.machine()], ctypes.byref(header), ctypes.byref(data))
+    syscall("capset", _CAPSET[os.uname().machine], ctypes.byref(header), ctypes.byref(data))
 
 
 def empty_bounding_set(keep: int) -> None:

@@ -1,13 +1,16 @@
-"""The plan that the referee hands to the launcher: one JSON object on standard input."""
+"""The plan that the referee hands to the launcher: one JSON object on standard input.
 
-import base64
+A named tuple, not a dataclass: importing `dataclasses` would be a tenth of the launcher's start-up.
+"""
+
+import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything the launcher does, decided beforehand by the referee.
 
     level: 3, 2, 1 or 0, see harness.records.Level.
@@ -24,26 +27,26 @@ class Plan:
     """
 
     level: int
-    argv: list[str]
+    argv: Sequence[str]
     environment: dict[str, str]
     folder: str
     tree: dict[str, str]
     uid: int | None = None
-    readable: list[str] = field(default_factory=list)
-    device_nodes: list[str] = field(default_factory=list)
+    readable: Sequence[str] = ()
+    device_nodes: Sequence[str] = ()
     public: str = ""
     hidden: str = "train"
     out_bytes: int = 1 << 30
     temporary_bytes: int = 1 << 30
     memory_bytes: int = 8 << 30
     keep_capabilities: int = 0
-    rlimits: dict[str, int] = field(default_factory=dict)
+    rlimits: Mapping[str, int] = MappingProxyType({})
     control: int = -1
-    kept: list[int] = field(default_factory=list)
+    kept: Sequence[int] = ()
     sample_seconds: float = 0.05
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self._asdict()).encode()
 
     def place(self, name: str) -> str:
         return f"{self.folder}/{name}"
@@ -54,4 +57,4 @@ def read_plan(text: bytes) -> Plan:
 
 
 def encode_tree(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: base64.b64encode(content).decode() for name, content in files.items()}
+    return {name: binascii.b2a_base64(content, newline=False).decode() for name, content in files.items()}

@@ -8,7 +8,7 @@ library then uses `clone`, whose flags are looked at. Source: seccomp(2), linux/
 
 import ctypes
 import errno
-import platform
+import os
 import struct
 
 from harness.sandbox_launcher.kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
@@ -131,14 +131,14 @@ def program(machine: str) -> bytes:
 
 def install() -> None:
     """Apply the filter to this thread for good. Raises OSError where the kernel has no seccomp."""
-    instructions = program(platform.machine())
+    instructions = program(os.uname().machine)
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     argument = Program(len(instructions) // 8, instructions)
-    syscall("seccomp", _SECCOMP[platform.machine()], _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(argument))
+    syscall("seccomp", _SECCOMP[os.uname().machine], _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(argument))
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
