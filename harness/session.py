@@ -7,7 +7,7 @@ session that was killed anywhere goes on where it stopped.
 from dataclasses import dataclass
 
 from harness.certification import certify
-from harness.errors import AgentError
+from harness.errors import AgentError, HarnessError
 from harness.intake import Intake
 from harness.laboratory import Laboratory
 from harness.limits import LimitReached, SessionLimits
@@ -17,6 +17,7 @@ from harness.rows import to_json
 from harness.state import OpenProposal
 from harness.workspace import Workspace
 
+TAMPERED = "integrity.manifest_changed"  # the reason of the guard that compares protected files
 MOST_PROBLEMS = 25  # unusable proposals in a row, before the agent is given up
 
 
@@ -56,6 +57,12 @@ class Session:
             return str(limit)
         except AgentError as error:
             return f"the agent cannot go on: {error}"
+        if state.decided[-1]["reason"] == TAMPERED:
+            what = state.decided[-1]["message"]
+            raise HarnessError(
+                f"{what} while a trial was under way: nothing after it can be believed; "
+                "look into it, then repeat the command"
+            )
         last = [row["reason"] for row in state.decided[-MOST_PROBLEMS:]]
         failing = len(last) == MOST_PROBLEMS and set(last) == {"agent.problem"}
         return f"{MOST_PROBLEMS} proposals in a row were unusable" if failing else ""
