@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from guards.program_index import Binding, Index, Indexer, Scope, Seen
+from guards.program_index import Binding, Index, Scope, Seen, indexed
 from guards.syntax import Source
 
 SEED_OPTION = "--seed"
@@ -28,7 +28,7 @@ class Program:
     def __init__(self, files: Sequence[Source]) -> None:
         self.indexes: dict[str, Index] = {}
         for source in files:
-            self.indexes[source.path.removesuffix(".py").replace("/", ".")] = Indexer(source.tree).index
+            self.indexes[source.path.removesuffix(".py").replace("/", ".")] = indexed(source)
         self.calls = [call for index in self.indexes.values() for call in index.calls]
 
     def lookup(self, dotted: str) -> tuple[Scope, str] | None:
@@ -116,7 +116,7 @@ class Program:
                 else set()
             )
         if names == {"__init__"} and function.parent is not None:
-            return self.names_of(function.parent) | {"__init__"}
+            return self.names_of(function.parent)
         todo, found = list(names), set(names)
         while todo:
             for alias in self.aliases.get(todo.pop(), ()):
@@ -138,11 +138,26 @@ class Program:
     def sites(self, function: Scope) -> list[Seen]:
         """Calls that may reach a function. A lambda that is called on the spot has its own call as site."""
         found = [call for name in self.names_of(function) for call in self.calls_by_name.get(name, ())]
+        if getattr(function.node, "name", "") == "__init__":
+            found += [call for call in self.calls_by_name.get("__init__", ()) if self._enters(call, function)]
         if isinstance(function.node, ast.Lambda):
             found += [
                 c for c in self.calls_by_name.get("", ()) if getattr(c.node, "func", None) is function.node
             ]
         return found
+
+    def _enters(self, call: Seen, constructor: Scope) -> bool:
+        """Whether `super().__init__()` or `Base.__init__(self)` means this constructor."""
+        assert isinstance(call.node, ast.Call)
+        assert isinstance(call.node.func, ast.Attribute)
+        names = self.names_of(constructor)
+        if last_name(call.node.func.value) in names:
+            return True
+        scope: Scope | None = call.scope
+        while scope is not None and scope.kind != "class":
+            scope = scope.parent
+        bases = scope.node.bases if scope is not None and isinstance(scope.node, ast.ClassDef) else []
+        return any(last_name(base) in names for base in bases)
 
     def escapes(self, function: Scope) -> list[Seen]:
         """Reads of a function's name that neither call it nor give it another name."""

@@ -6,6 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+from guards.syntax import Source
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -90,6 +93,12 @@ class Index:
     loaded: set[str] = field(default_factory=set)
     parents: dict[int, ast.AST] = field(default_factory=dict)  # id of an expression -> the node that holds it
     assigned: list[Seen] = field(default_factory=list)  # plain assignments
+
+
+@lru_cache(maxsize=64)
+def indexed(source: Source) -> Index:
+    """The index of a file, made once."""
+    return Indexer(source.tree).index
 
 
 class Indexer:

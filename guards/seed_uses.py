@@ -73,7 +73,7 @@ def _call(call: ast.Call, inside: ast.AST, program: Program) -> str:
     """ "stop": harmless or looked at elsewhere; "on": the seed passes through; "use": something depends on it."""
     name = last_name(call.func)
     if call.func is inside:
-        return "use"
+        return "stop" if name in SINKS else "use"
     if name in SINKS or name in _LOGGED or name in _STORED or name in ("add_argument",):
         return "stop"
     if name in _COPIED:

@@ -14,9 +14,12 @@ class Unreadable(Exception):
     """The source cannot be parsed or is nested too deeply to be judged; the text says where."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """One parsed file. `nodes`: every node, parents before children."""
+    """One parsed file; the same content under the same path is the same object.
+
+    nodes: every node, parents before children.
+    """
 
     path: str
     text: str

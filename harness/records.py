@@ -150,6 +150,7 @@ class TrialResult:
     reason: one word for the outcome, e.g. "exit_1", "deadline", "memory", "no_artefact", "bad_artefact".
     claims: scalars that the candidate wrote about itself (steps, training loss): shown, never believed.
     log: clipped tail of stdout and stderr.
+    machine: what the referee saw of the machine around the trial, by the names in guards/budget_honesty.py.
     """
 
     trial_id: str
@@ -165,6 +166,7 @@ class TrialResult:
     claims: Mapping[str, Json] = field(default_factory=dict)
     log: str = ""
     level: Level = Level.L0
+    machine: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class Observation:
     billed_seconds: float = 0.0
     peak_memory_bytes: int = 0
     log: str = ""
+    machine: Mapping[str, float] = field(default_factory=dict)  # see TrialResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""Whether every trial had the same machine under it, and what a candidate says about its budget.
+
+Only what the referee measures can buy a repetition: a candidate must not get another try by saying odd things.
+What it says about itself is compared with the referee's clock, and a false word is a rejection.
+
+Names in `Observation.machine`, each optional:
+    canary_ratio            speed of the referee's own fixed piece of work beside the trial, 1 = as calibrated
+    step_rate_ratio         speed of the unmodified baseline beside the trial, 1 = as calibrated
+    energy_ratio            energy of that fixed piece of work, 1 = as calibrated
+    foreign_processes       processes on the trial's device that are not the trial's
+    left_processes          processes of the trial that were there after its end
+"""
+
+import math
+from collections.abc import Iterator
+
+from guards.verdicts import accept, inconclusive, reject
+from harness.records import Evidence, Observation, Outcome, Verdict
+
+_TIMES = ("seconds", "elapsed", "train_seconds", "training_seconds")
+_RATIOS = {
+    "canary_ratio": "the machine's speed",
+    "step_rate_ratio": "the speed of the baseline",
+    "energy_ratio": "the energy of fixed work",
+}
+
+
+class BudgetHonesty:
+    """tolerance: how far a ratio may be from 1. claim_tolerance, claim_seconds: how much more time than the
+    referee billed a candidate may claim to have used, as a share and in seconds.
+    """
+
+    name = "budget_honesty"
+    stages = ("runtime", "promotion")
+
+    def __init__(
+        self, tolerance: float = 0.1, claim_tolerance: float = 0.1, claim_seconds: float = 2.0
+    ) -> None:
+        if not 0 < tolerance < 1 or claim_tolerance < 0 or claim_seconds < 0:
+            raise ValueError("tolerance must be between 0 and 1, the others not negative")
+        self._tolerance = tolerance
+        self._share, self._seconds = claim_tolerance, claim_seconds
+
+    def __call__(self, evidence: Evidence) -> Verdict:
+        for trial in evidence.candidate_trials:
+            for case, message in self._dishonest(trial):
+                return reject(self.name, f"budget.{case}", f"{trial.trial_id}: {message}")
+        latest = [*evidence.candidate_trials[-1:], *evidence.incumbent_trials[-1:]]
+        for trial in latest:
+            for case, message in self._disturbed(trial):
+                shown = {"trial_id": trial.trial_id}
+                return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", {**shown})
+        measured = any(trial.machine for trial in latest)
+        return accept(self.name, "" if measured else "the machine was not measured beside the trial")
+
+    def _dishonest(self, trial: Observation) -> Iterator[tuple[str, str]]:
+        if trial.machine.get("left_processes", 0) > 0:
+            yield "left_process", "processes of the trial were there after its end"
+        if trial.outcome is not Outcome.COMPLETED or trial.billed_seconds <= 0:
+            return
+        allowed = trial.billed_seconds * (1 + self._share) + self._seconds
+        for name in _TIMES:
+            claimed = trial.claims.get(name)
+            if isinstance(claimed, bool) or not isinstance(claimed, int | float):
+                continue
+            if not 0 <= claimed <= allowed:
+                yield (
+                    "false_claim",
+                    f"claims {claimed:.4g} s of work, billed were {trial.billed_seconds:.4g} s",
+                )
+
+    def _disturbed(self, trial: Observation) -> Iterator[tuple[str, str]]:
+        if trial.machine.get("foreign_processes", 0) > 0:
+            yield "foreign_process", "another process was on the trial's device"
+        for name, words in _RATIOS.items():
+            ratio = trial.machine.get(name, 1.0)
+            if not math.isfinite(ratio) or abs(ratio - 1) > self._tolerance:
+                yield "disturbed", f"{words} was {ratio:.2f} of the calibration"
