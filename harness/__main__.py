@@ -3,7 +3,6 @@
 import sys
 
 from harness.command import run
-from harness.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,7 +23,9 @@ def _dispatch(arguments: list[str]) -> int:
         print(version("harness"))
         return 0
     if {"-m", "--multirun"} & set(arguments):
-        raise UserError("sweeps (-m, --multirun) are not available in this version; start one session a call")
+        from harness.sweep import main as sweep
+
+        return sweep([argument for argument in arguments if argument not in ("-m", "--multirun")])
     return _session(arguments)
 
 

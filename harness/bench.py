@@ -1,7 +1,6 @@
-"""A session's folder, open: lock, secret, ledger, repository and laboratory. Sessions, noise and certificates use it."""
+"""A session's folder, open: lock, secret, ledger, repository and laboratory, for whatever measures in it."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 from harness.config import Setup
 from harness.errors import UserError
 from harness.evaluator import SandboxEvaluator
+from harness.keep import warm_start
 from harness.laboratory import Laboratory
 from harness.ledger import Ledger, Row
 from harness.machine import machine
@@ -148,11 +148,17 @@ def _begin(bench: Bench, setup: Setup) -> None:
             machine=machine(),
             findings=to_json(bench.sandbox.findings),
             baseline_commit=bench.workspace.start(task.source()),
+            prior=to_json(warm_start.prior(noise_key(bench), str(bench.folder.resolve()))),
             **isolation,
         )
         return
     interrupted = laboratory.settle(bench.workspace.files)
     laboratory.record("session_resumed", machine=machine(), interrupted=to_json(interrupted), **isolation)
+
+
+def noise_key(bench: Bench) -> str:
+    """What sessions must have in common to share what they know of noise."""
+    return warm_start.key(bench.laboratory.task, bench.profile)
 
 
 def check_same(rows: Sequence[Row], setup: Setup, folder: Path) -> None:
@@ -175,8 +181,3 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str =
             yield from _differences(first, second, f"{name}.")
         elif first != second:
             yield name
-
-
-def say(text: str) -> None:
-    """A line to the person who waits, beside the trackers' output."""
-    print(text, file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
+from harness.keep.noise_level import NoiseLevel, pooled
 from harness.records import (
     Decision,
     Evidence,
@@ -17,19 +18,13 @@ from harness.state import OpenProposal, Row, State
 from harness.task import Task
 
 FilesOf = Callable[[str], Files]
-NoiseLevel = tuple[float, int]  # sd of the score, degrees of freedom
+Prior = tuple[float, int]  # sd of the score from earlier sessions, degrees of freedom
 
 
-def noise(state: State, prior: NoiseLevel | None = None) -> NoiseLevel | None:
+def noise(state: State, prior: Prior | None = None) -> NoiseLevel | None:
     """The sd of one trial's score, pooled within configurations without their screening trials."""
-    squares, df = (prior[0] ** 2 * prior[1], prior[1]) if prior else (0.0, 0)
-    for commit in state.observations:
-        losses = confirmatory(state, commit)
-        if len(losses) > 1:
-            centre = math.fsum(losses) / len(losses)
-            squares += math.fsum((loss - centre) ** 2 for loss in losses)
-            df += len(losses) - 1
-    return (math.sqrt(squares / df), df) if df else None
+    groups = [confirmatory(state, commit) for commit in state.observations]
+    return pooled(groups, *(prior or (None, 0)))
 
 
 def confirmatory(state: State, commit: str) -> list[float]:
@@ -37,7 +32,7 @@ def confirmatory(state: State, commit: str) -> list[float]:
     return state.losses(commit)[0 if commit == state.baseline else 1 :]
 
 
-def for_keep(state: State, proposal: OpenProposal, prior: NoiseLevel | None) -> KeepEvidence:
+def for_keep(state: State, proposal: OpenProposal, prior: Prior | None) -> KeepEvidence:
     """The losses that decide about an open proposal."""
     incumbent, candidate = state.incumbent, proposal.commit
     others = [
@@ -55,6 +50,8 @@ def for_keep(state: State, proposal: OpenProposal, prior: NoiseLevel | None) -> 
         incumbent_complexity=int(sizes[-1].get("incumbent_complexity", 0)) if sizes else 0,
         candidate_complexity=int(sizes[-1]["complexity"]) if sizes else 0,
         margin_spent=state.margin_spent,
+        incumbent_selected=state.selected,
+        decisions_since_incumbent=state.decisions_since_incumbent,
     )
 
 
@@ -64,7 +61,7 @@ def for_guards(
     state: State,
     proposal: OpenProposal,
     files_of: FilesOf,
-    prior: NoiseLevel | None,
+    prior: Prior | None,
     manifests: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> Evidence:
     """Everything a guard may know about an open proposal. manifests: before and after its trials."""
@@ -80,8 +77,8 @@ def for_guards(
         candidate_trials=_trials(state, proposal.commit),
         manifest_before=manifests[0],
         manifest_after=manifests[1],
-        noise_sd=level[0] if level else None,
-        noise_df=level[1] if level else 0,
+        noise_sd=level.sd if level else None,
+        noise_df=level.df if level else 0,
         determinism=task.determinism,
     )
 
@@ -117,9 +114,9 @@ def _past(task: Task, state: State, row: Row, files_of: FilesOf) -> PastProposal
 def rounded(state: State, score: float | None) -> float | None:
     """A score on a grid of about half the noise's sd, so that it tells an agent little about single rows."""
     level = noise(state)
-    if score is None or level is None or level[0] <= 0:
+    if score is None or level is None or level.sd <= 0:
         return score
-    grid = _nice(level[0] / 2)
+    grid = _nice(level.sd / 2)
     digits = max(0, -math.floor(math.log10(grid)))
     return round(round(score / grid) * grid, digits)
 

@@ -40,7 +40,6 @@ class Referee:
     keep: KeepRule
     limits: SessionLimits
     promotion: Promotion
-    prior: evidence.NoiseLevel | None = None
 
     def __post_init__(self) -> None:
         self.state, self.task = self.laboratory.state, self.laboratory.task
@@ -58,7 +57,7 @@ class Referee:
             return Ruling(Decision.DISCARD, "agent.problem", str(proposal.row["problem"]))
         refusal = self._refused("static", proposal) or self._reviewed(proposal)
         while refusal is None:
-            step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.prior))
+            step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.state.prior))
             self._record_step(proposal, step)
             if step.action is Action.DISCARD:
                 return Ruling(Decision.DISCARD, f"keep.{step.reason}", explained(step), step.statistics)
@@ -141,7 +140,7 @@ class Referee:
         """
         manifests = (self.manifest, self.laboratory.protected() if after else self.manifest)
         asked = evidence.for_guards(
-            stage, self.task, self.state, proposal, self.intake.files_of, self.prior, manifests
+            stage, self.task, self.state, proposal, self.intake.files_of, self.state.prior, manifests
         )
         refusal = None
         for verdict in ask(self.guards, asked):
@@ -162,6 +161,11 @@ class Referee:
             self.laboratory.record(
                 "step", proposal=proposal.number, action=action, reason=step.reason, statistics=statistics
             )
+            if "drift" in step.statistics and "drift" not in last.get("statistics", {}):
+                z = step.statistics["drift"]
+                self.laboratory.notice(
+                    f"drift: the incumbent's later trials differ from its first (z {z:.1f})"
+                )
 
 
 def explained(step: Step) -> str:

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from harness import evidence
 from harness.agents.context import AgentContext
-from harness.bench import Bench, open_bench, session_folder
+from harness.bench import Bench, noise_key, open_bench, session_folder
 from harness.config import Setup
 from harness.errors import HarnessError
 from harness.intake import Intake
+from harness.keep import warm_start
 from harness.limits import LimitReached, SessionLimits
 from harness.lookahead import LookAhead
+from harness.planning import plan
 from harness.protocols import Agent
 from harness.referee import Referee
 from harness.report.terminal import Terminal
@@ -41,9 +44,35 @@ def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
         referee = Referee(bench.laboratory, intake, setup.guards, setup.keep, limits, setup.promotion)
         session = Session(bench.laboratory, bench.workspace, intake, referee, limits)
         session.synchronise()
+        if not bench.resumed:
+            _say_plan(setup, bench)
         session.run()
+        _remember_noise(bench)
     finally:
         proposer.close()
+
+
+def _say_plan(setup: Setup, bench: Bench) -> None:
+    """What can be seen and what it will take, on the record before the first trial."""
+    budget, prior = setup.budget, bench.laboratory.state.prior
+    for line in plan(
+        setup.keep,
+        bench.profile.seconds,
+        hours=budget.hours,
+        trials=budget.trials,
+        proposals=budget.proposals,
+        certificate=budget.certificate,
+        sd=prior[0] if prior else None,
+        unit=setup.task.unit,
+    ):
+        bench.laboratory.notice(line)
+
+
+def _remember_noise(bench: Bench) -> None:
+    """For the next session of this task, budget and machine."""
+    level = evidence.noise(bench.laboratory.state)
+    if level is not None:
+        warm_start.remember(noise_key(bench), str(bench.folder.resolve()), level)
 
 
 def _is_over(bench: Bench, limits: SessionLimits) -> bool:

@@ -55,6 +55,9 @@ class State:
     inconclusive: set[str] = field(default_factory=set)
     asked: int = 0
     margin_spent: float = 0.0
+    selected: int = 0  # how many of the incumbent's losses it was kept on
+    decisions_since_incumbent: int = 0
+    prior: tuple[float, int] | None = None  # sd from earlier sessions and its degrees of freedom
     usage: Usage = field(default_factory=Usage)
     usage_of: dict[int, Usage] = field(default_factory=dict)
     trial_seconds: float = 0.0
@@ -107,6 +110,8 @@ class State:
         self.direction = Direction(row["direction"])
         self.baseline = self.incumbent = str(row["baseline_commit"])
         self.level, self.certified = int(row["level"]), bool(row["certified"])
+        prior = row.get("prior")
+        self.prior = (float(prior[0]), int(prior[1])) if prior else None
 
     def _on_session_resumed(self, row: Row) -> None:
         self.ended = None
@@ -135,8 +140,10 @@ class State:
     def _on_decided(self, row: Row) -> None:
         self.decided.append(row)
         self.open = None
+        self.decisions_since_incumbent += 1
         if row["decision"] == Decision.KEEP:
             self.incumbent = str(row["commit"])
+            self.selected, self.decisions_since_incumbent = len(self.losses(self.incumbent)), 0
             self.margin_spent += float((row.get("statistics") or {}).get("margin", 0.0))
 
     def _on_trial_started(self, row: Row) -> None:
@@ -167,6 +174,8 @@ class State:
         self.ended = row
 
     def _observe(self, row: Row, score: Score | None) -> None:
+        if row["commit"] == self.incumbent:
+            self.decisions_since_incumbent = 0
         result = from_json(TrialResult, row)
         invalid = score is not None and score.status != "scored"
         self.observations[str(row["commit"])].append(
