@@ -1,7 +1,7 @@
 """Whether every trial had the same machine under it, and what a candidate says about its budget.
 
 Only what the referee measures can buy a repetition: a candidate must not get another try by saying odd things.
-What it says about itself is compared with the referee's clock, and a false word is a rejection.
+What it says about itself is shown beside the referee's clock, and nothing is decided on it.
 
 Names in `Observation.machine`, each optional:
     canary_ratio            speed of the referee's own fixed piece of work beside the trial, 1 = as calibrated
@@ -12,12 +12,13 @@ Names in `Observation.machine`, each optional:
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from guards.verdicts import accept, inconclusive, reject
-from harness.records import Evidence, Observation, Outcome, Verdict
+from harness.records import Evidence, Json, Observation, Verdict
 
 _TIMES = ("seconds", "elapsed", "train_seconds", "training_seconds")
+_CLAIM_SECONDS = 2.0
 _RATIOS = {
     "canary_ratio": "the machine's speed",
     "step_rate_ratio": "the speed of the baseline",
@@ -26,20 +27,15 @@ _RATIOS = {
 
 
 class BudgetHonesty:
-    """tolerance: how far a ratio may be from 1. claim_tolerance, claim_seconds: how much more time than the
-    referee billed a candidate may claim to have used, as a share and in seconds.
-    """
+    """tolerance: how far a ratio may be from 1."""
 
     name = "budget_honesty"
     stages = ("runtime", "promotion")
 
-    def __init__(
-        self, tolerance: float = 0.1, claim_tolerance: float = 0.1, claim_seconds: float = 2.0
-    ) -> None:
-        if not 0 < tolerance < 1 or claim_tolerance < 0 or claim_seconds < 0:
-            raise ValueError("tolerance must be between 0 and 1, the others not negative")
+    def __init__(self, tolerance: float = 0.1) -> None:
+        if not 0 < tolerance < 1:
+            raise ValueError(f"tolerance {tolerance} is not between 0 and 1")
         self._tolerance = tolerance
-        self._share, self._seconds = claim_tolerance, claim_seconds
 
     def __call__(self, evidence: Evidence) -> Verdict:
         for trial in evidence.candidate_trials:
@@ -51,23 +47,25 @@ class BudgetHonesty:
                 shown = {"trial_id": trial.trial_id}
                 return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", {**shown})
         measured = any(trial.machine for trial in latest)
-        return accept(self.name, "" if measured else "the machine was not measured beside the trial")
+        words = "" if measured else "the machine was not measured beside the trial"
+        return accept(self.name, words, self._claims(evidence.candidate_trials[-1:]))
 
     def _dishonest(self, trial: Observation) -> Iterator[tuple[str, str]]:
         if trial.machine.get("left_processes", 0) > 0:
             yield "left_process", "processes of the trial were there after its end"
-        if trial.outcome is not Outcome.COMPLETED or trial.billed_seconds <= 0:
-            return
-        allowed = trial.billed_seconds * (1 + self._share) + self._seconds
-        for name in _TIMES:
-            claimed = trial.claims.get(name)
-            if isinstance(claimed, bool) or not isinstance(claimed, int | float):
-                continue
-            if not 0 <= claimed <= allowed:
-                yield (
-                    "false_claim",
-                    f"claims {claimed:.4g} s of work, billed were {trial.billed_seconds:.4g} s",
-                )
+
+    def _claims(self, trials: Sequence[Observation]) -> dict[str, Json]:
+        """Claimed times beside the billed ones where they do not fit: shown, nothing is decided on them."""
+        shown: dict[str, Json] = {}
+        for trial in trials:
+            for name in _TIMES:
+                claimed = trial.claims.get(name)
+                if isinstance(claimed, bool) or not isinstance(claimed, int | float):
+                    continue
+                allowed = trial.billed_seconds * (1 + self._tolerance) + _CLAIM_SECONDS
+                if not 0 <= claimed <= allowed:
+                    shown |= {f"claimed_{name}": claimed, "billed_seconds": trial.billed_seconds}
+        return shown
 
     def _disturbed(self, trial: Observation) -> Iterator[tuple[str, str]]:
         if trial.machine.get("foreign_processes", 0) > 0:

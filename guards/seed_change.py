@@ -1,7 +1,6 @@
 """Another seed is not research: seeding may be renamed, moved and tidied up, but not changed."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import lru_cache
 
 from guards.program import Program
@@ -26,8 +25,8 @@ class SeedChange:
 
     def __call__(self, evidence: Evidence) -> Verdict:
         try:
-            before = facts(_python(evidence.incumbent, evidence.editable))
-            after = facts(_python(evidence.candidate, evidence.editable))
+            before = facts(python_files(evidence.incumbent, evidence.editable))
+            after = facts(python_files(evidence.candidate, evidence.editable))
         except Unreadable as error:
             return reject(self.name, "seed.syntax", str(error))
         except (TooComplex, RecursionError):
@@ -43,14 +42,9 @@ def _message(one: Objection) -> str:
     return f"line {one.line}: {one.message}" if one.line else one.message
 
 
-def _python(files: Files, paths: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
-    return tuple(_selected(files, paths))
-
-
-def _selected(files: Files, paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    for path in paths:
-        if path.endswith(".py") and path in files:
-            yield path, files[path]
+def python_files(files: Files, paths: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
+    """The Python files among `paths`, with their bytes."""
+    return tuple((path, files[path]) for path in paths if path.endswith(".py") and path in files)
 
 
 @lru_cache(maxsize=64)
