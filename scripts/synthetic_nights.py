@@ -69,8 +69,10 @@ def simulate(
 ) -> Night:
     """One session: a slot for each element of `noise`, proposals in the order of `effects`."""
     night, standing, candidate, slot = Night(), standing or Standing(), (), 0
-    while slot < len(noise) and not (one_decision and night.decisions):
+    while not (one_decision and night.decisions):
         step = rule.next_step(standing.evidence(candidate))
+        if slot == len(noise) and step.action in (Action.RUN_CANDIDATE, Action.RUN_INCUMBENT):
+            break
         effect = float(effects[night.decisions])
         if step.action is Action.RUN_INCUMBENT:
             standing = standing.with_incumbent(float(noise[slot]) - night.gain)
