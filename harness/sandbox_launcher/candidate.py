@@ -38,7 +38,7 @@ def become(plan: Plan) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     if plan.level > 0:
-        seccomp.install()
+        seccomp.install(plan.loopback)
     os.execve(plan.argv[0], list(plan.argv), plan.environment)
 
 

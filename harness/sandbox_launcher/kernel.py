@@ -49,6 +49,17 @@ def unshare(flags: int) -> None:
     checked("unshare", _libc.unshare(ctypes.c_int(flags)))
 
 
+def raise_loopback() -> None:
+    """Bring up `lo` of our network namespace; needs CAP_NET_ADMIN in it."""
+    import fcntl  # only where it is asked for: the launcher's start-up counts
+    import socket
+    import struct
+
+    up_and_running = 0x1 | 0x40
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", up_and_running))  # SIOCSIFFLAGS
+
+
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     result = _libc.mount(
         source.encode(),

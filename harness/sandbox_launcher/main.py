@@ -73,6 +73,8 @@ def _unshare(plan: Plan) -> None:
 def _first_process(plan: Plan, control: socket.socket) -> NoReturn:
     """Pid 1: builds the root, starts the program, measures, and takes everything along when it ends."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if plan.loopback:
+        kernel.raise_loopback()
     out = mounts.build_root(plan)
     _send_folder(control, out)
     storage = SizedFolders(["/tmp", "/dev/shm", plan.place("out")])
@@ -83,7 +85,7 @@ def _first_process(plan: Plan, control: socket.socket) -> NoReturn:
 def _plain(plan: Plan, control: socket.socket) -> None:
     make_plain_folders(plan)
     _send_folder(control, os.open(plan.place("out"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-    storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.uid)
+    storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
     _start_and_watch(plan, control, storage, list_all=descendants, kill_all=kill_all, listens=True)
     if not say(control, event="empty", cpu_seconds=empty(kill_all)):

@@ -20,9 +20,11 @@ class Plan(NamedTuple):
     readable: folders of the machine that stay visible, read-only, at their own paths.
     device_nodes: nodes under /dev that are bound besides the harmless ones.
     public: the referee's folder of public data, "" for none; its child `hidden` is left out.
+    most_files: in tmp, in shm and in out, each (level 1 and below: in tmp and out together).
     memory_bytes: more than this, and everything is killed.
     keep_capabilities: bit mask, for reading an interpreter that other users cannot reach (level 1 only).
     rlimits: resource number -> limit.
+    loopback: bring up the network's own loopback and let the program use it, and nothing else of a network.
     control, kept: descriptors: control socket, what the program inherits.
     """
 
@@ -38,9 +40,11 @@ class Plan(NamedTuple):
     hidden: str = "train"
     out_bytes: int = 1 << 30
     temporary_bytes: int = 1 << 30
+    most_files: int = 65536
     memory_bytes: int = 8 << 30
     keep_capabilities: int = 0
     rlimits: Mapping[str, int] = MappingProxyType({})
+    loopback: bool = False
     control: int = -1
     kept: Sequence[int] = ()
     sample_seconds: float = 0.05

@@ -17,7 +17,7 @@ _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _NR, _ARCH, _ARG0 = 0, 4, 16
 _NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW* of clone(2), and CLONE_NEWTIME
-_AF_UNIX, _TIOCSTI = 1, 0x5412
+_AF_UNIX, _AF_INET, _TIOCSTI = 1, 2, 0x5412
 _SECCOMP_SET_MODE_FILTER = 1
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -104,7 +104,7 @@ DENIED = {  # x86-64, aarch64; None where the architecture has no such call
 }
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, loopback: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter` for `machine` ("x86_64" or "aarch64")."""
     column = 0 if machine == "x86_64" else 1
     number = {name: pair[column] for name, pair in _SPECIAL.items()}
@@ -119,9 +119,10 @@ def program(machine: str) -> bytes:
     code += _when(number["clone3"], [_refuse(errno.ENOSYS)])
     code += _when(number["clone"], _if_any(_ARG0, _NAMESPACES, errno.EPERM))
     for name in ("socket", "socketpair"):
-        code += _when(number[name], _unless_equal(_ARG0, _AF_UNIX, errno.EAFNOSUPPORT))
+        families = (_AF_UNIX, _AF_INET) if loopback else (_AF_UNIX,)
+        code += _when(number[name], _unless_equal(_ARG0, families, errno.EAFNOSUPPORT))
     code += _when(number["ioctl"], _if_equal(_ARG0 + 8, _TIOCSTI, errno.EPERM))
-    code += _when(number["prlimit64"], _unless_equal(_ARG0, 0, errno.EPERM))
+    code += _when(number["prlimit64"], _unless_equal(_ARG0, (0,), errno.EPERM))
     for pair in DENIED.values():
         denied = pair[column]
         if denied is not None:
@@ -129,9 +130,9 @@ def program(machine: str) -> bytes:
     return b"".join([*code, _op(_RET, _ALLOW)])
 
 
-def install() -> None:
+def install(loopback: bool = False) -> None:
     """Apply the filter to this thread for good. Raises OSError where the kernel has no seccomp."""
-    instructions = program(os.uname().machine)
+    instructions = program(os.uname().machine, loopback)
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
@@ -155,8 +156,9 @@ def _when(number: int | None, body: list[bytes]) -> list[bytes]:
     return [_op(_JEQ, number, 0, len(body)), *body]
 
 
-def _unless_equal(offset: int, value: int, error: int) -> list[bytes]:
-    return [_op(_LOAD, offset), _op(_JEQ, value, 1, 0), _refuse(error), _op(_RET, _ALLOW)]
+def _unless_equal(offset: int, values: tuple[int, ...], error: int) -> list[bytes]:
+    tests = [_op(_JEQ, value, len(values) - place, 0) for place, value in enumerate(values)]
+    return [_op(_LOAD, offset), *tests, _refuse(error), _op(_RET, _ALLOW)]
 
 
 def _if_equal(offset: int, value: int, error: int) -> list[bytes]:

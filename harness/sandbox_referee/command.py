@@ -16,7 +16,8 @@ class Command:
     public: a folder shown read-only as {data}, without its child train/ (training data come through the gate).
     environment: added to the sandbox's own few variables. kept: descriptors that the program inherits at the
     same numbers. gpu: index among the GPUs that this machine shows. threads: what OpenMP and MKL may use.
-    temporary_bytes: size of /tmp and of /dev/shm, each.
+    most_files: in out/, /tmp and /dev/shm, each. temporary_bytes: size of the latter two, each. readable: more paths of the machine, shown read-only.
+    loopback: a network with nothing in it but the program itself (levels 2 and 3 only); otherwise there is none.
     """
 
     script: str
@@ -29,6 +30,9 @@ class Command:
     gpu: int | None = None
     threads: int = 1
     temporary_bytes: int = 2 << 30
+    most_files: int = 65536
+    readable: tuple[str, ...] = ()
+    loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

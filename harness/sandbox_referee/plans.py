@@ -3,6 +3,7 @@
 import os
 import resource
 
+from harness.errors import SandboxUnavailable
 from harness.records import Files, Level
 from harness.sandbox_launcher.kernel import CAP_DAC_READ_SEARCH
 from harness.sandbox_launcher.plan import Plan, encode_tree
@@ -48,9 +49,11 @@ def check_tree(tree: Files) -> None:
 def make_plan(command: Command, level: Level, folder: str, user: int | None, control: int) -> Plan:
     """folder: a private folder of the machine, used where there is no mount namespace.
 
-    Raises UserError (no such GPU), BadTree.
+    Raises UserError (no such GPU), BadTree, SandboxUnavailable (a network of its own below level 2).
     """
     check_tree(command.tree)
+    if command.loopback and level < Level.L2:
+        raise SandboxUnavailable("a network of its own for a program needs isolation level L2 or L3")
     inside = _INSIDE if level >= Level.L2 else folder
     gpu = devices(command.gpu)
     places = {name: f"{inside}/{name}" for name in ("data", "out", "tree")}
@@ -64,14 +67,16 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         folder=inside,
         tree=encode_tree(command.tree),
         uid=user,
-        readable=[*interpreter.readable_folders(), *gpu.readable],
+        readable=[*interpreter.readable_folders(), *gpu.readable, *command.readable],
         device_nodes=list(gpu.nodes),
         public=str(command.public.resolve()) if command.public else "",
         out_bytes=command.limits.out_bytes,
         temporary_bytes=command.temporary_bytes,
+        most_files=command.most_files,
         memory_bytes=command.limits.memory_bytes,
         keep_capabilities=1 << CAP_DAC_READ_SEARCH if closed else 0,
         rlimits=_rlimits(command, level, user),
+        loopback=command.loopback,
         control=control,
         kept=list(command.kept),
     )
