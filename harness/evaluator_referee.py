@@ -61,7 +61,7 @@ def main(descriptor: int) -> None:
 def score(plan: Plan, descriptors: list[int], end_main: Callable[[], None]) -> dict[str, Any]:
     """op, status, value, side, reason, detail: fields of records.Score. Never raises.
 
-    descriptors: what travels beside the plan; they are closed. end_main: returns when the main predictor is gone.
+    descriptors: what travels beside the plan; the predictors' ends are closed. end_main: returns when the main predictor is gone.
     """
     try:
         value, side = _evaluate(plan, descriptors, end_main)
@@ -97,7 +97,8 @@ def _evaluate(
     if plan.predictor == "none":
         subject = read_artefact(plan.artefact, descriptors[0])
         return _metrics(plan, _accepting(evaluate, subject, plan), {})
-    artefact, source, main_end, cold_end = descriptors
+    artefact, source = descriptors[:2]
+    main_end, cold_end = (socket.socket(fileno=end) for end in descriptors[2:])
     main = _connected(main_end, plan, source, artefact)
 
     def cold() -> Connection:
@@ -133,11 +134,11 @@ def _raise_swallowed(fault: PredictorFault | None) -> None:
         raise fault
 
 
-def _connected(end: int, plan: Plan, source: int, artefact: int) -> Connection:
+def _connected(end: socket.socket, plan: Plan, source: int, artefact: int) -> Connection:
     """Each predictor gets files of its own: a shared one could carry words (its offset, a lock) to the other."""
     question_bytes, answer_bytes = slot_bytes(plan.settings, plan.predictor, plan.classes)
     connection = Connection(
-        socket.socket(fileno=end),
+        end,
         plan.settings.limits(),
         question_bytes=question_bytes,
         answer_bytes=answer_bytes,

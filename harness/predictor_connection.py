@@ -214,7 +214,7 @@ class Connection:
 
 
 def _is_shape(shape: object) -> bool:
-    return isinstance(shape, list) and 0 < len(shape) < 9 and all(type(n) is int and n >= 0 for n in shape)
+    return isinstance(shape, list) and len(shape) < 9 and all(type(n) is int and n >= 0 for n in shape)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -4,6 +4,7 @@ Attack group C: non-causal architectures, hidden looks at the next tokens, memor
 attempts to notice or to outlive an audit.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -50,7 +51,7 @@ return predict
 """,
     "in_one_row_of_ten": """
 def predict(tokens):
-    where = (tokens[:, :4].sum(1, keepdim=True) % 10 == 0).expand(tokens.shape)
+    where = (tokens[:, :1] % 10 == 0).expand(tokens.shape)
     return boosted(model(tokens), ahead(tokens), where)
 return predict
 """,
@@ -209,7 +210,7 @@ def test_memory_company_and_chance_are_invalid(bench: Bench, model, name: str) -
 
 def test_without_audits_the_attacks_would_pay(bench: Bench, model) -> None:
     """The attacks above are real: unaudited, reading ahead scores far below the honest model."""
-    unaudited = FAST.__class__(warm=False, cuts=0, replays=0, random_rows=0)
+    unaudited = dataclasses.replace(FAST, cuts=0, replays=0, random_rows=0)
     honest = bench.score(model, tree(PEEKS["everywhere"], False), unaudited)
     attack = bench.score(model, tree(PEEKS["everywhere"], True), unaudited)
     assert attack.status == "scored"

@@ -25,6 +25,7 @@ from harness.records import Direction, Outcome, Score, Split, TrialResult
 from harness.sandbox import Command, End
 from harness.task import Profile, Task, TaskData
 
+torch.set_num_threads(1)  # small models, and forks
 HERE = Path(__file__).resolve().parent
 LENGTH, ROWS = 32, 320
 MODELS = (HERE / "tiny_models.py").read_bytes()
@@ -133,6 +134,7 @@ class ForkSandbox:
         if number:
             return ForkedProcess(number)
         try:
+            os.environ.clear()
             os.environ["TMPDIR"] = str(self._folder)
             os.chdir(self._folder)
             torch.set_num_threads(1)
@@ -164,12 +166,12 @@ class LocalReferee:
 
     def ask(self, plan, descriptors, seconds, end_main):
         del seconds
-        held = [os.dup(descriptor) for descriptor in descriptors]
+        held = [os.dup(descriptor) for descriptor in descriptors]  # the predictors' ends become its own
         fields = {**plan, "settings": Scoring(**plan["settings"])}
         try:
             return evaluator_referee.score(evaluator_referee.Plan(**fields), held, end_main)
         finally:
-            for descriptor in held:
+            for descriptor in held[:2]:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
 
@@ -219,7 +221,6 @@ class Bench:
 @pytest.fixture(scope="session")
 def model() -> tiny_models.Model:
     """An honest trained model."""
-    torch.set_num_threads(1)
     return trained("gpt", 60)
 
 

@@ -1,0 +1,139 @@
+"""The same seam for predictors of items and for artefacts that are data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scoring_bench import Bench, ForkSandbox
+from safetensors.numpy import save
+
+from harness.evaluator_artefact import BadArtefact, read_artefact
+from harness.predictor_wire import sealed_file
+
+ITEMS = b"""
+import json
+
+def evaluate(subject, private, split):
+    items = [f"query {number}" for number in range(200)]
+    answers = subject.answers(items)
+    if not all(isinstance(answer, dict) for answer in answers):
+        raise ValueError("an answer is not an object")
+    return {"bpb": sum(answer["length"] for answer in answers) / len(answers), "items": len(answers)}
+"""
+HEAD = "def load_predictor(artefact, data):\n    import json\n    scale = json.load(open(artefact))\n"
+
+
+@pytest.fixture
+def items(tmp_path: Path, local_referee: None) -> Bench:
+    return Bench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=ITEMS)
+
+
+def tree(body: str) -> dict[str, bytes]:
+    return {"train.py": (HEAD + "".join(f"    {line}\n" for line in body.strip().splitlines())).encode()}
+
+
+def test_items_are_answered_in_order(items: Bench) -> None:
+    """Every item gets its own answer, whatever order they were asked in."""
+    score = items.score(b"2", tree("return lambda items: [{'length': scale * len(item)} for item in items]"))
+    assert (score.status, score.detail) == ("scored", "")
+    assert score.value == pytest.approx(2 * np.mean([len(f"query {number}") for number in range(200)]))
+    assert score.side["items"] == 200
+
+
+@pytest.mark.parametrize(
+    ("reason", "body"),
+    [
+        ("predictor.shape", "return lambda items: [{'length': 1}]"),
+        ("predictor.shape", "return lambda items: {'length': 1}"),
+        ("predictor.bad_message", "return lambda items: [{'length': float('nan')}] * len(items)"),
+        ("predictor.crashed", "return lambda items: [object()] * len(items)"),
+        ("predictor.crashed", "return lambda items: 1 / 0"),
+        ("predictor.not_loaded", "raise OSError"),
+        ("artefact.rejected", "return lambda items: ['word'] * len(items)"),
+        (
+            "audit.replay",
+            "seen = []\nreturn lambda items: [(seen.append(1), {'length': len(seen)})[1] for item in items]",
+        ),
+        ("audit.replay", "return lambda items: [{'length': len(items[0]) + len(items)} for item in items]"),
+    ],
+)
+def test_what_items_predictors_do_wrong_is_theirs(items: Bench, reason: str, body: str) -> None:
+    """Counts, types, memory and company are checked as for tokens."""
+    assert (items.score(b"2", tree(body)).status, items.score(b"2", tree(body)).reason) == ("invalid", reason)
+
+
+DATA = b"""
+def evaluate(subject, private, split):
+    if not isinstance(subject, dict) or "value" not in subject:
+        raise ValueError("no value")
+    return {"bpb": subject["value"] * (2 if split == "test" else 1)}
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path, local_referee: None) -> Bench:
+    return Bench(tmp_path, ForkSandbox(tmp_path), predictor="none", evaluate=DATA)
+
+
+def test_data_are_scored_without_any_candidate_process(data: Bench) -> None:
+    """An artefact that is JSON goes to evaluate() as a value; nothing of the candidate's is started."""
+    assert data.score(b'{"value": 3.5}', {}).value == 3.5
+    assert data.sandbox.started == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "content"),
+    [
+        ("artefact.unreadable", b"{"),
+        ("artefact.unreadable", b""),
+        ("artefact.unreadable", b"\xff\xfe"),
+        ("artefact.unreadable", b'{"value": NaN}'),
+        ("artefact.unreadable", b"[" * 200_000),
+        ("artefact.rejected", b"[]"),
+        ("artefact.not_finite", b'{"value": 1e999}'),
+    ],
+)
+def test_bad_data_are_the_candidates(data: Bench, reason: str, content: bytes) -> None:
+    """Damaged or unwanted content is invalid with a stable code."""
+    score = data.score(content, {})
+    assert (score.status, score.reason) == ("invalid", reason)
+
+
+def read(content: bytes, name: str = "a.safetensors") -> object:
+    return read_artefact(name, sealed_file(content))
+
+
+def test_arrays_come_back_by_name() -> None:
+    """safetensors files written by the library are read; arrays are private copies."""
+    arrays = read(save({"a": np.arange(6.0).reshape(2, 3), "b": np.array([1, 2], np.int64)}))
+    assert isinstance(arrays, dict)
+    assert arrays["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert arrays["b"].dtype == np.int64
+    assert arrays["a"].flags.writeable
+
+
+def header(about: object) -> bytes:
+    text = json.dumps({"a": about}).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"short",
+        (1 << 62).to_bytes(8, "little") + b"{}",
+        header({"dtype": "F32", "shape": [4], "data_offsets": [0, 64]}),
+        header({"dtype": "F32", "shape": [4], "data_offsets": [-16, 0]}),
+        header({"dtype": "F32", "shape": [5], "data_offsets": [0, 16]}),
+        header({"dtype": "F32", "shape": [-1], "data_offsets": [0, 16]}),
+        header({"dtype": "O", "shape": [4], "data_offsets": [0, 16]}),
+        header({"dtype": "F32", "shape": 4, "data_offsets": [0, 16]}),
+        header([]),
+        header({"dtype": "F32", "shape": [True], "data_offsets": [0, 4]}),
+    ],
+)
+def test_damaged_arrays_are_refused(content: bytes) -> None:
+    """Offsets, shapes and types of an untrusted file are checked before anything is read."""
+    with pytest.raises(BadArtefact):
+        read(content)
