@@ -86,8 +86,8 @@ def _make_trial_folders(plan: Plan) -> int:
         _show_public(f"{OLD}{plan.public}", data, plan.hidden)
     owner = "" if plan.uid is None else f",uid={plan.uid},gid={plan.uid}"
     for path, size in (("/tmp", plan.temporary_bytes), ("/dev/shm", plan.temporary_bytes)):
-        _sized(path, size, owner)
-    _sized(plan.place("out"), plan.out_bytes, owner)
+        _sized(path, size, plan.most_files, owner)
+    _sized(plan.place("out"), plan.out_bytes, plan.most_files, owner)
     return os.open(f"{NEW}{plan.place('out')}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -103,14 +103,14 @@ def _show_public(public: str, data: str, hidden: str) -> None:
         mount("tmpfs", f"{data}/{hidden}", "tmpfs", empty, "mode=0755,size=4k")
 
 
-def _sized(path: str, size: int, owner: str) -> None:
+def _sized(path: str, size: int, files: int, owner: str) -> None:
     os.makedirs(f"{NEW}{path}", 0o755, exist_ok=True)
     mount(
         "tmpfs",
         f"{NEW}{path}",
         "tmpfs",
         MS_NOSUID | MS_NODEV,
-        f"mode=0700,size={size},nr_inodes=65536{owner}",
+        f"mode=0700,size={size},nr_inodes={files}{owner}",
     )
 
 

@@ -25,8 +25,8 @@ class SizedFolders:
 class PlainFolder:
     """Levels 0 and 1: a folder on the machine's own disk. It is walked only after the disk has become fuller."""
 
-    def __init__(self, folder: str, limit_bytes: int, user: int | None) -> None:
-        self._folder, self._limit, self._user = folder, limit_bytes, user
+    def __init__(self, folder: str, limit_bytes: int, most_files: int, user: int | None) -> None:
+        self._folder, self._limit, self._most_files, self._user = folder, limit_bytes, most_files, user
         self._free = self._free_now()
         self._floor = min(_FLOOR_BYTES, self._free[0] // 2)
 
@@ -41,7 +41,7 @@ class PlainFolder:
         space, inodes = self._free_now()
         if space < self._floor:  # files that were unlinked while open are in no folder
             return True
-        if self._free[0] - space < _LOOK_AGAIN_BYTES and self._free[1] - inodes < _MOST_ENTRIES // 16:
+        if self._free[0] - space < _LOOK_AGAIN_BYTES and self._free[1] - inodes < self._most_files // 16:
             return False
         self._free = (space, inodes)
         return self._stored_too_much()
@@ -58,7 +58,7 @@ class PlainFolder:
                 state = _state(entry)
                 used += state.st_blocks * 512 if state else 0
                 count += 1
-                if used > self._limit or count > _MOST_ENTRIES:
+                if used > self._limit or count > self._most_files:
                     return True
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)

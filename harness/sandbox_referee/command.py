@@ -16,7 +16,8 @@ class Command:
     public: a folder shown read-only as {data}, without its child train/ (training data come through the gate).
     environment: added to the sandbox's own few variables. kept: descriptors that the program inherits at the
     same numbers. gpu: index among the GPUs that this machine shows. threads: what OpenMP and MKL may use.
-    most_files: in out/, /tmp and /dev/shm, each. temporary_bytes: size of the latter two, each. readable: more paths of the machine, shown read-only.
+    most_files: in out/, /tmp and /dev/shm, each. temporary_bytes: size of the latter two, each.
+    readable: more paths of the machine, shown read-only.
     loopback: a network with nothing in it but the program itself (levels 2 and 3 only); otherwise there is none.
     """
 

@@ -1,5 +1,7 @@
 """Group B: more time or compute than the budget gives. Each attack stands beside an honest twin of its shape."""
 
+# ruff: noqa: E501 -- lines of the candidates' source text
+
 import pytest
 from sandbox_levels import TrialBench, processes_named
 

@@ -79,6 +79,7 @@ class TrialBench:
             public=self.public,
             limits=size,
             temporary_bytes=32 << 20,
+            most_files=4096,
         )
         bench = Bench(self.sandbox, artefact, self.folder)
         return run_trial(bench, spec, command, self.training if gated else self.nothing)

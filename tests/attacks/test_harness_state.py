@@ -1,0 +1,277 @@
+"""Group F (and C12, A8): the referee's state, its other processes, the machine's memory, disk and sockets."""
+
+# ruff: noqa: E501 -- lines of the candidates' source text
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sandbox_levels import TrialBench, processes_named
+
+from harness.records import Level, Outcome
+
+
+def test_other_processes_are_out_of_reach(bench: TrialBench) -> None:
+    """C12, A8: no environment, memory or descriptor of the launcher or the referee, by /proc or by ptrace."""
+    source = (
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "others = [p for p in {*tried(lambda: os.listdir('/proc')), '1', str(os.getppid()), REFEREE} if p.isdigit() and p != str(os.getpid())]\n"
+        "seen = []\n"
+        "for p in others:\n"
+        "    for f in ('environ', 'mem', 'maps', 'cwd/.', 'root/etc/hostname', 'fd/0', 'task/' + p + '/environ'):\n"
+        "        a = tried(lambda: open(f'/proc/{p}/{f}', 'rb').read(10))\n"
+        "        if isinstance(a, bytes): seen.append([p, f])\n"
+        "    if libc.ptrace(16, int(p), 0, 0) == 0: seen.append([p, 'ptrace'])\n"
+        "finish(seen)"
+    ).replace("REFEREE", repr(str(os.getpid())))
+    assert bench.said(source) == []
+
+
+def test_own_process_is_open_to_itself(bench: TrialBench) -> None:
+    """The twin: what libraries read about their own process is there."""
+    source = "finish([len(open('/proc/self/' + f, 'rb').read()) > 0 for f in ('status', 'maps', 'stat', 'cmdline')])"
+    assert bench.said(source) == [True] * 4
+
+
+def test_signals_do_not_leave_the_trial(bench: TrialBench) -> None:
+    """F5: killing or stopping everything it can name, a trial harms only itself; it is ended in time as ever."""
+    source = (
+        "finish()\n"
+        f"for p in ({os.getpid()}, os.getppid(), 1):\n"
+        "    if p == os.getpid(): continue\n"
+        "    for n in (signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM, signal.SIGINT): tried(lambda: os.kill(p, n))\n"
+        "tried(lambda: os.kill(-1, signal.SIGSTOP)); tried(lambda: os.kill(-1, signal.SIGKILL))\n"
+        "time.sleep(30)"
+    )
+    result = bench.trial(source, seconds=0.7)
+    assert result.outcome is Outcome.COMPLETED
+    assert result.reason == "deadline"
+
+
+def test_no_way_out_by_socket(bench: TrialBench) -> None:
+    """F7, F8, B12: no family but AF_UNIX, no io_uring, no abstract socket of the machine, no loopback."""
+    name = f"harness-test-{os.getpid()}-{bench.sandbox.level}"
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        source = (
+            "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+            "made = [f for f in range(50) if f != 1 and not isinstance(tried(lambda: socket.socket(f, socket.SOCK_DGRAM)), str)]\n"
+            "made += [f for f in range(50) if f != 1 and not isinstance(tried(lambda: socket.socket(f, socket.SOCK_RAW)), str)]\n"
+            f"s = socket.socket(socket.AF_UNIX); abstract = tried(lambda: s.connect(chr(0) + {name!r}))\n"
+            "ring = libc.syscall(425, 1, ctypes.create_string_buffer(200))\n"
+            f"tcp = tried(lambda: socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1) and 'in')\n"
+            "finish([made, abstract, ring, tcp])"
+        )
+        made, reached, ring, tcp = bench.said(source)
+    assert made == []
+    assert reached in {"ConnectionRefusedError", "PermissionError"}
+    assert ring == -1
+    assert tcp == "OSError"
+
+
+def test_own_sockets_work(bench: TrialBench) -> None:
+    """The twin: processes of one trial can talk to each other, by socket pair and by a named socket in tmp."""
+    source = (
+        "a, b = socket.socketpair(); a.send(b'x')\n"
+        "s = socket.socket(socket.AF_UNIX); s.bind(os.environ['HOME'] + '/s'); s.listen()\n"
+        "c = socket.socket(socket.AF_UNIX); c.connect(os.environ['HOME'] + '/s')\n"
+        "finish(b.recv(1).decode())"
+    )
+    assert bench.said(source) == "x"
+
+
+def test_memory_is_capped(bench: TrialBench) -> None:
+    """F5: who takes more memory than the limit is ended for it, and it is the candidate's crash."""
+    source = "keep = []\nfor _ in range(100): keep.append(bytearray(b'x') * (8 << 20)); time.sleep(0.005)\ntime.sleep(20)"
+    result = bench.trial(source, memory_bytes=128 << 20)
+    assert (result.outcome, result.reason) == (Outcome.CRASHED, "memory")
+
+
+def test_memory_of_children_counts_together(bench: TrialBench) -> None:
+    """F5: four children below the limit are above it together; pages shared after a fork count once."""
+    take = "keep = bytearray(b'x') * (60 << 20)\n"
+    attack = "for _ in range(4):\n    if os.fork() == 0: " + take.strip() + "; time.sleep(20)\ntime.sleep(20)"
+    honest = (
+        take
+        + "for _ in range(4):\n    if os.fork() == 0: time.sleep(0.3); os._exit(0)\ntime.sleep(0.4)\nfinish()"
+    )
+    limit = 128 << 20
+    assert bench.trial(attack, memory_bytes=limit).reason == "memory"
+    assert bench.answer(bench.trial(honest, memory_bytes=limit)) == 0
+
+
+def test_a_full_disk_is_the_trials_own(bench: TrialBench) -> None:
+    """F5: out/ and tmp have a size; who writes more crashes (or is stopped), and the machine's disk stays free."""
+    source = (
+        "for n in range(400):\n"
+        "    for folder in (options.out, os.environ['HOME']):\n"
+        "        Path(folder, f'fill-{n}').write_bytes(bytes(1 << 20)); time.sleep(0.001)\n"
+        "finish()"
+    )
+    result = bench.trial(source, out_bytes=32 << 20, seconds=20)
+    assert result.outcome is Outcome.CRASHED
+    assert result.reason in {"disk", "exit_1"}
+
+
+def test_a_million_files_are_too_many(bench: TrialBench) -> None:
+    """F5: inodes are limited as bytes are."""
+    source = "for n in range(100_000): os.close(os.open(f'{out}/{n}', os.O_CREAT | os.O_WRONLY))\nfinish()"
+    result = bench.trial(source, seconds=30)
+    assert result.outcome is Outcome.CRASHED
+    assert result.reason in {"disk", "exit_1"}
+
+
+def test_a_fork_bomb_is_contained(bench: TrialBench) -> None:
+    """F5: processes are limited; the bomb ends with its trial and the referee goes on."""
+    source = "finish()\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.01)"
+    result = bench.trial(source, seconds=1, processes=3)
+    assert result.reason in {"deadline", "memory"}
+    assert bench.said("finish(1)") == 1
+
+
+def test_key_rings_and_queues_are_closed(bench: TrialBench) -> None:
+    """B8: the kernel's own stores that outlive a process cannot be used."""
+    source = (
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "add = 248 if os.uname().machine == 'x86_64' else 217\n"
+        "made = [libc.syscall(add, b'user', b'k', b'v', 1, -4), libc.shmget(7, 4096, 0o1666), libc.msgget(7, 0o1666), libc.semget(7, 1, 0o1666)]\n"
+        "made.append(tried(lambda: os.setxattr(out, 'user.k', b'v')))\n"
+        "made.append(tried(lambda: os.setxattr(sys.executable, 'user.k', b'v')))\nfinish(made)"
+    )
+    assert bench.said(source) == [-1, -1, -1, -1, "PermissionError", "PermissionError"]
+
+
+def test_claims_are_numbers_from_a_plain_file(bench: TrialBench) -> None:
+    """G7, F5: claims that are a link, or not finite numbers, are ignored; honest ones are shown."""
+    honest = bench.trial(
+        '(out / \'claims.jsonl\').write_text(\'{"loss": 2, "x": NaN, "y": "s", "z": true}\'); finish()'
+    )
+    assert dict(honest.claims) == {"loss": 2}
+    linked = bench.trial("os.symlink('/dev/zero', out / 'claims.jsonl'); finish()")
+    assert dict(linked.claims) == {}
+    fifo = bench.trial("os.mkfifo(out / 'claims.jsonl'); finish()")
+    assert dict(fifo.claims) == {}
+
+
+def test_log_moves_no_cursor(bench: TrialBench) -> None:
+    """G6: control characters, overwriting and reordering marks are shown, not obeyed."""
+    result = bench.trial("os.write(1, 'a\\rb\\x1b[2J\\u202e\\x07é\\n'.encode()); finish()")
+    assert result.log == "a\nb\\x1b[2J\\u202e\\x07é\n"
+
+
+@pytest.mark.parametrize(
+    "abuse",
+    [
+        "s = socket.socket(fileno=os.dup(int(os.environ['HARNESS_GATE'])))\ns.setblocking(False)\n"
+        "for _ in range(100_000): tried(lambda: s.send(b'open'))\nfinish()",
+        "s = socket.socket(fileno=os.dup(int(os.environ['HARNESS_GATE'])))\n"
+        "tried(lambda: [socket.send_fds(s, [b'x' * 100], [0, 1, 2]) for _ in range(50)])\nfinish()",
+        "os.close(int(os.environ['HARNESS_GATE']))\nfinish()",
+    ],
+    ids=["flood", "passes-descriptors", "hangs-up"],
+)
+def test_gate_survives_abuse(bench: TrialBench, abuse: str) -> None:
+    """The gate's socket: floods, open files sent along and hanging up cost us nothing, and open nothing twice."""
+    before = set(os.listdir("/proc/self/fd"))
+    result = bench.trial(abuse, gated=True)
+    assert result.outcome is Outcome.COMPLETED
+    assert len(set(os.listdir("/proc/self/fd")) - before) <= 1  # the listing's own
+
+
+def test_training_data_cannot_be_changed(bench: TrialBench) -> None:
+    """B8: the memory files of the gate, shared by all trials, are sealed; asking twice gives the same."""
+    source = (
+        "t = open_gate(options.data); assert open_gate(options.data) is t\nimport mmap\np = t['tokens.txt']\n"
+        "n = int(p.rsplit('/', 1)[1])\n"
+        "finish([tried(lambda: os.pwrite(n, b'x', 0)), tried(lambda: os.ftruncate(n, 0)), tried(lambda: Path(p).write_bytes(b'x')),"
+        " tried(lambda: mmap.mmap(n, 4)), tried(lambda: os.fchmod(n, 0))])"
+    )
+    answers = bench.said(source, gated=True)
+    assert all(isinstance(answer, str) for answer in answers[:4]), answers
+    assert (
+        bench.said("finish(open(open_gate(options.data)['tokens.txt']).read())", gated=True)
+        == "training data"
+    )
+
+
+def test_a_tree_that_cannot_be_written_is_the_candidates_fault(bench: TrialBench) -> None:
+    """E2: paths that lead outside, or clash, crash the candidate, never the harness."""
+    for name in ("../x", "/x", "a/../../x", "train.py/x", "a\0b", "x" * 300):
+        result = bench.trial("finish()", tree={name: b""})
+        assert (result.outcome, result.reason) == (Outcome.CRASHED, "bad_tree")
+    assert bench.said("finish(1)", tree={"a/b/c.txt": b""}) == 1
+
+
+START_AND_WAIT = """
+import sys, time
+from harness.records import Level
+from harness.sandbox import Command, Sandbox
+process = Sandbox(Level[sys.argv[1]]).start(Command("a.py", (sys.argv[2],), {"a.py": b'''
+import os, signal, time
+[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]
+if os.fork() == 0: os.setsid()
+time.sleep(100)'''}))
+print("started", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("number", [9, 15], ids=["kill", "term"])
+def test_a_dead_referee_leaves_no_trial_behind(bench: TrialBench, number: int) -> None:
+    """F5: when the referee is killed outright, its trial ends, daemons and folders included."""
+    word = f"orphan-{os.getpid()}-{number}"
+    folders = set(Path(tempfile.gettempdir()).glob("harness-*"))
+    arguments = [sys.executable, "-c", START_AND_WAIT, bench.sandbox.level.name, word]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as referee:
+        assert referee.stdout
+        assert referee.stdout.readline() == b"started\n"
+        assert len(processes_named(word)) >= 2
+        referee.send_signal(number)
+    for _ in range(200):
+        left = [processes_named(word), set(Path(tempfile.gettempdir()).glob("harness-*")) - folders]
+        if not any(left):
+            break
+        time.sleep(0.05)
+    assert not any(left), left
+
+
+def test_trials_run_side_by_side(bench: TrialBench) -> None:
+    """F8: two trials at once do not see each other: neither processes, nor files, nor sockets."""
+    source = (
+        "s = socket.socket(socket.AF_UNIX); bound = tried(lambda: s.bind(chr(0) + 'rendezvous'))\n"
+        "tried(lambda: s.listen()); time.sleep(0.5)\n"
+        "c = socket.socket(socket.AF_UNIX); met = tried(lambda: c.connect(chr(0) + 'rendezvous'))\n"
+        "tried(lambda: Path('/dev/shm/rendezvous').write_text('x'))\n"
+        "finish([bound, met, [p for p in tried(lambda: os.listdir('/proc')) if p.isdigit() and p != '1' and int(p) != os.getpid()]])"
+    )
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(bench.trial(source))) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    first, second = (bench.answer(result) for result in results)
+    if bench.sandbox.level >= Level.L2:
+        assert first == second == [None, None, []]
+    else:  # one network namespace: the name is taken for the other, who cannot connect to it
+        assert sorted([first[0] is None, second[0] is None]) == [False, True]
+        assert [answer[1] for answer in (first, second) if answer[0] is not None] in (
+            ["PermissionError"],
+            ["ConnectionRefusedError"],  # it was over before we asked
+        )
+
+
+def test_a_trial_result_can_go_to_the_ledger(bench: TrialBench) -> None:
+    """Whatever a candidate prints or claims, the result is plain JSON."""
+    from harness.rows import to_json
+
+    result = bench.trial(
+        "os.write(1, bytes(range(256))); (out / 'claims.jsonl').write_bytes(bytes(range(256))); finish()"
+    )
+    assert json.loads(json.dumps(to_json(result)))["outcome"] == "completed"
