@@ -38,7 +38,7 @@ def become(plan: Plan) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     if plan.level > 0:
-        seccomp.install(plan.loopback)
+        seccomp.install(plan.loopback, pretend_ownership=plan.level == 1 and plan.uid is None)
     os.execve(plan.argv[0], list(plan.argv), plan.environment)
 
 

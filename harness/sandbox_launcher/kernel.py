@@ -96,6 +96,13 @@ def limit_capabilities(keep: int) -> None:
     syscall("capset", _CAPSET[os.uname().machine], ctypes.byref(header), ctypes.byref(data))
 
 
+def has_capability(capability: int) -> bool:
+    """Whether it is in this process's effective set."""
+    with open("/proc/self/status") as file:
+        effective = file.read().partition("CapEff:")[2].split()[0]
+    return bool(int(effective, 16) >> capability & 1)
+
+
 def empty_bounding_set(keep: int) -> None:
     """No later exec can gain a capability outside `keep`. Needs CAP_SETPCAP."""
     for capability in range(64):

@@ -3,7 +3,9 @@
 Denied calls return an error (a library may probe and fall back), a foreign architecture kills.
 `socket` and `socketpair` are never denied as such: AF_UNIX passes, every other family (AF_VSOCK too, which
 no network namespace covers) is refused. `clone3` answers ENOSYS because its flags lie behind a pointer; the C
-library then uses `clone`, whose flags are looked at. Source: seccomp(2), linux/audit.h, linux/filter.h.
+library then uses `clone`, whose flags are looked at. Where the program has our own user (level 1, unprivileged),
+changing modes and owners pretends to succeed: Landlock does not cover it, and it could close the referee's files.
+Source: seccomp(2), linux/audit.h, linux/filter.h.
 """
 
 import ctypes
@@ -103,8 +105,19 @@ DENIED = {  # x86-64, aarch64; None where the architecture has no such call
     "setdomainname": (171, 162),
 }
 
+OWNERSHIP = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+}
 
-def program(machine: str, loopback: bool = False) -> bytes:
+
+def program(machine: str, loopback: bool = False, pretend_ownership: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter` for `machine` ("x86_64" or "aarch64")."""
     column = 0 if machine == "x86_64" else 1
     number = {name: pair[column] for name, pair in _SPECIAL.items()}
@@ -127,12 +140,16 @@ def program(machine: str, loopback: bool = False) -> bytes:
         denied = pair[column]
         if denied is not None:
             code += _when(denied, [_refuse(errno.EPERM)])
+    for pair in OWNERSHIP.values() if pretend_ownership else ():
+        pretended = pair[column]
+        if pretended is not None:
+            code += _when(pretended, [_refuse(0)])
     return b"".join([*code, _op(_RET, _ALLOW)])
 
 
-def install(loopback: bool = False) -> None:
+def install(loopback: bool = False, pretend_ownership: bool = False) -> None:
     """Apply the filter to this thread for good. Raises OSError where the kernel has no seccomp."""
-    instructions = program(os.uname().machine, loopback)
+    instructions = program(os.uname().machine, loopback, pretend_ownership)
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]

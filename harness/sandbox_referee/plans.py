@@ -2,10 +2,11 @@
 
 import os
 import resource
+import sys
 
 from harness.errors import SandboxUnavailable
 from harness.records import Files, Level
-from harness.sandbox_launcher.kernel import CAP_DAC_READ_SEARCH
+from harness.sandbox_launcher.kernel import CAP_DAC_READ_SEARCH, has_capability
 from harness.sandbox_launcher.plan import Plan, encode_tree
 from harness.sandbox_referee import interpreter
 from harness.sandbox_referee.command import Command
@@ -60,6 +61,11 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     arguments = tuple(_placed(argument, places) for argument in command.arguments)
     script = f"{places['tree']}/{command.script}"
     closed = level == Level.L1 and user is not None and not interpreter.reachable_by_others()
+    if closed and not has_capability(CAP_DAC_READ_SEARCH):
+        raise SandboxUnavailable(
+            f"other users cannot get to the interpreter ({sys.base_prefix}): open its parent folders for passing "
+            "(chmod o+x) or use a Python outside home folders"
+        )
     return Plan(
         level=int(level),
         argv=interpreter.command_line(script, arguments, places["tree"]),
