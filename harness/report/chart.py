@@ -179,5 +179,6 @@ def _certificate(drawing: Drawing, session: Session, frame: Frame, down: Scale) 
             mean, low, high = interval
             drawing.whisker(x, down.clipped(low), down.clipped(high), "certified", 5)
             drawing.dot(x, down.clipped(mean), 4, "certified-dot", f"mean {score_text(mean)}")
-    gain = f"{signed(number(session.certificate.get('gain')))}"
+    measured = session.certificate.get("gain")
+    gain = "no score" if measured is None else signed(number(measured))
     drawing.text(middle, frame.top + 10, gain, "axis middle strong")

@@ -13,7 +13,7 @@ def gain_chart(session: Session, width: float, style: str) -> str:
     if not session.keeps or claimed is None:
         return ""
     bars = [("claimed on val", claimed, *_claimed_interval(session, claimed), "whisker", "claimed")]
-    if row:
+    if row.get("gain") is not None:
         gain = number(row.get("gain"))
         bounds = number(row.get("low"), gain), number(row.get("high"), gain)
         bars.append(("certified, sealed", gain, *bounds, "certified", "certified-dot"))

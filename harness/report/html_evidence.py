@@ -79,16 +79,18 @@ def trials(session: Session) -> str:
 def reproduction(session: Session, folder: Path) -> str:
     """Commands; and which trials each headline number is made of."""
     choices = session.started.get("choices") or {}
-    again = shlex.join(
-        ["python", "-m", "harness", *(f"{group}={choice}" for group, choice in choices.items())]
+    given = session.started.get("arguments")
+    arguments = (
+        given if isinstance(given, list) else [f"{group}={choice}" for group, choice in choices.items()]
     )
+    again = shlex.join(["python", "-m", "harness", *(one_line(each, 200) for each in arguments)])
     repository = shlex.quote(str(folder / "repository.git"))
     head = one_line(session.certificate.get("head_commit") or "", 40)
     place = shlex.quote(str(folder))
     commands = [
         ("check that no row was changed", f"python -m harness.ledger verify {place}"),
         ("make this page again", f"python -m harness.report {place}"),
-        ("the same configuration, new seeds", f"{again} repeat=1"),
+        ("the same configuration, new seeds", f"{again} repeat={_next_repeat(session)}"),
         ("the kept changes", f"git --git-dir {repository} log --stat --all"),
     ]
     if head:
@@ -104,6 +106,11 @@ def reproduction(session: Session, folder: Path) -> str:
         listed,
         about="A number is made of trials, a trial of a commit and a seed, drawn after the commit was made.",
     )
+
+
+def _next_repeat(session: Session) -> int:
+    config = session.started.get("config")
+    return int(number(config.get("repeat"))) + 1 if isinstance(config, dict) else 1
 
 
 def _sources(session: Session) -> str:

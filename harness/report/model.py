@@ -188,6 +188,8 @@ class Session:
         _fill(proposal, row, *_DECIDED, "time")
         if row.get("usage"):
             proposal.usage = row["usage"]
+        if proposal.kept:
+            self.certificate = {}  # an earlier one was about another head
         proposal.score = score_or_none(row.get("score"))
         proposal.incumbent_score = score_or_none(row.get("incumbent_score"))
 

@@ -75,6 +75,8 @@ def certificate_lines(session: Session) -> list[str]:
             nothing if not session.keeps else "certificate: none was made; the kept scores are claims only"
         ]
     unit = one_line(session.unit, 40)
+    if row.get("gain") is None:
+        return ["certificate NOT passed: a fresh trial had no score, so there is no gain to report"]
     confidence = number(row.get("confidence"), 0.95)
     passed = "passed" if row.get("passed") else "NOT passed"
     interval = f"{signed(number(row.get('low')))} to {signed(number(row.get('high')))}"
