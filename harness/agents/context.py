@@ -17,9 +17,10 @@ class AgentContext:
     """An agent with a method `open(context)` gets this; one without needs nothing of it.
 
     sandbox: starts smoke tests and command-line agents; None: there are none. gpu: for smoke tests.
-    folder: scratch space that is the agent's alone. limits: of a trial, and so of a smoke test. spent: by the earlier part of a resumed
-    session. dollars, tokens: what the whole session may spend, None: no limit. quiet: held by the session
-    while it measures on a wall clock; a smoke test then waits, because it would slow the trial down.
+    folder: scratch space that is the agent's alone. limits: of a trial, and so of a smoke test.
+    spent: by the earlier part of a resumed session. dollars, tokens: what the whole session may spend, None: no
+    limit. quiet: held by the session while it measures on a wall clock; a smoke test then waits, because it would
+    slow the trial down.
     """
 
     sandbox: "Sandbox | None"

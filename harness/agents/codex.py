@@ -1,0 +1,69 @@
+"""Codex, headless: `codex exec --json`, in the sandbox, through the referee's proxy. Key: OPENAI_API_KEY."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.agents import keys
+from harness.agents.cli import CommandLineAgent, Invocation
+from harness.agents.proxy import Upstream
+from harness.agents.spending import Prices, ProposalLimits, prices_of
+from harness.records import Json
+
+KEY = "OPENAI_API_KEY"
+_SETTINGS = """\
+model_provider = "harness"
+web_search = "disabled"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[model_providers.harness]
+name = "harness"
+base_url = "http://127.0.0.1:{port}/v1"
+env_key = "HARNESS_NO_KEY"
+wire_api = "responses"
+supports_websockets = false
+"""
+
+
+class Codex(CommandLineAgent):
+    what = "agent=codex"
+
+    def __init__(
+        self,
+        model: str,
+        prices: Mapping[str, Prices],
+        limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
+        program: str = "codex",
+        base_url: str = "https://api.openai.com",
+        memory_tokens: int = 6000,
+        ahead: int = 1,
+    ) -> None:
+        """See conf/agent/codex.yaml. Raises UserError without the key or the program, ValueError for a model
+        without prices."""
+        keys.require(KEY, self.what)
+        super().__init__(program, prices_of(prices, model), limits, ahead=ahead, memory_tokens=memory_tokens)
+        self._model, self._base_url = model, base_url
+
+    def upstream(self) -> Upstream:
+        return Upstream(
+            self._base_url,
+            {"authorization": f"Bearer {keys.take(KEY)}"},
+            paths=("/v1/responses",),
+            counted=("/v1/responses",),
+            output_key="max_output_tokens",
+            model=self._model,
+        )
+
+    def invocation(self, program: str) -> Invocation:
+        """Codex's own sandbox is off: it cannot be set up inside ours, which is the stricter one."""
+        argv: tuple[str, ...] = (program, "exec", "--json", "--skip-git-repo-check", "--model", self._model)
+        argv += ("--dangerously-bypass-approvals-and-sandbox", "-")
+        environment = {"HARNESS_NO_KEY": "the-harness-has-it", "CODEX_HOME": "{home}/.codex"}
+        return Invocation(argv, environment, {"{home}/.codex/config.toml": _SETTINGS})
+
+    def claimed(self, events: list[dict[str, Any]]) -> dict[str, Json]:
+        said: dict[str, Json] = {"turns": sum(e.get("type") == "turn.completed" for e in events)}
+        usage = next((e.get("usage") for e in reversed(events) if e.get("type") == "turn.completed"), None)
+        if isinstance(usage, dict):
+            said["usage"] = {name: value for name, value in usage.items() if isinstance(value, int)}
+        return said
