@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.locations import program_file
+from harness.locations import conf_folder, program_file
 
 MAXIMUM_BYTES = 256 << 10
 
@@ -11,9 +11,13 @@ MAXIMUM_BYTES = 256 << 10
 class Program:
     """A program file, read once. `text` is what the agent is given; `path` where it came from."""
 
-    def __init__(self, path: str | None = None) -> None:
-        """Raises UserError when the file is missing, not UTF-8 text, empty or larger than 256 KiB."""
-        self.path = program_file() if path is None else Path(path)
+    def __init__(self, path: str | None = None, variant: str | None = None) -> None:
+        """variant: name of a Markdown file beside the YAML of this group; path: a file of one's own, which wins.
+
+        Raises UserError when the file is missing, not UTF-8 text, empty or larger than 256 KiB.
+        """
+        ours = program_file() if variant is None else conf_folder() / "program" / f"{variant}.md"
+        self.path = ours if path is None else Path(path)
         self.text = _read(self.path)
 
 
