@@ -10,13 +10,12 @@ import json
 import random
 from pathlib import Path
 
-from protocol import ACTORS, OPERATIONS, SCOPES
+from protocol import ACTORS, OPERATIONS, SCOPES, VALUES
 
 TRACES = 20  # an answer may hold as many
 LENGTH = 30  # operations in a trace, the most that is allowed
 
 RIGHT_ACTOR = 0.5  # chance to ask for somebody who may
-RANGES = {"amount": (-3, 20), "duration": (1, 10), "nonce": (0, 9), "tick": (1, 5)}
 ISSUER_DOES = ("narrow", "widen", "set_limit", "renew", "revoke", "reinstate")
 
 PLAIN_WEIGHTS = dict.fromkeys(OPERATIONS, 1.0)
@@ -74,14 +73,10 @@ def believe(operation: list, makes: str | None, position: int, grants: list[dict
 
 
 def argument(generator: random.Random, kind: str, grants: list[dict], subject: dict | None):
-    if kind == "actor":
-        return generator.choice(ACTORS)
-    if kind == "scope":
-        return generator.choice(SCOPES)
     if kind == "scopes":
         return sorted(generator.sample(SCOPES, generator.randint(1, len(SCOPES))))
     if kind == "grant":
         return generator.choice(grants)["position"]
     if kind == "hold":
         return subject["position"]
-    return generator.randint(*RANGES[kind])
+    return generator.choice(VALUES[kind])

@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from checker import Checker
-from protocol import ACTORS, OPERATIONS, SCOPES, Protocol, Rejected
+from protocol import OPERATIONS, SETS, VALUES, Protocol, Rejected
 
 MOST_OPERATIONS = 30
 LARGEST_NUMBER = 1000
 NAMES = tuple(OPERATIONS)
+THINGS = {makes for _, makes in OPERATIONS.values() if makes}  # kinds that are named by position: grant, hold
 
 Trace = list[list]
 Violations = list[tuple[int, str]]
@@ -33,7 +34,7 @@ def execute(trace: Trace, kind: type[Protocol]) -> tuple[list[bool], Violations]
     for position, (name, *arguments) in enumerate(trace):
         try:
             numbered = [
-                made[argument, value] if argument in ("grant", "hold") else value
+                made[argument, value] if argument in THINGS else value
                 for argument, value in zip(OPERATIONS[name][0], arguments, strict=True)
             ]
             result = getattr(protocol, name)(*numbered)
@@ -55,7 +56,7 @@ def without(trace: Trace, gone: int) -> Trace | None:
             continue
         moved = []
         for argument, value in zip(OPERATIONS[name][0], arguments, strict=True):
-            if argument in ("grant", "hold"):
+            if argument in THINGS:
                 if value == gone:
                     return None
                 value -= value > gone
@@ -94,19 +95,33 @@ def cause(trace: Trace, defects: Iterable[type], invariant: str) -> frozenset[ty
     return frozenset()
 
 
+def fails_with(invariant: str, kind: type[Protocol]) -> Callable[[Trace], bool]:
+    return lambda trace: any(found == invariant for _, found in execute(trace, kind)[1])
+
+
+def shape(invariant: str, trace: Trace) -> tuple[str, ...]:
+    """What makes two violations the same: the invariant, and the names of the operations that it takes."""
+    return (invariant, *(name for name, *_ in trace))
+
+
 class Campaign:
-    """Attack, explain, repair, go on: a defect that was found is gone from then on."""
+    """Attack, explain, repair, go on: a defect that was found is gone from then on.
+
+    Without seeded defects (a protocol of your own) nothing can be repaired: violations of another shape count.
+    found: (invariant, defects that explain it, shrunk trace).
+    """
 
     def __init__(self, defects: Iterable[type], calls: int) -> None:
         self.defects, self.calls_left = set(defects), calls
+        self.seeded = bool(self.defects)
         self.kind = variant(self.defects)
         self.found: list[tuple[str, frozenset[type], Trace]] = []
         self.accepted = self.made = 0
-        self._unexplained: set[tuple] = set()
+        self._seen: set[tuple[str, ...]] = set()
 
     @property
     def over(self) -> bool:
-        return self.calls_left <= 0 or not self.defects
+        return self.calls_left <= 0 or (self.seeded and not self.defects)
 
     def run(self, traces: Iterable[Trace]) -> list[str]:
         """Per trace a character per operation: 1 accepted, 0 refused, ! an invariant was broken."""
@@ -124,20 +139,17 @@ class Campaign:
         return "".join("!" if i in broken else str(int(ok)) for i, ok in enumerate(accepted))
 
     def _explain(self, trace: Trace, invariant: str) -> None:
-        def fails(shorter: Trace) -> bool:
-            return any(found == invariant for _, found in execute(shorter, self.kind)[1])
-
-        trace = shrunk(trace, fails)
-        shape = (invariant, *(name for name, *_ in trace))
-        if shape in self._unexplained:
+        trace = shrunk(trace, fails_with(invariant, self.kind))
+        if shape(invariant, trace) in self._seen:
             return
         guilty = cause(trace, self.defects, invariant)
-        if not guilty:
-            self._unexplained.add(shape)
-            return
-        self.found.append((invariant, guilty, trace))
-        self.defects -= guilty
-        self.kind = variant(self.defects)
+        if guilty:
+            self.defects -= guilty
+            self.kind = variant(self.defects)
+        else:
+            self._seen.add(shape(invariant, trace))
+        if guilty or not self.seeded:
+            self.found.append((invariant, guilty, trace))
 
 
 def checked(trace: object) -> Trace:
@@ -154,12 +166,12 @@ def checked(trace: object) -> Trace:
 
 
 def _fits(kind: str, value: object) -> bool:
-    if kind == "actor":
-        return value in ACTORS
-    if kind == "scope":
-        return value in SCOPES
-    if kind == "scopes":
+    if kind in SETS:
         return (
-            isinstance(value, list) and len(value) <= len(SCOPES) and all(scope in SCOPES for scope in value)
+            isinstance(value, list)
+            and all(word in SETS[kind] for word in value)
+            and len(value) <= len(SETS[kind])
         )
-    return type(value) is int and abs(value) <= LARGEST_NUMBER
+    if kind in THINGS or isinstance(VALUES[kind], range):
+        return type(value) is int and abs(value) <= LARGEST_NUMBER
+    return isinstance(value, str) and value in VALUES[kind]

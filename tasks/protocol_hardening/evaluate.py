@@ -1,5 +1,7 @@
 """Runs an attack against hidden variants of the protocol: how many of their ten defects does it get retired?
 
+Without seeded defects (a protocol of your own) it counts distinct violations instead.
+
 Runs in a process of the referee. The candidate proposes traces and sees what became of them; protocol, checker,
 shrinking and root-causing are here.
 """
@@ -9,7 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from campaign import Campaign, checked
+from campaign import Campaign, checked, shape
 from defects_hidden import HIDDEN
 from defects_visible import VISIBLE
 
@@ -27,15 +29,30 @@ def evaluate(subject, private: Path, split: str) -> dict[str, float]:
         for attack, answer in zip(running, answers, strict=True):
             attack.take(answer)
     campaigns = [attack.campaign for attack in attacks]
-    found = [guilty for campaign in campaigns for _, guilty, _ in campaign.found]
-    count = len(campaigns)
+    calls = sum(campaign.made for campaign in campaigns)
     return {
-        "defects_retired": sum(map(len, found)) / count,
-        "single": sum(len(guilty) == 1 for guilty in found) / count,
-        "compound": sum(len(guilty) > 1 for guilty in found) / count,
-        "accepted_share": sum(c.accepted for c in campaigns) / max(1, sum(c.made for c in campaigns)),
-        "calls": sum(c.made for c in campaigns) / count,
+        **(defects_retired(campaigns) if DEFECTS else distinct_violations(campaigns)),
+        "accepted_share": sum(campaign.accepted for campaign in campaigns) / max(1, calls),
+        "calls": calls / len(campaigns),
     }
+
+
+def defects_retired(campaigns: list[Campaign]) -> dict[str, float]:
+    """Means over campaigns: defects, and the violations that took one defect or several together."""
+    found = [guilty for campaign in campaigns for _, guilty, _ in campaign.found]
+    return {
+        "defects_retired": sum(map(len, found)) / len(campaigns),
+        "single": sum(len(guilty) == 1 for guilty in found) / len(campaigns),
+        "compound": sum(len(guilty) > 1 for guilty in found) / len(campaigns),
+    }
+
+
+def distinct_violations(campaigns: list[Campaign]) -> dict[str, float]:
+    """Distinct (invariant, shape of the shrunk trace), mean over campaigns; written out for the record."""
+    found = {shape(invariant, trace): trace for c in campaigns for invariant, _, trace in c.found}
+    for (invariant, *_), trace in sorted(found.items()):
+        print(invariant, json.dumps(trace), file=sys.stderr)
+    return {"distinct_violations": sum(len(campaign.found) for campaign in campaigns) / len(campaigns)}
 
 
 class Attack:

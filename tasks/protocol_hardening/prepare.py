@@ -19,7 +19,6 @@ VISIBLE_CALLS = 3_000
 
 
 def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
-    """Profile `own` takes the module that HARNESS_PROTOCOL names instead of the protocol with seeded defects."""
     (public / "train").mkdir(parents=True, exist_ok=True)
     private.mkdir(parents=True, exist_ok=True)
     (public / "meta.json").write_text(json.dumps({"profile": profile}))
@@ -51,7 +50,7 @@ def drawn(split: str, names: list[str], variants: int, defects: int, calls: int)
     found, pile = [], []
     for number in range(variants):
         chosen: list[str] = []
-        while len(chosen) < defects:
+        while len(chosen) < min(defects, len(names)):
             if not any(name not in chosen for name in pile):
                 pile += generator.sample(names, len(names))
             position = next(i for i, name in enumerate(pile) if name not in chosen)

@@ -12,6 +12,17 @@ MOST_DEPTH = 4
 LONGEST_TICK = 5
 FOREVER = 10**9
 
+# Kinds of argument: one of the words, any set of the words, or a whole number (a range to draw from, not a bound).
+VALUES = {
+    "actor": ACTORS,
+    "scope": SCOPES,
+    "amount": range(-3, 21),
+    "duration": range(1, 11),
+    "nonce": range(10),
+    "tick": range(1, 6),
+}
+SETS = {"scopes": SCOPES}
+
 # What an operation takes, and which kind of thing it makes. A grant or a hold is named by the position, in the trace,
 # of the operation that made it.
 OPERATIONS = {
