@@ -80,7 +80,7 @@ def scores(change: Changed) -> Counter[str]:
 
 def _identifiers(node: ast.stmt) -> Iterator[str]:
     """Names, attributes, keywords and short strings of a statement; of a compound one only its head and its name."""
-    head = [node]
+    head: list[ast.AST] = [node]
     if isinstance(
         node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.For | ast.While | ast.If | ast.With
     ):

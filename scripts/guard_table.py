@@ -1,0 +1,171 @@
+"""Prints how much the guards catch and how much they block: every attack and every honest edit of the corpus.
+
+    python scripts/guard_table.py [--verbose]
+"""
+
+import argparse
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from guards.budget_honesty import BudgetHonesty  # noqa: E402 - the path is set above
+from guards.classification import Classification  # noqa: E402
+from guards.complexity import Complexity  # noqa: E402
+from guards.duplicates import Duplicates  # noqa: E402
+from guards.integrity import Integrity  # noqa: E402
+from guards.scope import Scope  # noqa: E402
+from guards.seed_behaviour import SeedBehaviour  # noqa: E402
+from guards.seed_change import SeedChange  # noqa: E402
+from harness.protocols import Guard  # noqa: E402
+from harness.records import Evidence, Judgement, Verdict  # noqa: E402
+
+CORPUS = ROOT / "tests/guards/corpus"
+FIXTURE = ROOT / "tests/guards/fixtures/train.py"
+PROTECTED = {"prepare.py": b"def prepare(public, private):\n    pass\n", "evaluate.py": b"def evaluate(*_):\n    pass\n"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One proposal of the corpus. guards, reasons: who may reject it and how; empty for honest ones."""
+
+    name: str
+    candidate: dict[str, bytes]
+    guards: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    category: str = ""
+    marks: frozenset[str] = frozenset()
+    incumbent: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence("static", ("train.py",), self.incumbent, self.candidate)
+
+
+def line_of_guards() -> tuple[Guard, ...]:
+    """The guards in the order of conf/guards/default.yaml."""
+    return (
+        Scope(), Integrity(), SeedChange(), Duplicates(), Complexity(), Classification(), SeedBehaviour(),
+        BudgetHonesty(),
+    )  # fmt: skip
+
+
+def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
+    """The first verdict that is not an acceptance, as a session asks them; None when all accept."""
+    for guard in guards:
+        if evidence.stage in guard.stages:
+            verdict = guard(evidence)
+            if verdict.judgement is not Judgement.ACCEPT:
+                return verdict
+    return None
+
+
+def honest() -> list[Case]:
+    return [_case(entry, Case) for entry in _entries("honest.toml", "edit")]
+
+
+def attacks() -> list[Case]:
+    return [_case(entry, Case) for entry in _entries("attacks.toml", "attack")]
+
+
+def _entries(file: str, key: str) -> list[dict]:
+    return tomllib.loads((CORPUS / file).read_text(encoding="utf-8"))[key]
+
+
+def _case(entry: dict, make: type[Case]) -> Case:
+    base = FIXTURE.read_text(encoding="utf-8")
+    text = base
+    for old, new in entry.get("change", ()):
+        assert text.count(old) >= 1, f"{entry['name']}: {old!r} is not in the fixture"
+        text = text.replace(old, new, 1)
+    text = _appended(text, entry)
+    incumbent = {"train.py": base.encode(), **PROTECTED}
+    files = {name: content.encode() for name, content in entry.get("files", {}).items()}
+    return make(
+        entry["name"],
+        {**incumbent, "train.py": text.encode(), **files},
+        tuple(entry.get("guards", [entry["guard"]] if "guard" in entry else [])),
+        tuple(entry.get("reasons", [entry["reason"]] if "reason" in entry else [])),
+        entry.get("category", ""),
+        frozenset(mark for mark in ("near_seed", "any_category", "cosmetic", "disguise") if entry.get(mark)),
+        incumbent,
+    )
+
+
+def _appended(text: str, entry: dict) -> str:
+    """Large contents that would make the corpus unreadable are made here."""
+    letters = "".join(chr(97 + (7 * index * index + index) % 26) for index in range(40_000))
+    if size := entry.get("append_literal"):
+        lines = [f'    "{letters[at : at + 90]}"' for at in range(0, size, 90)]
+        text += "TABLE = (\n" + "\n".join(lines) + "\n)\n"
+    if count := entry.get("append_pieces"):
+        text += "\n".join(f'PIECE_{n} = "{letters[31 * n : 31 * n + 40]}"' for n in range(count)) + "\n"
+    if count := entry.get("append_numbers"):
+        numbers = [f"    {', '.join(str((n + k) * 7919 % 1009) for k in range(20))}," for n in range(0, count, 20)]
+        text += "TABLE = [\n" + "\n".join(numbers) + "\n]\n"
+    if bits := entry.get("append_integer_bits"):
+        digits = format(3**4000 % 2**bits, "x")
+        text += "TABLE = 0x" + "_".join(digits[at : at + 4] for at in range(0, 380, 4)) + "\n" * 2
+        text += "".join(f"TABLE = TABLE << 1200 | 0x{digits[at : at + 300]}\n" for at in range(0, len(digits), 300))
+        text += f"BIG = 0x{digits[:450]}\n" + "TWICE = (\n    0x" + digits[: min(480, len(digits))] + "\n)\n"
+    if size := entry.get("append_comment"):
+        text += "\n".join(f"# {letters[at : at + 100]}" for at in range(0, size, 100)) + "\n"
+    for n in range(entry.get("append_functions", 0)):
+        text += f"\n\ndef helper_{n}(x):\n    return x * {n} + {n + 1} - {n}\n"
+    return text.replace("LONG_LINE", "; ".join("pass" for _ in range(200)))
+
+
+def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
+    """Lines to print, and the names of attacks that passed, of wrong reasons and of blocked honest edits."""
+    caught, total, faults = Counter[str](), Counter[str](), defaultdict[str, list[str]](list)
+    for case in attacks():
+        verdict = judged(case.evidence, guards)
+        total[case.guards[0]] += 1
+        if verdict is None or verdict.judgement is not Judgement.REJECT:
+            faults["passed"].append(case.name)
+            continue
+        caught[case.guards[0]] += 1
+        if verdict.reason not in case.reasons or verdict.guard not in case.guards:
+            faults["reason"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
+    blocked, edits = 0, honest()
+    for case in edits:
+        verdict = judged(case.evidence, guards)
+        if verdict is not None and not ("cosmetic" in case.marks and verdict.reason == "duplicates.unchanged"):
+            blocked += 1
+            faults["blocked"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
+    lines = ["guard            attacks  caught   rate"]
+    lines += [f"{name:<16} {total[name]:>7} {caught[name]:>7} {caught[name] / total[name]:>6.0%}" for name in total]
+    everything = sum(total.values())
+    lines.append(f"{'all':<16} {everything:>7} {sum(caught.values()):>7} {sum(caught.values()) / everything:>6.0%}")
+    lines.append(f"honest edits: {len(edits)}, blocked {blocked} ({blocked / len(edits):.1%})")
+    return lines, dict(faults)
+
+
+def categories() -> Iterator[tuple[Case, str]]:
+    """Every honest edit with the class that it is put into."""
+    for case in honest():
+        yield case, str(Classification()(case.evidence).evidence["category"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--verbose", action="store_true", help="name every fault")
+    options = parser.parse_args()
+    lines, faults = table(line_of_guards())
+    print("\n".join(lines))
+    wrong = [f"{case.name}: {found}, not {case.category}" for case, found in categories()
+             if found != case.category and "any_category" not in case.marks]  # fmt: skip
+    print(f"classes of honest edits: {len(wrong)} not as labelled")
+    if options.verbose:
+        for kind, names in {**faults, "class": wrong}.items():
+            print(f"\n{kind}:", *names, sep="\n  ")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
