@@ -10,6 +10,7 @@ _IMPROVES, _NOTHING, _HARMS = 0.25, 0.30, 0.45
 # (share, mean size in sd) of the exponential parts of either side
 _GAINS = ((0.85, 0.6), (0.15, 3.6))
 _LOSSES = ((0.80, 2.0), (0.20, 8.0))
+_FAR = 1000.0  # sd; beyond it nothing changes but the rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ def posterior(estimate: float, error: float) -> Posterior:
     For an exponential effect with normal noise everything has a closed form: a normal distribution shifted by
     error^2 / mean and cut at zero.
     """
+    estimate = max(-_FAR, min(_FAR, estimate))
     parts = [(_log_normal(estimate, error) + math.log(_NOTHING), 0.0)]
     parts += [_exponential(estimate, error, _IMPROVES * share, size) for share, size in _GAINS]
     mirrored = [_exponential(-estimate, error, _HARMS * share, size) for share, size in _LOSSES]

@@ -131,7 +131,7 @@ class ScreeningInTheSd(Standing):
         return super().discarded((0.0, *candidate))
 
 
-def variance(standing: Standing, count: int = 300) -> float:
+def variance(standing: Standing, count: int = 200) -> float:
     """The variance within configurations, all nights without effects together; the true one is 1.
 
     By the sums and not by the nights: a night that underestimates its noise races more and so corrects itself,
