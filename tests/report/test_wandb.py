@@ -153,7 +153,7 @@ def test_offline_session_is_synced_whole_also_after_a_kill_and_in_two_parts(
         monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
         program = Path(sys.executable).with_name("wandb")
         command = [program, "sync", *left.glob("offline-run-*")]
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=tmp_path)
     (name,) = server.runs
     assert arrived(server.history(name)) == expected(made)
     assert arrived(server.runs[name]["sent"]) == expected(made)

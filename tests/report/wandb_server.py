@@ -140,7 +140,8 @@ class WandbServer:
             self._artifact(spec["artifactID"])["files"].append(spec["name"])
             where = f"{spec['artifactID']}/{spec['name']}"
             node = {"id": where, "name": spec["name"], "displayName": spec["name"],
-                    "uploadUrl": f"{self.url}/storage/{where}", "uploadHeaders": [], "uploadMultipartUrls": None, "storagePath": where,
+                    "uploadUrl": f"{self.url}/storage/{where}", "uploadHeaders": [],
+                    "uploadMultipartUrls": None, "storagePath": where,
                     "artifact": {"id": spec["artifactID"]}}  # fmt: skip
             edges.append({"node": node})
         return {"createArtifactFiles": {"files": {"edges": edges}}}

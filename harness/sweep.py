@@ -1,0 +1,236 @@
+"""`python -m harness -m agent=random,optuna repeat=0,1,2`: one session for each combination, in its own process.
+
+Sessions share the machine: one at a time on each GPU, or on every two cores where there is none. Repeats are
+interleaved, so a machine that grows slower over the day is slow for every arm. A failed arm is a result and is
+written down; the same command goes on with an interrupted sweep.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.config_compose import composed
+from harness.errors import UserError
+from harness.report.escape import one_line
+from harness.report.model import Session
+from harness.report.reading import LEDGER, Tail, session_folders
+from harness.report.words import signed
+from harness.sweep_arms import Arm, Sweep, sweep_of
+from harness.sweep_record import Record
+
+_PATIENCE_SECONDS = 60.0  # for a session to end in order, before it is killed
+_INTERRUPTED = 130
+_BUSY = "in use by another process"
+
+
+def main(argv: list[str]) -> int:
+    """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
+    sweep = sweep_of(argv)
+    gpus = _gpus()
+    for arm in sweep.arms:
+        composed(list(arm.arguments))
+    slots = sweep.slots or len(gpus) or max(1, (os.cpu_count() or 1) // 2)
+    with _locked(sweep.folder):
+        record = Record(sweep.folder)
+        if not record.rows:
+            arms = {arm.name: arm.choices for arm in sweep.arms}
+            record.add("sweep_started", arguments=argv, arms=arms)
+        runner = Runner(sweep, record, [gpus[slot % len(gpus)] if gpus else None for slot in range(slots)])
+        runner.run()
+        failed = [row for row in record.ended().values() if row["code"] != 0]
+        _say(
+            f"{len(sweep.arms)} arms, {len(failed)} failed; compare: python -m harness.compare {sweep.folder}"
+        )
+        return 1 if len(failed) == len(sweep.arms) else 0
+
+
+@dataclass
+class Runner:
+    """slots: one entry a session that may go on at a time: the GPU that it gets, or None."""
+
+    sweep: Sweep
+    record: Record
+    slots: list[int | None]
+    command: tuple[str, ...] = (sys.executable, "-m", "harness.sweep_child")
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _processes: set["subprocess.Popen[bytes]"] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Returns when every arm has ended. KeyboardInterrupt ends the sessions in order first."""
+        ended = self.record.ended()
+        left = [
+            arm for arm in self.sweep.arms if arm.name not in ended or self._again(ended[arm.name]["code"])
+        ]
+        waiting = deque(left)
+        _say(
+            f"sweep {self.sweep.folder}: {len(left)} of {len(self.sweep.arms)} arms, {len(self.slots)} at a time"
+        )
+        threads = [
+            threading.Thread(target=self._work, args=(waiting, slot), daemon=True) for slot in self.slots
+        ]
+        with _terminated_as_interrupted():
+            try:
+                for thread in threads:
+                    thread.start()
+                while any(thread.is_alive() for thread in threads):
+                    time.sleep(0.2)
+            except KeyboardInterrupt:
+                self._stop(threads)
+                raise
+
+    def _again(self, code: int) -> bool:
+        return self.sweep.retry_failed and code != 0
+
+    def _work(self, waiting: deque[Arm], gpu: int | None) -> None:
+        while not self._stopping.is_set():
+            arm = self._next(waiting, gpu)
+            if arm is None:
+                return
+            self._session(arm, gpu)
+
+    def _next(self, waiting: deque[Arm], gpu: int | None) -> Arm | None:
+        """The first waiting arm that is not bound to another GPU."""
+        with self._lock:
+            bound = self.record.gpus()
+            known = [slot for slot in self.slots if slot is not None]
+            for arm in waiting:
+                if gpu is None or bound.get(arm.name, gpu) == gpu or bound[arm.name] not in known:
+                    waiting.remove(arm)
+                    return arm
+        return None
+
+    def _session(self, arm: Arm, gpu: int | None) -> None:
+        place = f"{self._position(arm)} {arm.label}"
+        folder = self.sweep.folder / arm.name
+        folder.mkdir(exist_ok=True)
+        with self._lock:
+            self.record.add("arm_started", arm=arm.name, gpu=gpu)
+            _say(f"{place}: started")
+        started = time.monotonic()
+        code = self._finished(arm, folder, gpu)
+        if self._stopping.is_set() or code == _INTERRUPTED:
+            return
+        error = "" if code == 0 else _last_line(folder / "output.log")
+        with self._lock:
+            seconds = round(time.monotonic() - started, 1)
+            self.record.add("arm_ended", arm=arm.name, code=code, seconds=seconds, error=error)
+            _say(f"{place}: {_outcome(folder) if code == 0 else f'FAILED ({code}): {error}'}")
+
+    def _finished(self, arm: Arm, folder: Path, gpu: int | None) -> int:
+        """The session's exit code. Waits for a session that an earlier sweep left behind to end."""
+        waited = time.monotonic() + 2 * _PATIENCE_SECONDS
+        while True:
+            code = self._process(arm, folder, gpu)
+            busy = code != 0 and _BUSY in _last_line(folder / "output.log")
+            if not busy or time.monotonic() > waited or self._stopping.is_set():
+                return code
+            time.sleep(2)
+
+    def _process(self, arm: Arm, folder: Path, gpu: int | None) -> int:
+        arguments = [*arm.arguments, f'session.folder="{folder}"']
+        if gpu is not None and not any(argument.startswith("executor.gpu=") for argument in arguments):
+            arguments.append(f"executor.gpu={gpu}")
+        with (folder / "output.log").open("ab") as log, self._lock:
+            if self._stopping.is_set():
+                return _INTERRUPTED
+            process = subprocess.Popen(
+                [*self.command, str(os.getpid()), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its sessions
+                env={**os.environ, "HARNESS_SWEEP": self.sweep.folder.name},
+            )
+            self._processes.add(process)
+        code = process.wait()
+        with self._lock:
+            self._processes.discard(process)
+        return code
+
+    def _position(self, arm: Arm) -> str:
+        return f"[{self.sweep.arms.index(arm) + 1}/{len(self.sweep.arms)}]"
+
+    def _stop(self, threads: list[threading.Thread]) -> None:
+        """Every session ends as after Ctrl-C, or is killed when it does not."""
+        self._stopping.set()
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with self._lock:
+            for process in self._processes:
+                process.send_signal(number)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a sweep as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise UserError(f"the sweep {folder} is going on in another process") from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise UserError(f"cannot use {folder} as a sweep's folder: {error.strerror}") from None
+
+
+def _gpus() -> list[int]:
+    """Indices of the GPUs that sessions may use; CUDA_VISIBLE_DEVICES limits them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [index for index, entry in enumerate(visible.split(",")) if entry.strip()]
+    return sorted(
+        int(entry.name[6:]) for entry in Path("/dev").glob("nvidia[0-9]*") if entry.name[6:].isdigit()
+    )
+
+
+def _outcome(folder: Path) -> str:
+    """What became of a session, in a line."""
+    found = session_folders(folder)
+    if not found:
+        return "ended without a session"
+    session = Session(Tail(found[-1] / LEDGER).rows())
+    kept = f"{len(session.keeps)} of {len(session.decided)} proposals kept"
+    gain = session.certificate.get("gain")
+    return f"{kept}, certified gain {signed(float(gain))}" if gain is not None else kept
+
+
+def _last_line(file: Path) -> str:
+    text = file.read_text(encoding="utf-8", errors="replace")[-4000:] if file.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return one_line(lines[-1], 300) if lines else ""
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {one_line(text, 400)}", flush=True)

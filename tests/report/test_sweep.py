@@ -1,0 +1,211 @@
+"""Sweeps: which sessions they are made of, that a failed one is a result, that an interrupted sweep goes on."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import UserError
+from harness.report.reading import rows_of
+from harness.sweep import Runner, main
+from harness.sweep_arms import sweep_of
+from harness.sweep_record import Record, read
+
+STUB = """
+import json, os, sys, time
+from pathlib import Path
+arguments = dict(argument.partition("=")[::2] for argument in sys.argv[2:])
+folder = Path(arguments["session.folder"].strip('"')) / "session"
+folder.mkdir(parents=True, exist_ok=True)
+with (folder.parent.parent / "starts.txt").open("a") as file:
+    file.write(f"{folder.parent.name} {arguments.get('executor.gpu', '-')} {os.environ['HARNESS_SWEEP']}\\n")
+if arguments["agent"] == "bad":
+    sys.exit("harness: no key for the agent")
+row = {"seq": 0, "kind": "session_started", "task": "t", "choices": {"agent": arguments["agent"]}}
+(folder / "ledger.jsonl").write_text(json.dumps(row) + "\\n")
+running = folder.parent.parent / f"running-{os.getpid()}"
+running.touch()
+time.sleep(float(os.environ.get("STUB_SECONDS", "0.05")))
+with (folder.parent.parent / "most.txt").open("a") as file:
+    file.write(f"{len(list(running.parent.glob('running-*')))}\\n")
+running.unlink()
+"""
+
+
+def test_arms_are_the_product_and_repeats_are_interleaved():
+    """Every combination once; all arms of repeat 0 come before any of repeat 1; fixed arguments go to each."""
+    sweep = sweep_of(["program=default,bold", "budget.hours=1", "agent=claude,optuna", "repeat=0,1,2"])
+    assert len(sweep.arms) == 12
+    assert [arm.choices["repeat"] for arm in sweep.arms] == ["0"] * 4 + ["1"] * 4 + ["2"] * 4
+    assert len({arm.name for arm in sweep.arms}) == 12
+    assert sweep.arms[1].arguments == ("budget.hours=1", "program=default", "agent=optuna", "repeat=0")
+    assert sweep.arms[0].name == "program-default_agent-claude_repeat-0"
+
+
+def test_hydra_grammar_is_understood():
+    """Ranges, quoted values with commas, paths of programs; a list in brackets is one value."""
+    assert [arm.choices for arm in sweep_of(["repeat=range(0,3)"]).arms] == [
+        {"repeat": str(n)} for n in range(3)
+    ]
+    assert len(sweep_of(["program=a/b.md,../c.md"]).arms) == 2
+    sweep = sweep_of(["agent=a,b", "x=[1,2]"])
+    assert [arm.arguments[0] for arm in sweep.arms] == ["x=[1,2]", "x=[1,2]"]
+
+
+def test_same_command_same_folder_in_any_order_and_a_tag_names_it():
+    """The folder is found again by the arguments, or by the name that was given."""
+    first, second = sweep_of(["a=1,2", "b=3"]), sweep_of(["b=3", "a=1,2"])
+    assert first.folder == second.folder != sweep_of(["a=1,2", "b=4"]).folder
+    assert sweep_of(["a=1,2", "session.tag=night", "session.folder=x/y"]).folder == Path("x/y/night")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["agent=random"], [], ["agent=a,b", "sweep.slots=0"], ["agent=a,a"], ["agent=glob(*)"], ["=,"],
+     ["a=range(0,2000)"], ["a=1,2", "session.tag=x,y"]],
+)  # fmt: skip
+def test_what_is_no_sweep_is_one_line(arguments):
+    """A user's mistake is a UserError."""
+    with pytest.raises(UserError):
+        sweep_of(arguments)
+
+
+@given(st.lists(st.text("abc/.-_ ", min_size=1, max_size=150), min_size=2, max_size=6, unique=True))
+def test_names_of_arms_are_distinct_folders(values):
+    """Whatever the values hold, two arms never share a folder and no folder is a path."""
+    quoted = ",".join(f"'{value}'" for value in values)
+    names = [arm.name for arm in sweep_of([f"agent={quoted}"]).arms]
+    assert len(set(names)) == len(values)
+    assert all("/" not in name and not name.startswith(".") and len(name) < 200 for name in names)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a sweep whose sessions are stubs; returns the sweep's folder."""
+    (tmp_path / "stub.py").write_text(STUB)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, slots=(None,)):
+        sweep = sweep_of([*arguments, "session.tag=s"])
+        Runner(sweep, Record(sweep.folder), list(slots), (sys.executable, str(tmp_path / "stub.py"))).run()
+        return tmp_path / "sessions" / "s"
+
+    return call
+
+
+def test_a_failed_arm_is_a_result_and_is_not_repeated(run):
+    """It is written down with its last line; the others go on; the same command runs nothing again."""
+    folder = run("agent=good,bad", "repeat=0,1")
+    ended = Record(folder).ended()
+    assert {name: row["code"] for name, row in ended.items()} == {
+        "agent-good_repeat-0": 0, "agent-bad_repeat-0": 1, "agent-good_repeat-1": 0, "agent-bad_repeat-1": 1,
+    }  # fmt: skip
+    assert ended["agent-bad_repeat-0"]["error"] == "harness: no key for the agent"
+    starts = (folder / "starts.txt").read_text()
+    run("agent=good,bad", "repeat=0,1")
+    assert (folder / "starts.txt").read_text() == starts
+    assert [line.split()[0] for line in starts.splitlines()] == list(ended)
+    assert all(line.split()[2] == "s" for line in starts.splitlines())
+    run("agent=good,bad", "repeat=0,1", "sweep.retry_failed=true")
+    assert (folder / "starts.txt").read_text().count("agent-bad") == 4
+
+
+def test_slots_are_kept_and_each_gpu_has_one_session(run, monkeypatch):
+    """Never more sessions than slots at once; a session is told its GPU and keeps it."""
+    monkeypatch.setenv("STUB_SECONDS", "0.2")
+    folder = run("agent=a,b,c", "repeat=0,1", slots=(0, 1))
+    assert max(map(int, (folder / "most.txt").read_text().split())) <= 2
+    assert {line.split()[1] for line in (folder / "starts.txt").read_text().splitlines()} == {"0", "1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_interrupted_sweep_goes_on_with_the_same_command(run, tmp_path, number):
+    """Ended arms stay ended, the one under way is run again; no session outlives the sweep."""
+    code = (
+        "import sys\nfrom harness.sweep import Runner\nfrom harness.sweep_arms import sweep_of\n"
+        "from harness.sweep_record import Record\n"
+        "sweep = sweep_of(['agent=a,b,c', 'session.tag=s'])\n"
+        f"command = (sys.executable, '-c', 'import sys\\nfrom harness.sweep_child import end_with_parent\\n"
+        f"end_with_parent(int(sys.argv[1]))\\nexec(open({str(tmp_path / 'stub.py')!r}).read())')\n"
+        "Runner(sweep, Record(sweep.folder), [None], command).run()\n"
+    )
+    file = tmp_path / "sweep.py"
+    file.write_text(code.replace("'-c', 'import", "'-c', '''import").replace(".read())')", ".read())''')"))
+    folder = tmp_path / "sessions" / "s"
+    with subprocess.Popen(
+        [sys.executable, file], env={**os.environ, "STUB_SECONDS": "30"}, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_until(lambda: list(folder.glob("running-*")))
+        process.send_signal(number)
+    (running,) = folder.glob("running-*")
+    pid = int(running.name.split("-")[1])
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text())
+    running.unlink()
+    assert Record(folder).ended() == {}
+    run("agent=a,b,c")
+    assert [row["code"] for row in Record(folder).ended().values()] == [0, 0, 0]
+    assert (folder / "starts.txt").read_text().count("agent-a ") == 2
+
+
+def wait_until(is_so):
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came")
+
+
+def test_a_torn_record_is_passed_over(tmp_path):
+    """A kill in the middle of a line costs that line only."""
+    record = Record(tmp_path)
+    record.add("arm_ended", arm="a", code=0)
+    with (tmp_path / "sweep.jsonl").open("a") as file:
+        file.write('{"kind": "arm_en')
+    again = Record(tmp_path)
+    again.add("arm_ended", arm="b", code=0)
+    assert [row["arm"] for row in read(tmp_path)] == ["a", "b"]
+
+
+def test_every_arm_is_checked_before_any_is_started(tmp_path, monkeypatch):
+    """A typo in the last choice is found at once."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="did you mean optuna"):
+        main(["agent=random,optunna"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
+    """Two control agents on the smallest task: one command, kill -9, the same command, every arm ended once."""
+    command = [sys.executable, "-m", "harness", "-m", "agent=random,optuna", "repeat=0,1", "preset=smoke",
+               "budget.proposals=2", "session.tag=s", f"session.folder={tmp_path}"]  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path) as process:
+        wait = time.monotonic() + 600
+        while not re.search(
+            '"proposed"', "".join(p.read_text() for p in tmp_path.glob("s/*/*/ledger.jsonl"))
+        ):
+            assert time.monotonic() < wait
+            time.sleep(0.5)
+        process.kill()
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=1200)
+    ended = [row for row in read(tmp_path / "s") if row["kind"] == "arm_ended"]
+    assert [row["code"] for row in ended] == [0, 0, 0, 0]
+    for ledger in tmp_path.glob("s/*/*/ledger.jsonl"):
+        rows = rows_of(ledger.parent)
+        assert rows[-1]["kind"] == "session_ended"
+        finished = [row["trial_id"] for row in rows if row["kind"] == "trial_finished"]
+        assert len(finished) == len(set(finished))
+    said = subprocess.run(
+        [sys.executable, "-m", "harness.compare", tmp_path / "s", "--json", tmp_path / "c.json"],
+        check=True, capture_output=True, text=True, timeout=300,
+    ).stdout  # fmt: skip
+    assert "cannot tell" in said or "better" in said
+    assert len(json.loads((tmp_path / "c.json").read_text())["arms"]) == 2
