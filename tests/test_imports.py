@@ -7,7 +7,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS, GUARDS, TASKS = ROOT / "harness", ROOT / "guards", ROOT / "tasks"
-HEAVY = set("torch anthropic openai scipy pandas wandb optuna matplotlib ray hydra omegaconf".split())
+HEAVY = set(
+    [
+        "torch",
+        "anthropic",
+        "openai",
+        "scipy",
+        "pandas",
+        "wandb",
+        "optuna",
+        "matplotlib",
+        "ray",
+        "hydra",
+        "omegaconf",
+    ]
+)
 STARTS_PROCESSES = {  # module -> what it may start: only sandbox.py starts what is not trusted
     "harness.sandbox",
     "harness.sandbox_launcher",

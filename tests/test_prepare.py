@@ -1,0 +1,88 @@
+"""A task's data are made once, completely or not at all."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.budget import Budget
+from harness.errors import UserError
+from harness.prepare import cache_folder, prepared
+from harness.records import Direction
+from harness.task import Profile, Task
+
+PREPARE = """
+def prepare(public, private):
+    (public / "train").mkdir()
+    (public / "train" / "a.txt").write_text("words")
+    (private / "val.txt").write_text("val")
+"""
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for name in ("task.yaml", "evaluate.py", "program.md", "train.py"):
+        (folder / name).write_text("")
+    (folder / "prepare.py").write_text(PREPARE)
+    return Task(str(folder), "loss", Direction.MINIMIZE, ("train.py",), {"cpu": Profile(1.0)})
+
+
+def test_data_are_made_once(task: Task) -> None:
+    """The second call finds them; another prepare.py makes others; nobody but the owner reads what is private."""
+    first = prepared(task, "cpu")
+    assert (first.public / "train" / "a.txt").read_text() == "words"
+    assert (first.private.stat().st_mode & 0o777) == 0o700
+    (first.public / "mark").write_text("")
+    assert (prepared(task, "cpu").public / "mark").exists()
+    (task.path / "prepare.py").write_text(PREPARE.replace('"words")', '"more")'))
+    assert prepared(task, "cpu") != first
+    assert first.public.exists()
+
+
+def test_a_failing_prepare_is_one_line_and_leaves_nothing(task: Task) -> None:
+    """The words of prepare.py reach the user; a later call starts anew."""
+    (task.path / "prepare.py").write_text(
+        "def prepare(public, private):\n    raise OSError('no such host')\n"
+    )
+    with pytest.raises(UserError, match=r"prepare\.py of task small failed: .*OSError: no such host"):
+        prepared(task, "cpu")
+    assert [file for file in (cache_folder() / "tasks").iterdir() if file.suffix != ".lock"] == []
+
+
+def test_prepare_may_ask_for_the_profile(task: Task) -> None:
+    """A third parameter gets the profile's name; each profile has data of its own."""
+    text = PREPARE.replace("private):", "private, profile):").replace('"words")', "profile)")
+    (task.path / "prepare.py").write_text(text)
+    assert (prepared(task, "gpu").public / "train" / "a.txt").read_text() == "gpu"
+    assert prepared(task, "gpu") != prepared(task, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"editable": ()}, "editable is empty"),
+        ({"editable": ("evaluate.py",)}, "they are the referee's"),
+        ({"editable": ("../train.py",)}, "not a plain path"),
+        ({"readable": ("missing.py",)}, "has no file missing.py"),
+        ({"artefact": "model.pkl"}, r"must be a \.safetensors or \.json"),
+        ({"predictor": "words"}, "not one of tokens"),
+        ({"determinism": "mostly"}, "not one of bitwise"),
+    ],
+)
+def test_a_wrong_task_is_refused(task: Task, change: dict[str, object], said: str) -> None:
+    """The constructor is the schema: each mistake has its own sentence."""
+    with pytest.raises(ValueError, match=said):
+        replace(task, **change)  # type: ignore[arg-type] # wrong on purpose
+
+
+def test_the_budget_overrides_the_profile(task: Task) -> None:
+    """What is not None wins; an unknown profile lists those that there are."""
+    profile = Budget(seconds=7.0, clock="cpu", steps=10).trial_profile(task)
+    assert (profile.seconds, profile.clock, profile.steps, profile.threads) == (7.0, "cpu", 10, 1)
+    with pytest.raises(UserError, match="it has: cpu"):
+        Budget(profile="gpu").trial_profile(task)
+    with pytest.raises(UserError, match="clock 'sun'"):
+        Budget(clock="sun").trial_profile(task)
