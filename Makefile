@@ -1,16 +1,16 @@
 # Every target sets up .venv first; that is a no-op once it has been done.
-.PHONY: setup run test test-slow test-gpu test-cluster lint
+.PHONY: setup run test test-slow test-gpu test-agents lint
 ARGS ?=
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-FAST = not slow and not gpu and not cluster
+FAST = not slow and not gpu and not agents
 
 setup: ; @HARNESS_VENV="$(VENV)" ./scripts/bootstrap
 run: setup ; @$(PYTHON_IN_VENV) -m harness $(ARGS)
 test: setup ; @$(PYTHON_IN_VENV) -m pytest -m "$(FAST)" $(ARGS)
 test-slow: setup ; @$(PYTHON_IN_VENV) -m pytest -m slow $(ARGS)
 test-gpu: setup ; @$(PYTHON_IN_VENV) -m pytest -m gpu $(ARGS)
-test-cluster: setup ; @$(PYTHON_IN_VENV) -m pytest -m cluster $(ARGS)
+test-agents: setup ; @$(PYTHON_IN_VENV) -m pytest -m agents $(ARGS)
 lint: setup
 	@$(PYTHON_IN_VENV) -m ruff check .
 	@$(PYTHON_IN_VENV) -m mypy

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS, GUARDS, TASKS = ROOT / "harness", ROOT / "guards", ROOT / "tasks"
-HEAVY = set(
+HEAVY = {"torch", "anthropic", "openai", "scipy", "pandas", "wandb", "optuna", "matplotlib", "ray"} | {"hydra", "omegaconf"}
     [
         "torch",
         "anthropic",
