@@ -103,12 +103,14 @@ def _check_tensors(header: Any, body_bytes: int) -> None:
     end = 0
     for about in sorted(header.values(), key=lambda about: about["data_offsets"]):
         start, stop = about["data_offsets"]
+        if type(start) is not int or type(stop) is not int:
+            raise ValueError("offsets that are no whole numbers")
         count = 1
         for side in about["shape"]:
             if type(side) is not int or not 0 <= side <= body_bytes:
                 raise ValueError("a shape that cannot be")
             count *= side
-        if type(start) is not int or start != end or stop - start != count * _ITEM_BYTES[about["dtype"]]:
+        if start != end or stop - start != count * _ITEM_BYTES[about["dtype"]]:
             raise ValueError("arrays that overlap, leave gaps or have another size than they say")
         end = stop
     if end != body_bytes:

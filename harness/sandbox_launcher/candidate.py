@@ -89,8 +89,10 @@ def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     readable = [*plan.readable, *_ETC, "/sys/devices", plan.place("tree"), plan.place("data")]
     writable = [plan.place("out"), plan.place("tmp"), *plan.device_nodes]
     writable += ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]
+    # Shared memory is swept by user afterwards, and other users' files in it are closed to us. Where we may read
+    # everything (for the interpreter's sake) there is none: locks of multiprocessing then fail.
     if plan.uid is not None and not plan.keep_capabilities:
-        writable.append("/dev/shm")  # swept by user afterwards; other users' files are closed to us
+        writable.append("/dev/shm")
     if plan.device_nodes:
         writable.append("/proc")
         readable += ["/sys/bus", "/sys/class", "/sys/module", "/sys/dev"]

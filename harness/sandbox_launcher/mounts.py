@@ -41,6 +41,9 @@ def build_root(plan: Plan) -> int:
     kernel.pivot_root("/tmp", "/tmp/old")
     os.chdir("/")
     mount("tmpfs", NEW, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
+    _sized(
+        "/tmp", plan.temporary_bytes, plan
+    )  # first: an interpreter may lie below it, as in a trial checkout
     for path in [*plan.readable, *_ETC]:
         _bind(path)
     _make_system(plan)
@@ -84,10 +87,8 @@ def _make_trial_folders(plan: Plan) -> int:
     os.mkdir(data, 0o755)
     if plan.public:
         _show_public(f"{OLD}{plan.public}", data, plan.hidden)
-    owner = "" if plan.uid is None else f",uid={plan.uid},gid={plan.uid}"
-    for path, size in (("/tmp", plan.temporary_bytes), ("/dev/shm", plan.temporary_bytes)):
-        _sized(path, size, plan.most_files, owner)
-    _sized(plan.place("out"), plan.out_bytes, plan.most_files, owner)
+    _sized("/dev/shm", plan.temporary_bytes, plan)
+    _sized(plan.place("out"), plan.out_bytes, plan)
     return os.open(f"{NEW}{plan.place('out')}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -103,14 +104,15 @@ def _show_public(public: str, data: str, hidden: str) -> None:
         mount("tmpfs", f"{data}/{hidden}", "tmpfs", empty, "mode=0755,size=4k")
 
 
-def _sized(path: str, size: int, files: int, owner: str) -> None:
+def _sized(path: str, size: int, plan: Plan) -> None:
+    owner = "" if plan.uid is None else f",uid={plan.uid},gid={plan.uid}"
     os.makedirs(f"{NEW}{path}", 0o755, exist_ok=True)
     mount(
         "tmpfs",
         f"{NEW}{path}",
         "tmpfs",
         MS_NOSUID | MS_NODEV,
-        f"mode=0700,size={size},nr_inodes={files}{owner}",
+        f"mode=0700,size={size},nr_inodes={plan.most_files}{owner}",
     )
 
 

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -225,10 +224,9 @@ time.sleep(100)
 
 
 @pytest.mark.parametrize("number", [9, 15], ids=["kill", "term"])
-def test_a_dead_referee_leaves_no_trial_behind(bench: TrialBench, number: int) -> None:
+def test_a_dead_referee_leaves_no_trial_behind(bench: TrialBench, temporary: Path, number: int) -> None:
     """F5: when the referee is killed outright, its trial ends, daemons and folders included."""
     word = f"orphan-{os.getpid()}-{number}"
-    folders = set(Path(tempfile.gettempdir()).glob("harness-*"))
     arguments = [sys.executable, "-c", START_AND_WAIT, bench.sandbox.level.name, word]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as referee:
         assert referee.stdout
@@ -236,7 +234,7 @@ def test_a_dead_referee_leaves_no_trial_behind(bench: TrialBench, number: int) -
         assert len(processes_named(word)) >= 2
         referee.send_signal(number)
     for _ in range(200):
-        left = [processes_named(word), set(Path(tempfile.gettempdir()).glob("harness-*")) - folders]
+        left = [processes_named(word), list(temporary.iterdir())]
         if not any(left):
             break
         time.sleep(0.05)

@@ -4,6 +4,7 @@ Loaded by the conftest files of both folders. A level that this machine cannot g
 """
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -112,6 +113,16 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 @pytest.fixture(scope="session")
 def bench(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> TrialBench:
     return TrialBench(sandbox, tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary folder of our own, which other users can enter, as the one that `tempfile` gives."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 def processes_named(word: str) -> list[int]:

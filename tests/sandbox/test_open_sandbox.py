@@ -1,0 +1,131 @@
+"""The level is measured, and what is not certified does not pass for certified."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sandbox_levels import TrialBench
+
+from harness import doctor
+from harness.errors import SandboxUnavailable, UserError
+from harness.gate import open_gate
+from harness.records import Level
+from harness.sandbox import Command, Sandbox, open_sandbox
+from harness.sandbox_referee.users import ReservedUser
+
+
+def test_unknown_level_is_the_users_mistake() -> None:
+    """One line that lists the choices."""
+    with pytest.raises(UserError, match=r"choose auto, L0, L1, L2, L3"):
+        open_sandbox("L4")
+
+
+def test_no_isolation_is_refused_unless_allowed() -> None:
+    """L0 raises and names what gets through; allow_unsafe goes on, never certified."""
+    with pytest.raises(SandboxUnavailable, match=r"not blocked: .*read_outside.*allow_unsafe=true"):
+        open_sandbox("L0")
+    unsafe = open_sandbox("L0", allow_unsafe=True)
+    assert unsafe.level is Level.L0
+    assert not unsafe.certified
+
+
+def test_self_attacks_have_teeth(sandbox: Sandbox) -> None:
+    """What each level blocks, the same attacks achieve without a sandbox: no attack is blocked by being broken."""
+    assert all(sandbox.findings[sandbox.level.name].values())  # type: ignore[union-attr] # a mapping when certified
+    free = open_sandbox("L0", allow_unsafe=True).findings["L0"]
+    assert isinstance(free, dict)
+    through = {attack for attack, blocked in free.items() if not blocked}
+    expected = {
+        "read_outside",
+        "write_outside",
+        "connect_out",
+        "signal_referee",
+        "keep_something",
+        "use_machinery",
+    }
+    assert expected <= through
+
+
+def test_auto_takes_the_best_and_says_what_it_tried(sandbox: Sandbox) -> None:
+    """auto is at least as good as any level that can be had; findings hold every mechanism that was tried."""
+    best = open_sandbox()
+    assert best.level >= sandbox.level
+    assert best.certified
+    assert list(best.findings)[-1] == best.level.name
+
+
+def test_a_broken_setup_is_told_not_hidden(bench: TrialBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the launcher cannot set the sandbox up, that is ours: infra_failed, with the cause, and nothing is left."""
+    monkeypatch.setattr("harness.sandbox._LAUNCH", "raise SystemExit('no launcher today')")
+    result = bench.trial("finish()")
+    assert (result.outcome, result.reason) == ("infra_failed", "sandbox")
+    assert "no launcher today" in result.log
+
+
+def test_a_lost_launcher_is_ours(bench: TrialBench) -> None:
+    """The launcher killed from outside: infra_failed, and its trial's processes are gone."""
+    word = f"lost-{os.getpid()}"
+    source = b"import time; time.sleep(60)"
+    with bench.sandbox.start(Command("a.py", (word,), {"a.py": source})) as process:
+        process._launcher.kill()
+        end = process.wait(20)
+    assert end is not None
+    assert not end.proven
+    from sandbox_levels import processes_named
+
+    assert processes_named(word) == []
+
+
+def test_users_are_reserved_for_one() -> None:
+    """Two reservations differ, lie where nobody has a name, and can be given back."""
+    first, second = ReservedUser(), ReservedUser()
+    try:
+        assert first.number != second.number
+        assert first.number % 2 == second.number % 2 == 0
+    finally:
+        first.close()
+        second.close()
+
+
+def test_gate_works_outside_the_harness(tmp_path: Path) -> None:
+    """Without a referee, train.py reads DIR/train and no budget is set."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.bin").write_bytes(b"x")
+    training = open_gate(str(tmp_path))
+    assert training == {"a.bin": str(tmp_path / "train" / "a.bin")}
+    assert (training.seconds, training.steps, training.tokens) == (None, None, None)
+
+
+def test_gate_imports_the_standard_library_alone() -> None:
+    """The file that travels with a candidate needs nothing of ours beside it."""
+    code = "import sys, harness.gate; print(sorted(m for m in sys.modules if m.startswith('harness')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["['harness',", "'harness.gate']"]
+
+
+def test_doctor_fits_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """The level, what was blocked, GPU, disk and torch on less than forty lines."""
+    code = doctor.main([])
+    page = capsys.readouterr().out
+    assert code == (0 if doctor.best_level({Level.L1: {"x": True}}) and "L0" not in page else 1)
+    assert len(page.splitlines()) < 40
+    for word in ("isolation", "read_outside", "gpu", "disk", "torch"):
+        assert word in page
+
+
+def test_doctor_says_what_a_higher_level_needs() -> None:
+    """Levels that could not be had come with the reason and the remedy."""
+    findings = {
+        Level.L3: "unshare: Operation not permitted",
+        Level.L2: {"connect_out": False},
+        Level.L1: {"connect_out": True},
+    }
+    text = "\n".join(doctor.isolation_lines(findings, doctor.best_level(findings)))  # type: ignore[arg-type] # literal
+    assert text.startswith("isolation      L1")
+    assert "GETS THROUGH" in text
+    assert "CAP_SYS_ADMIN" in text
+    assert "unprivileged_userns_clone" in text
+    assert json.dumps(text)
