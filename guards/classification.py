@@ -42,8 +42,8 @@ def _classified(evidence: Evidence) -> tuple[str, dict[str, int]]:
         return "cosmetic", {}
     shares = Counter[str]()
     for path in {**before, **after}:
-        for change in changed_statements(before.get(path), after.get(path)):
-            shares.update(scores(change))
+        if changes := changed_statements(before.get(path), after.get(path)):
+            shares.update(scores(changes))
     if _only_seeding(evidence, shares):
         return "seed", dict(shares)
     masked = {path: form.text for path, form in forms.items()}

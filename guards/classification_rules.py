@@ -1,14 +1,13 @@
-"""Hints from one changed statement: the words in it, and the kind of code that it stands in."""
+"""Hints from changed statements: the words in them, and the kind of code that they stand in."""
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from guards.change import Changed
-from guards.seed_names import MAKERS, SINKS, SWITCHES
+from guards.seed_names import SINKS, SWITCHES
 
 _WORDS: dict[str, tuple[str, ...]] = {
-    "seed": ("seed",),
     "optimiser": (
         "optim", "adam", "sgd", "muon", "lion", "adafactor", "shampoo", "momentum", "weight_decay", "betas", "lr",
         "learning_rate", "warmup", "warmdown", "cooldown", "clip_grad", "grad_clip", "nesterov", "orthogonal",
@@ -40,42 +39,68 @@ _STRONG = {
     "set_num_threads": "systems", "pin_memory": "systems", "non_blocking": "systems", "allow_tf32": "systems",
     "set_float32_matmul_precision": "systems", "GradScaler": "systems", "collect": "systems", "freeze": "systems",
     "inference_mode": "systems", "mmap_mode": "systems", "prefetch": "systems", "backends": "systems",
-    "environ": "systems", "Thread": "systems", "ThreadPoolExecutor": "systems", "Stream": "systems",
-    "clip_grad_norm_": "optimiser", "clip_grad_value_": "optimiser", "AdamW": "optimiser", "SGD": "optimiser",
-    "Adam": "optimiser", "RMSprop": "optimiser", "Adagrad": "optimiser", "betas": "optimiser", "NAdam": "optimiser",
+    "environ": "systems", "synchronize": "systems", "submit": "systems", "Thread": "systems",
+    "ThreadPoolExecutor": "systems", "Stream": "systems", "clip_grad_norm_": "optimiser",
+    "clip_grad_value_": "optimiser", "AdamW": "optimiser", "SGD": "optimiser", "Adam": "optimiser",
+    "RMSprop": "optimiser", "Adagrad": "optimiser", "betas": "optimiser", "NAdam": "optimiser",
     "lerp_": "optimiser", "param_groups": "optimiser", "weight_decay": "optimiser", "swap": "optimiser",
     "cross_entropy": "training loop", "label_smoothing": "training loop", "backward": "training loop",
     "shuffle": "data", "permutation": "data", "permuted": "data", "integers": "data", "randperm": "data",
-    "randint": "data", "tokens": "data",
+    "randint": "data", "tokens": "data", "penalty": "training loop", "loss": "training loop", "fade": "optimiser",
 }  # fmt: skip
+_FUNCTION_HOMES = {
+    "optimiser": ("optim", "lr", "rate", "schedule", "momentum", "orthogonal", "decay", "newton", "warm"),
+    "data": ("batch", "loader", "data", "sample", "tokens", "shuffle"),
+    "architecture": (
+        "attention",
+        "norm",
+        "rotary",
+        "rotated",
+        "activation",
+        "mlp",
+        "layer",
+        "init_weights",
+        "mask",
+    ),
+    "training loop": ("train", "loss", "step"),
+}
+_STATEMENTS = 2  # whose place counts: a long change is not told by its length
+_OTHER_MEANINGS = {"spawn", "advance", "jump"}
 _HOMES = {"architecture": 3, "optimiser": 3, "data": 3, "training loop": 2}
 
 
-def scores(change: Changed) -> Counter[str]:
-    """Class -> weight of the hints in one statement."""
+def scores(changes: Sequence[Changed]) -> Counter[str]:
+    """Class -> weight of the hints. Words that come or go count, and where the changed statements stand."""
+    new, old = Counter[str](), Counter[str]()
+    rest = [change for change in changes if not _is_seeding(list(_identifiers(change.node)))]
+    if changes and not rest:
+        return Counter(seed=len(changes))
+    for change in rest:
+        (old if change.old else new).update(_identifiers(change.node))
+    words = (new - old) + (old - new) or new
+    found = sum((_hints(word) for word in words), Counter[str]())
+    standing = [change for change in rest if not change.old] or rest
+    for change in standing[:_STATEMENTS]:
+        if home := _home(change):
+            found[home] += _HOMES[home]
+        found["training loop"] += change.in_loop
+    return +found or Counter({"training loop": 1})
+
+
+def _is_seeding(words: list[str]) -> bool:
+    return bool(set(words) & (SINKS - SWITCHES - _OTHER_MEANINGS)) or any(
+        "seed" in word.lower() for word in words
+    )
+
+
+def _hints(word: str) -> Counter[str]:
     found = Counter[str]()
-    words = set(_identifiers(change.node))
-    if (
-        words & (SINKS - SWITCHES - {"spawn", "advance", "jump"})
-        or any("seed" in word.lower() for word in words)
-    ) and (
-        not words & (MAKERS | {"integers", "permutation"}) or any("seed" in word.lower() for word in words)
-    ):
-        return Counter(seed=2)
-    for word in words:
-        if strong := _STRONG.get(word):
-            found[strong] += 4
-        for part in {word.lower(), *word.lower().split("_")}:
-            for name, known in _WORDS.items():
-                if name != "seed" and part in known:
-                    found[name] += 1
-    if home := _home(change):
-        found[home] += _HOMES[home]
-    if change.in_loop:
-        found["training loop"] += 2
-    if change.old:  # what is gone says less than what is new
-        found = Counter({name: weight for name, weight in found.items() if weight > 1})
-    return found or Counter({"training loop": 1})
+    if strong := _STRONG.get(word):
+        found[strong] += 4
+    parts = {word.lower(), *word.lower().split("_")}
+    for name, known in _WORDS.items():
+        found[name] += len(parts.intersection(known))
+    return found
 
 
 def _identifiers(node: ast.stmt) -> Iterator[str]:
@@ -97,42 +122,23 @@ def _identifiers(node: ast.stmt) -> Iterator[str]:
 def _home(change: Changed) -> str:
     """What the innermost class or function around a statement is for."""
     for node in reversed(change.around):
-        if isinstance(node, ast.ClassDef):
-            bases = {getattr(base, "attr", getattr(base, "id", "")) for base in node.bases}
-            if bases & {"Optimizer"}:
-                return "optimiser"
-            if bases & {"Module", "ModuleList", "Sequential"}:
-                return "architecture"
-            if bases & {"Dataset", "IterableDataset", "Sampler"} or _has(
-                node.name, ("loader", "data", "batch")
-            ):
-                return "data"
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if _has(
-                node.name,
-                ("optim", "lr", "rate", "schedule", "momentum", "orthogonal", "decay", "newton", "warm"),
-            ):
-                return "optimiser"
-            if _has(node.name, ("batch", "loader", "data", "sample", "tokens", "shuffle")):
-                return "data"
-            if _has(
-                node.name,
-                (
-                    "attention",
-                    "norm",
-                    "rotary",
-                    "rotated",
-                    "activation",
-                    "mlp",
-                    "layer",
-                    "init_weights",
-                    "mask",
-                ),
-            ):
-                return "architecture"
-            if _has(node.name, ("train", "loss", "step")):
-                return "training loop"
+        if isinstance(node, ast.ClassDef) and (home := _home_of_class(node)):
+            return home
+    for node in reversed(change.around):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for home, parts in _FUNCTION_HOMES.items():
+                if _has(node.name, parts):
+                    return home
     return ""
+
+
+def _home_of_class(node: ast.ClassDef) -> str:
+    bases = {getattr(base, "attr", getattr(base, "id", "")) for base in node.bases}
+    if bases & {"Optimizer"}:
+        return "optimiser"
+    if bases & {"Module", "ModuleList", "Sequential"}:
+        return "architecture"
+    return "data" if _has(node.name, ("loader", "data", "batch", "sampler", "dataset")) else ""
 
 
 def _has(name: str, parts: tuple[str, ...]) -> bool:

@@ -45,6 +45,8 @@ def union(values: Iterable[Value]) -> Value:
     flat: set[Value] = set()
     for value in values:
         flat.update(value[1] if value[0] == "any" else (value,))  # type: ignore[arg-type]  # a tuple of values
+    if len(flat) > 1:
+        flat.discard(("cycle",))  # what is bound to itself gets nothing new from that
     if len(flat) == 1:
         return flat.pop()
     return ("any", tuple(sorted(flat, key=repr)))

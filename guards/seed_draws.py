@@ -219,7 +219,9 @@ class _Order:
         home = scope.find(name)
         entered = []
         for binding in home.bindings[name] if home is not None else ():
-            if binding.how == "function":
+            if binding.how == "expression" and isinstance(binding.node, ast.Name) and binding.node.id != name:
+                entered += self._inside(binding.node, binding.scope, binding.node.id)
+            elif binding.how == "function":
                 entered.append(binding.scope)
             elif binding.how == "class" and "__init__" in binding.scope.bindings:
                 entered += [one.scope for one in binding.scope.bindings["__init__"] if one.how == "function"]

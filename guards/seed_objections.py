@@ -66,7 +66,7 @@ def _unseeded(before: Facts, after: Facts) -> Iterator[Objection]:
             yield Objection("unseeded", f"draws from {family}'s hidden generator, which nobody seeds")
     if after.bare_generators > before.bare_generators:
         yield Objection("unseeded", "makes a torch.Generator without giving it the harness's seed")
-    if after.draws_before_seed and not before.draws_before_seed and _count(after, "torch.manual_seed"):
+    if after.draws_before_seed and not before.draws_before_seed and _is_reached(after, "torch.manual_seed"):
         yield Objection("late", "torch.manual_seed comes after the first random weights")
 
 
@@ -107,6 +107,10 @@ def _count(facts: Facts, what: str) -> int:
     return sum(count for sink, count in facts.sinks.items() if sink.what == what)
 
 
+def _is_reached(facts: Facts, what: str) -> bool:
+    return any(sink.what == what and sink.reach != "dead" for sink in facts.sinks)
+
+
 def _about_new(sink: Sink, before: Facts, after: Facts, gone: Counter[Sink]) -> Objection:
     values, line = after.values[sink], after.lines[sink]
     for other in gone:
@@ -133,6 +137,8 @@ def _case_of_new(sink: Sink, values: tuple[Value, ...], before: Facts) -> tuple[
             return "used", "makes something else depend on the harness's seed"
         case "reflection":
             return "dynamic", "reaches for a name that is worked out at run time"
+    if sink.reach == "dead":
+        return "removed", "is never reached"
     if _names(values, _SELECTING):
         return "selected", "gets a seed that was picked among several"
     if _names(values, _HASHING):

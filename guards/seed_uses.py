@@ -42,7 +42,7 @@ def uses(program: Program, values: Values) -> Iterator[tuple[str, str, Seen]]:
     names = _tainted_names(program)
     for index in program.indexes.values():
         for leaf in index.leaves:
-            if not _is_tainted(leaf.node, names, program.seed_names):
+            if not _is_tainted(leaf.node, leaf.scope, names, program.seed_names):
                 continue
             if (found := _steered(leaf, index, program, values)) is not None:
                 yield type(found).__name__, repr(values.of(found, leaf.scope)), leaf
@@ -81,18 +81,22 @@ def _call(call: ast.Call, inside: ast.AST, program: Program) -> str:
     return "stop" if program.is_own(name) else "use"
 
 
-def _tainted_names(program: Program) -> set[str]:
-    """Variables and parameters that hold the harness's seed, or something plainly made of it, by name."""
-    names: set[str] = set()
+Held = set[tuple[int, str]]
+"""Names that hold the seed: id of the scope that binds them, and the name."""
+
+
+def _tainted_names(program: Program) -> Held:
+    """Variables and parameters that hold the harness's seed, or something plainly made of it."""
+    names: Held = set()
     for _ in range(_ROUNDS):
         size = len(names)
         for scope in program.all_scopes():
             for name, bindings in scope.bindings.items():
-                if name not in names and any(
-                    one.how == "expression" and _carries(one.node, names, program.seed_names)
+                if (id(scope), name) not in names and any(
+                    one.how == "expression" and _carries(one.node, one.scope, names, program)
                     for one in bindings
                 ):
-                    names.add(name)
+                    names.add((id(scope), name))
         for call in program.calls:
             names.update(_passed(call, names, program))
         if len(names) == size:
@@ -100,15 +104,18 @@ def _tainted_names(program: Program) -> set[str]:
     return names
 
 
-def _passed(call: Seen, names: set[str], program: Program) -> Iterator[str]:
+def _passed(call: Seen, names: Held, program: Program) -> Iterator[tuple[int, str]]:
     assert isinstance(call.node, ast.Call)
-    carrying = [index for index, one in enumerate(call.node.args) if _carries(one, names, program.seed_names)]
-    keywords = [k.arg for k in call.node.keywords if k.arg and _carries(k.value, names, program.seed_names)]
+    carrying = [n for n, one in enumerate(call.node.args) if _carries(one, call.scope, names, program)]
+    keywords = [k.arg for k in call.node.keywords if k.arg and _carries(k.value, call.scope, names, program)]
     if not carrying and not keywords:
         return
     for function in program.own_functions(last_name(call.node.func)):
-        yield from (keyword for keyword in keywords if keyword in function.bindings)
-        yield from _positional(function, carrying)
+        found = [
+            *(keyword for keyword in keywords if keyword in function.bindings),
+            *_positional(function, carrying),
+        ]
+        yield from ((id(function), name) for name in found)
 
 
 def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:
@@ -121,25 +128,31 @@ def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:
             yield arguments[index + shift].arg
 
 
-def _carries(node: ast.AST | None, names: set[str], fields: set[str]) -> bool:
+def _carries(node: ast.AST | None, scope: Scope, names: Held, program: Program) -> bool:
     """Whether an expression is the seed or plainly made of it (what a generator draws is not)."""
-    if node is None:
-        return False
-    if isinstance(node, ast.Call):
-        return last_name(node.func) in _COPIED and any(_carries(one, names, fields) for one in node.args)
-    if isinstance(node, ast.BinOp):
-        return _carries(node.left, names, fields) or _carries(node.right, names, fields)
-    if isinstance(node, ast.IfExp):
-        return _carries(node.body, names, fields) or _carries(node.orelse, names, fields)
-    if isinstance(node, ast.JoinedStr | ast.Tuple | ast.List):
-        parts = node.values if isinstance(node, ast.JoinedStr) else node.elts
-        return any(_carries(part, names, fields) for part in parts)
-    if isinstance(node, ast.FormattedValue | ast.NamedExpr):
-        return _carries(node.value, names, fields)
-    return _is_tainted(node, names, fields)
+    parts: list[ast.expr] = []
+    match node:
+        case None:
+            return False
+        case ast.Call():
+            parts = node.args if last_name(node.func) in _COPIED else []
+        case ast.BinOp():
+            parts = [node.left, node.right]
+        case ast.IfExp():
+            parts = [node.body, node.orelse]
+        case ast.JoinedStr():
+            parts = node.values
+        case ast.Tuple() | ast.List():
+            parts = node.elts
+        case ast.FormattedValue() | ast.NamedExpr():
+            parts = [node.value]
+        case _:
+            return _is_tainted(node, scope, names, program.seed_names)
+    return any(_carries(part, scope, names, program) for part in parts)
 
 
-def _is_tainted(node: ast.AST, names: set[str], fields: set[str]) -> bool:
+def _is_tainted(node: ast.AST, scope: Scope, names: Held, fields: set[str]) -> bool:
     if isinstance(node, ast.Name):
-        return node.id in names
+        home = scope.find(node.id)
+        return home is not None and (id(home), node.id) in names
     return isinstance(node, ast.Attribute) and node.attr in fields

@@ -1,6 +1,6 @@
 """Prints how much the guards catch and how much they block: every attack and every honest edit of the corpus.
 
-    python scripts/guard_table.py [--verbose]
+python scripts/guard_table.py [--verbose]
 """
 
 import argparse
@@ -27,7 +27,10 @@ from harness.records import Evidence, Judgement, Verdict  # noqa: E402
 
 CORPUS = ROOT / "tests/guards/corpus"
 FIXTURE = ROOT / "tests/guards/fixtures/train.py"
-PROTECTED = {"prepare.py": b"def prepare(public, private):\n    pass\n", "evaluate.py": b"def evaluate(*_):\n    pass\n"}
+PROTECTED = {
+    "prepare.py": b"def prepare(public, private):\n    pass\n",
+    "evaluate.py": b"def evaluate(*_):\n    pass\n",
+}
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,16 @@ def _appended(text: str, entry: dict) -> str:
     if count := entry.get("append_pieces"):
         text += "\n".join(f'PIECE_{n} = "{letters[31 * n : 31 * n + 40]}"' for n in range(count)) + "\n"
     if count := entry.get("append_numbers"):
-        numbers = [f"    {', '.join(str((n + k) * 7919 % 1009) for k in range(20))}," for n in range(0, count, 20)]
+        numbers = [
+            f"    {', '.join(str((n + k) * 7919 % 1009) for k in range(20))}," for n in range(0, count, 20)
+        ]
         text += "TABLE = [\n" + "\n".join(numbers) + "\n]\n"
     if bits := entry.get("append_integer_bits"):
-        digits = format(3**4000 % 2**bits, "x")
-        text += "TABLE = 0x" + "_".join(digits[at : at + 4] for at in range(0, 380, 4)) + "\n" * 2
-        text += "".join(f"TABLE = TABLE << 1200 | 0x{digits[at : at + 300]}\n" for at in range(0, len(digits), 300))
-        text += f"BIG = 0x{digits[:450]}\n" + "TWICE = (\n    0x" + digits[: min(480, len(digits))] + "\n)\n"
+        digits = format(3**40_000 % 2**bits, "x")
+        text += "TABLE = 0\n"
+        text += "".join(
+            f"TABLE = TABLE << 1200 | 0x{digits[at : at + 300]}\n" for at in range(0, len(digits), 300)
+        )
     if size := entry.get("append_comment"):
         text += "\n".join(f"# {letters[at : at + 100]}" for at in range(0, size, 100)) + "\n"
     for n in range(entry.get("append_functions", 0)):
@@ -135,13 +141,19 @@ def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
     blocked, edits = 0, honest()
     for case in edits:
         verdict = judged(case.evidence, guards)
-        if verdict is not None and not ("cosmetic" in case.marks and verdict.reason == "duplicates.unchanged"):
+        if verdict is not None and not (
+            "cosmetic" in case.marks and verdict.reason == "duplicates.unchanged"
+        ):
             blocked += 1
             faults["blocked"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
     lines = ["guard            attacks  caught   rate"]
-    lines += [f"{name:<16} {total[name]:>7} {caught[name]:>7} {caught[name] / total[name]:>6.0%}" for name in total]
+    lines += [
+        f"{name:<16} {total[name]:>7} {caught[name]:>7} {caught[name] / total[name]:>6.0%}" for name in total
+    ]
     everything = sum(total.values())
-    lines.append(f"{'all':<16} {everything:>7} {sum(caught.values()):>7} {sum(caught.values()) / everything:>6.0%}")
+    lines.append(
+        f"{'all':<16} {everything:>7} {sum(caught.values()):>7} {sum(caught.values()) / everything:>6.0%}"
+    )
     lines.append(f"honest edits: {len(edits)}, blocked {blocked} ({blocked / len(edits):.1%})")
     return lines, dict(faults)
 

@@ -1,0 +1,76 @@
+"""Only the referee's own measurements can buy another trial."""
+
+import math
+
+import pytest
+
+from guards.budget_honesty import BudgetHonesty
+from harness.records import Evidence, Judgement, Observation, Outcome, Role, Verdict
+
+
+def trial(
+    machine: dict[str, float], claims: dict[str, float] | None = None, role: Role = Role.CANDIDATE
+) -> Observation:
+    return Observation(
+        "p0001-1",
+        "c",
+        role,
+        1,
+        Outcome.COMPLETED,
+        1.7,
+        machine=machine,
+        claims=claims or {},
+        billed_seconds=20.0,
+    )
+
+
+def verdict(candidate: Observation, incumbent: Observation | None = None) -> Verdict:
+    others = (incumbent,) if incumbent else ()
+    return BudgetHonesty()(
+        Evidence("runtime", (), {}, {}, candidate_trials=(candidate,), incumbent_trials=others)
+    )
+
+
+def test_an_undisturbed_machine_passes() -> None:
+    """Speeds near the calibration are accepted; so is a trial beside which nothing was measured, with a word."""
+    assert (
+        verdict(trial({"canary_ratio": 0.97, "step_rate_ratio": 1.05, "foreign_processes": 0})).message == ""
+    )
+    unmeasured = verdict(trial({}))
+    assert unmeasured.judgement is Judgement.ACCEPT
+    assert "not measured" in unmeasured.message
+
+
+@pytest.mark.parametrize(
+    ("machine", "reason"),
+    [
+        ({"canary_ratio": 0.7}, "budget.disturbed"),
+        ({"canary_ratio": 1.3}, "budget.disturbed"),
+        ({"step_rate_ratio": 0.5}, "budget.disturbed"),
+        ({"energy_ratio": 1.4}, "budget.disturbed"),
+        ({"canary_ratio": math.nan}, "budget.disturbed"),
+        ({"foreign_processes": 1}, "budget.foreign_process"),
+    ],
+)
+def test_a_disturbed_machine_is_measured_again(machine: dict[str, float], reason: str) -> None:
+    """A busy machine, whichever trial it was under, is nobody's fault: inconclusive, with the trial's name."""
+    for pair in ((trial(machine), None), (trial({}), trial(machine, role=Role.INCUMBENT))):
+        found = verdict(*pair)
+        assert (found.judgement, found.reason) == (Judgement.INCONCLUSIVE, reason)
+        assert found.evidence == {"trial_id": "p0001-1"}
+
+
+def test_a_process_that_is_left_is_rejected() -> None:
+    """A trial that goes on after its end is the candidate's doing."""
+    assert verdict(trial({"left_processes": 1})).reason == "budget.left_process"
+
+
+@pytest.mark.parametrize(
+    "claims", [{"seconds": 900.0}, {"seconds": -1.0}, {"step": 1e9, "loss": 0.1}, {"seconds": "no"}]
+)
+def test_claims_buy_nothing(claims: dict[str, float]) -> None:
+    """Whatever a candidate says of itself, it gets no other try by it; times that do not fit are shown."""
+    found = verdict(trial({}, claims))
+    assert found.judgement is Judgement.ACCEPT
+    odd = isinstance(claims.get("seconds"), float)
+    assert ("claimed_seconds" in found.evidence) == odd
