@@ -10,6 +10,7 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import InfrastructureError
 from harness.gate import VARIABLE
@@ -65,19 +66,23 @@ class Timer:
         self.ended_for = self.ended_for or reason
         return 0.0
 
-    def measured(self, end: End) -> dict[str, float]:
-        """Fields of TrialResult; call it at once after the end. Without the gate everything is billed."""
+    def measured(self, end: End) -> "Times":
+        """Call it at once after the end. Where the gate was never opened, everything is billed."""
         now = _now()
         opened = self._start if self._opened is None else self._opened
-        self.suspended_seconds = (now - self._start) - (time.monotonic() - self._awake)
-        return {
-            "startup_seconds": opened - self._start,
-            "billed_seconds": now - opened
-            if self._clock.kind == "wall"
-            else end.cpu_seconds - self._cpu_before,
-            "wall_seconds": now - self._start,
-            "cpu_seconds": end.cpu_seconds,
-        }
+        wall = now - self._start
+        billed = now - opened if self._clock.kind == "wall" else end.cpu_seconds - self._cpu_before
+        suspended = wall - (time.monotonic() - self._awake)
+        return Times(opened - self._start, billed, wall, suspended)
+
+
+class Times(NamedTuple):
+    """All in seconds. suspended: how long the machine slept meanwhile."""
+
+    startup: float
+    billed: float
+    wall: float
+    suspended: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +131,8 @@ def _watch(process: Process, timer: Timer, gate: GateKeeper) -> End:
 
 
 def _result(bench: Bench, spec: TrialSpec, process: Process, timer: Timer, end: End) -> TrialResult:
-    figures = timer.measured(end)
-    outcome, reason = _verdict(end, timer, spec.clock, figures)
+    times = timer.measured(end)
+    outcome, reason = _verdict(end, timer.ended_for, spec.clock, times)
     assert process.out is not None
     artefact = digest = detail = ""
     if outcome is Outcome.COMPLETED:
@@ -149,29 +154,33 @@ def _result(bench: Bench, spec: TrialSpec, process: Process, timer: Timer, end: 
         reason=reason,
         artefact=artefact,
         artefact_sha256=digest,
+        startup_seconds=times.startup,
+        billed_seconds=times.billed,
+        wall_seconds=times.wall,
+        cpu_seconds=end.cpu_seconds,
         peak_memory_bytes=end.peak_memory_bytes,
         claims=read_claims(process.out),
         log=process.log + detail,
         level=bench.sandbox.level,
-        **figures,
+        machine={"left_processes": 0.0} if end.proven else {},
     )
 
 
-def _verdict(end: End, timer: Timer, clock: Clock, figures: dict[str, float]) -> tuple[Outcome, str]:
+def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outcome, str]:
     """COMPLETED here means: the artefact may be looked at."""
     if end.limit:
         return Outcome.CRASHED, end.limit
     if not end.proven:
         return Outcome.INFRA_FAILED, "launcher_lost"
-    if timer.suspended_seconds > _SUSPENDED_SECONDS:
+    if times.suspended > _SUSPENDED_SECONDS:
         return Outcome.INFRA_FAILED, "suspended"
-    if timer.ended_for in {"startup", "idle"}:
-        return Outcome.TIMED_OUT, timer.ended_for
-    if figures["billed_seconds"] > clock.seconds * (1 + _LATE_SHARE) + _LATE_SECONDS:
+    if ended_for in {"startup", "idle"}:
+        return Outcome.TIMED_OUT, ended_for
+    if times.billed > clock.seconds * (1 + _LATE_SHARE) + _LATE_SECONDS:
         return Outcome.TIMED_OUT, "late"
-    if end.status != 0 and not timer.ended_for:
+    if end.status != 0 and not ended_for:
         return Outcome.CRASHED, _status_word(end.status)
-    return Outcome.COMPLETED, timer.ended_for
+    return Outcome.COMPLETED, ended_for
 
 
 def _status_word(status: int) -> str:

@@ -94,6 +94,7 @@ def test_any_bytes_are_taken_or_refused(folder: Path, content: bytes) -> None:
         '{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}',
         '{"a":{"dtype":"F32","shape":[1e0],"data_offsets":[0,4]}}',
         '{"a":{"dtype":"U8","shape":[2,2],"data_offsets":[0,4.0]}}',
+        '{"a":{"dtype":"U8","shape":[' + "4," * 70 + '0],"data_offsets":[0,0]}}',
         "[1]",
     ],
     ids=[
@@ -104,6 +105,7 @@ def test_any_bytes_are_taken_or_refused(folder: Path, content: bytes) -> None:
         "unknown-type",
         "float-shape",
         "float-offset",
+        "many-dimensions",
         "no-object",
     ],
 )
