@@ -12,11 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.ledger import Ledger
+from harness.errors import UserError
+from harness.ledger import Ledger, read
 from harness.report.model import Session
 from harness.report.wandb import WandbTracker
-from harness.report.wandb_rows import config_of, metrics_of, run_id
+from harness.report.wandb_report import save_report
+from harness.report.wandb_rows import config_of, metrics_of, run_id, summary_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 _SPEC = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
 wandb_server = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(wandb_server)
@@ -211,3 +214,47 @@ def test_a_trial_has_one_entry_whatever_became_of_it():
             session.add({**event, **base})
             found += metrics_of(session, {**event, **base}) is not None
         assert found == count
+
+
+def test_saved_report_has_a_runset_an_arm_panels_and_inert_text(server, rows, written, tmp_path, monkeypatch):
+    """The JSON that W&B receives: every session in its arm, metrics that are logged, text of agents as text."""
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "w"))
+    arms = [("replay", 0), ("optuna", 1), ("optuna", 2)]
+    folders = []
+    for agent, seed in arms:
+        choices = {"task": "nanochat", "agent": agent, "program": "default"}
+        made = rows(4, seed=seed, hostile="<script>alert(1)</script>", agent=agent, choices=choices)
+        folders.append(written(tmp_path / str(seed), made))
+    address = save_report(folders, "harness", None)
+    assert "/e/harness/reports/" in address
+    assert server.unknown == []
+    (view,) = server.views
+    spec = json.loads(view["spec"])
+    (grid,) = [block["metadata"] for block in spec["blocks"] if block["type"] == "panel-grid"]
+    ids = [run_id(read(folder)[0]) for folder in folders]
+    filters = {entry["name"]: json.dumps(entry["filters"]) for entry in grid["runSets"]}
+    assert set(filters) == {"nanochat replay default", "nanochat optuna default"}
+    assert [name in filters["nanochat optuna default"] for name in ids] == [False, True, True]
+    assert {entry["project"]["name"] for entry in grid["runSets"]} == {"harness"}
+    panels = [panel["config"] for panel in grid["panelBankSectionConfig"]["panels"]]
+    plotted = {metric for panel in panels for metric in panel["metrics"]}
+    session, logged = Session(), set()
+    for row in read(folders[0]):
+        session.add(row)
+        logged |= set(metrics_of(session, row) or {})
+    logged |= {f"summary_metrics.{name}" for name in summary_of(session)}
+    assert plotted <= logged
+    texts = [block["content"] for block in spec["blocks"] if block["type"] == "markdown-block"]
+    assert len(texts) == 3
+    assert not any("<script" in text for text in texts)
+
+
+def test_report_without_a_login_is_one_line(server, session_folder, monkeypatch, tmp_path):
+    """No key: the user is told what to do, and nothing is sent."""
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("harness.report.wandb_report._logged_in", lambda: False)
+    with pytest.raises(UserError, match="wandb login"):
+        save_report([session_folder], "harness", None)
+    assert server.operations == []

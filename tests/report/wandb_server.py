@@ -93,6 +93,19 @@ class WandbServer:
         }  # fmt: skip
         return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
 
+    def _GetProjects(self, _values: dict[str, Any]) -> Any:
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        node = {"__typename": "Project", "id": "pid", "name": "harness", "entityName": "e", "isBenchmark": False,
+                "createdAt": "2026-01-01T00:00:00Z", "user": None}  # fmt: skip
+        return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
+
+    def _upsertView(self, values: dict[str, Any]) -> Any:
+        view = {"id": "v1", "name": "x", "type": "runs", "project": PROJECT, "user": {"name": "n", "username": "u"},
+                "createdAt": "2026-01-01T00:00:00", "updatedAt": "2026-01-01T00:00:00"}  # fmt: skip
+        view |= {key: values.get(key) for key in ("displayName", "description", "spec")}
+        self.views.append(view)
+        return {"upsertView": {"view": {**view, "user": {**view["user"], "userInfo": {}}}, "inserted": True}}
+
     def _RunResumeStatus(self, values: dict[str, Any]) -> Any:
         name = values["name"]
         if name not in self.runs:
