@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.records import KeepEvidence
 
@@ -20,9 +21,8 @@ class NoiseLevel:
 
 def usable(evidence: KeepEvidence) -> bool:
     """Every number is finite, and far from where sums of squares overflow."""
-    prior = (evidence.prior_sd or 0.0,)
-    groups = (evidence.incumbent, evidence.candidate, *evidence.configurations, prior)
-    return all(abs(loss) < _HUGE for losses in groups for loss in losses)
+    groups = (evidence.incumbent, evidence.candidate, *evidence.configurations, (evidence.prior_sd or 0.0,))
+    return all(map(_ordinary, groups))
 
 
 def mean(losses: Sequence[float]) -> float:
@@ -30,9 +30,19 @@ def mean(losses: Sequence[float]) -> float:
     return losses[0] + math.fsum(loss - losses[0] for loss in losses) / len(losses)
 
 
-def squared_deviations(losses: Sequence[float]) -> float:
+# A rule sees the same groups again at every step of a session; pure functions of tuples can be remembered.
+@lru_cache(maxsize=65536)
+def _ordinary(losses: tuple[float, ...]) -> bool:
+    return all(abs(loss) < _HUGE for loss in losses)
+
+
+@lru_cache(maxsize=65536)
+def _within(losses: tuple[float, ...]) -> tuple[float, int, float]:
+    """Sum of squared deviations from the group's mean, its degrees of freedom, and the size of its losses."""
+    if len(losses) < 2:
+        return 0.0, 0, 0.0
     centre = mean(losses)
-    return math.fsum((loss - centre) ** 2 for loss in losses)
+    return math.fsum((loss - centre) ** 2 for loss in losses), len(losses) - 1, abs(losses[0])
 
 
 def pooled(
@@ -42,16 +52,16 @@ def pooled(
 
     The noise hardly depends on the configuration, so configurations share it; their means they do not share.
     """
-    known = prior_sd is not None and prior_df > 0
-    squares, df = ((prior_sd or 0.0) ** 2 * prior_df, prior_df) if known else (0.0, 0)
-    largest = 0.0
+    squares, df, largest = 0.0, 0, 0.0
+    if prior_sd is not None and prior_df > 0:
+        squares, df = prior_sd**2 * prior_df, prior_df
     for losses in groups:
-        if len(losses) > 1:
-            squares += squared_deviations(losses)
-            df += len(losses) - 1
-            largest = max(largest, abs(losses[0]))
-    sd = math.sqrt(squares / df) if df else 0.0
-    return NoiseLevel(sd if sd > _ROUNDING * largest else 0.0, df) if df else None
+        of_group, degrees, size = _within(tuple(losses))
+        squares, df, largest = squares + of_group, df + degrees, max(largest, size)
+    if not df:
+        return None
+    sd = math.sqrt(squares / df)
+    return NoiseLevel(sd if sd > _ROUNDING * largest else 0.0, df)
 
 
 def from_evidence(evidence: KeepEvidence) -> NoiseLevel | None:
