@@ -33,13 +33,23 @@ def become(plan: Plan) -> NoReturn:
     if plan.level > 0:
         _drop(plan)
     if plan.level == 1:
-        landlock.restrict(readable, writable)
+        landlock.restrict(readable, writable, plan.landlock)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     if plan.level > 0:
-        seccomp.install(plan.loopback, pretend_ownership=plan.level == 1 and plan.uid is None)
+        seccomp.install(_seccomp_options(plan))
     os.execve(plan.argv[0], list(plan.argv), plan.environment)
+
+
+def _seccomp_options(plan: Plan) -> seccomp.Options:
+    """What a level without namespaces needs beyond the common filter."""
+    plain = plan.level == 1
+    return seccomp.Options(
+        loopback=plan.loopback,
+        pretend_ownership=plain and plan.uid is None,
+        pairs_only=plain and plan.landlock < landlock.FIRST_WITH_SCOPES,
+    )
 
 
 def _close_and_keep(plan: Plan) -> None:

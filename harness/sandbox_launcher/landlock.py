@@ -22,6 +22,7 @@ _ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _FOR_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 READ = EXECUTE | READ_FILE | READ_DIR
 _TCP, _SCOPES = 3, 3  # bind and connect; abstract unix sockets and signals
+FIRST_WITH_SCOPES = 6  # Linux 6.12
 
 
 def abi() -> int:
@@ -32,12 +33,16 @@ def abi() -> int:
         return 0
 
 
-def restrict(readable: list[str], writable: list[str]) -> None:
-    """Only these paths (and what lies below) can be opened from now on. Raises OSError without Landlock."""
-    version = abi()
+def restrict(readable: list[str], writable: list[str], version: int) -> None:
+    """Only these paths (and what lies below) can be opened from now on.
+
+    version: of Landlock, no more than `abi()`. Raises OSError without Landlock.
+    """
     handled = _ALL[max(key for key in _ALL if key <= max(version, 1))]
-    attributes = (ctypes.c_uint64 * 3)(handled, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    attributes = (ctypes.c_uint64 * 3)(
+        handled, _TCP if version >= 4 else 0, _SCOPES if version >= FIRST_WITH_SCOPES else 0
+    )
+    size = 24 if version >= FIRST_WITH_SCOPES else 16 if version >= 4 else 8
     ruleset = syscall("landlock", LANDLOCK_CREATE, ctypes.byref(attributes), size, 0)
     for path in readable:
         _allow(ruleset, path, READ & handled)

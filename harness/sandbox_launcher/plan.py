@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     memory_bytes: more than this, and everything is killed.
     keep_capabilities: bit mask, for reading an interpreter that other users cannot reach (level 1 only).
     rlimits: resource number -> limit.
+    landlock: the version of Landlock to use (level 1).
     loopback: bring up the network's own loopback and let the program use it, and nothing else of a network.
     control, kept: descriptors: control socket, what the program inherits.
     """
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     memory_bytes: int = 8 << 30
     keep_capabilities: int = 0
     rlimits: Mapping[str, int] = MappingProxyType({})
+    landlock: int = 0
     loopback: bool = False
     control: int = -1
     kept: Sequence[int] = ()

@@ -12,14 +12,16 @@ import ctypes
 import errno
 import os
 import struct
+from typing import NamedTuple
 
 from harness.sandbox_launcher.kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
 
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _JEQ, _JGE, _JSET, _AND, _RET = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _NR, _ARCH, _ARG0 = 0, 4, 16
 _NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW* of clone(2), and CLONE_NEWTIME
 _AF_UNIX, _AF_INET, _TIOCSTI = 1, 2, 0x5412
+_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 5, 0xF
 _SECCOMP_SET_MODE_FILTER = 1
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -117,7 +119,21 @@ OWNERSHIP = {
 }
 
 
-def program(machine: str, loopback: bool = False, pretend_ownership: bool = False) -> bytes:
+class Options(NamedTuple):
+    """loopback: AF_INET passes, too. pretend_ownership: chmod and chown succeed without effect.
+
+    pairs_only: no socket at all but connected pairs, for kernels that cannot keep abstract names apart.
+    """
+
+    loopback: bool = False
+    pretend_ownership: bool = False
+    pairs_only: bool = False
+
+
+_STRICT = Options()
+
+
+def program(machine: str, options: Options = _STRICT) -> bytes:
     """The filter as an array of `struct sock_filter` for `machine` ("x86_64" or "aarch64")."""
     column = 0 if machine == "x86_64" else 1
     number = {name: pair[column] for name, pair in _SPECIAL.items()}
@@ -131,8 +147,11 @@ def program(machine: str, loopback: bool = False, pretend_ownership: bool = Fals
         code += [_op(_JGE, 0x40000000, 0, 1), _refuse(errno.ENOSYS)]
     code += _when(number["clone3"], [_refuse(errno.ENOSYS)])
     code += _when(number["clone"], _if_any(_ARG0, _NAMESPACES, errno.EPERM))
+    families = (_AF_UNIX, _AF_INET) if options.loopback else (_AF_UNIX,)
+    if options.pairs_only:
+        code += _when(number["socket"], [_refuse(errno.EACCES)])
+        code += _when(number["socketpair"], _unless_connected_pair())
     for name in ("socket", "socketpair"):
-        families = (_AF_UNIX, _AF_INET) if loopback else (_AF_UNIX,)
         code += _when(number[name], _unless_equal(_ARG0, families, errno.EAFNOSUPPORT))
     code += _when(number["ioctl"], _if_equal(_ARG0 + 8, _TIOCSTI, errno.EPERM))
     code += _when(number["prlimit64"], _unless_equal(_ARG0, (0,), errno.EPERM))
@@ -140,16 +159,16 @@ def program(machine: str, loopback: bool = False, pretend_ownership: bool = Fals
         denied = pair[column]
         if denied is not None:
             code += _when(denied, [_refuse(errno.EPERM)])
-    for pair in OWNERSHIP.values() if pretend_ownership else ():
+    for pair in OWNERSHIP.values() if options.pretend_ownership else ():
         pretended = pair[column]
         if pretended is not None:
             code += _when(pretended, [_refuse(0)])
     return b"".join([*code, _op(_RET, _ALLOW)])
 
 
-def install(loopback: bool = False, pretend_ownership: bool = False) -> None:
+def install(options: Options) -> None:
     """Apply the filter to this thread for good. Raises OSError where the kernel has no seccomp."""
-    instructions = program(os.uname().machine, loopback, pretend_ownership)
+    instructions = program(os.uname().machine, options)
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
@@ -176,6 +195,21 @@ def _when(number: int | None, body: list[bytes]) -> list[bytes]:
 def _unless_equal(offset: int, values: tuple[int, ...], error: int) -> list[bytes]:
     tests = [_op(_JEQ, value, len(values) - place, 0) for place, value in enumerate(values)]
     return [_op(_LOAD, offset), *tests, _refuse(error), _op(_RET, _ALLOW)]
+
+
+def _unless_connected_pair() -> list[bytes]:
+    """A pair of Unix stream or packet sockets stays connected for good; one of datagram sockets can be redirected."""
+    allowed = (_SOCK_STREAM, _SOCK_SEQPACKET)
+    return [
+        _op(_LOAD, _ARG0),
+        _op(_JEQ, _AF_UNIX, 1, 0),
+        _refuse(errno.EAFNOSUPPORT),
+        _op(_LOAD, _ARG0 + 8),
+        _op(_AND, _SOCK_TYPE_MASK),
+        *(_op(_JEQ, kind, len(allowed) - place, 0) for place, kind in enumerate(allowed)),
+        _refuse(errno.EACCES),
+        _op(_RET, _ALLOW),
+    ]
 
 
 def _if_equal(offset: int, value: int, error: int) -> list[bytes]:

@@ -6,6 +6,7 @@ import sys
 
 from harness.errors import SandboxUnavailable
 from harness.records import Files, Level
+from harness.sandbox_launcher import landlock
 from harness.sandbox_launcher.kernel import CAP_DAC_READ_SEARCH, has_capability
 from harness.sandbox_launcher.plan import Plan, encode_tree
 from harness.sandbox_referee import interpreter
@@ -82,6 +83,7 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         memory_bytes=command.limits.memory_bytes,
         keep_capabilities=1 << CAP_DAC_READ_SEARCH if closed else 0,
         rlimits=_rlimits(command, level, user),
+        landlock=landlock.abi(),
         loopback=command.loopback,
         control=control,
         kept=list(command.kept),

@@ -14,6 +14,7 @@ from harness.errors import SandboxUnavailable, UserError
 from harness.gate import open_gate
 from harness.records import Level
 from harness.sandbox import Command, Sandbox, open_sandbox
+from harness.sandbox_launcher import landlock
 from harness.sandbox_referee.users import ReservedUser
 
 
@@ -129,3 +130,16 @@ def test_doctor_says_what_a_higher_level_needs() -> None:
     assert "CAP_SYS_ADMIN" in text
     assert "unprivileged_userns_clone" in text
     assert json.dumps(text)
+
+
+@pytest.mark.parametrize("version", [1, 3, 4, 5])
+def test_level_1_on_older_kernels(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """As root, L1 blocks the same attacks with the Landlock of kernels from 5.13 on; unprivileged it says no."""
+    if landlock.abi() < version:
+        pytest.skip(f"isolation level L1 with Landlock {version} is not to be had here")
+    monkeypatch.setattr(landlock, "abi", lambda: version)
+    if os.geteuid() == 0:
+        assert open_sandbox("L1").certified
+    else:
+        with pytest.raises(SandboxUnavailable, match="signal_referee"):
+            open_sandbox("L1")

@@ -22,6 +22,8 @@ def verdict(code: bytes, number: int, architecture: int, *arguments: int) -> int
         place += 1
         if kind == 0x20:
             accumulator = struct.unpack_from("=I", data, value)[0]
+        elif kind == 0x54:
+            accumulator &= value
         elif kind == 0x06:
             return value
         else:
@@ -60,7 +62,9 @@ def test_sockets_are_local_only(machine: str) -> None:
         for family in range(50):
             plain = verdict(seccomp.program(machine), number, architecture, family)
             assert (plain == ALLOW) == (family == 1)
-            loop = verdict(seccomp.program(machine, loopback=True), number, architecture, family)
+            loop = verdict(
+                seccomp.program(machine, seccomp.Options(loopback=True)), number, architecture, family
+            )
             assert (loop == ALLOW) == (family in (1, 2))
 
 
@@ -98,5 +102,17 @@ def test_ownership_is_pretended_only_where_asked(machine: str) -> None:
     for pair in seccomp.OWNERSHIP.values():
         if pair[column] is not None:
             assert verdict(seccomp.program(machine), pair[column], architecture) == ALLOW
-            pretended = seccomp.program(machine, pretend_ownership=True)
+            pretended = seccomp.program(machine, seccomp.Options(pretend_ownership=True))
             assert verdict(pretended, pair[column], architecture) == ERRNO
+
+
+def test_pairs_only_leaves_nothing_that_can_be_pointed_elsewhere(machine: str) -> None:
+    """Where abstract names cannot be kept apart: no socket, and pairs only of the kinds that stay connected."""
+    column, architecture = MACHINES[machine]
+    code = seccomp.program(machine, seccomp.Options(pairs_only=True))
+    pair, close_on_exec = seccomp._SPECIAL["socketpair"][column], 0o2000000
+    assert verdict(code, seccomp._SPECIAL["socket"][column], architecture, 1, 1) == ERRNO | errno.EACCES
+    for kind in range(16):
+        allowed = verdict(code, pair, architecture, 1, kind | close_on_exec) == ALLOW
+        assert allowed == (kind in (1, 5))
+        assert verdict(code, pair, architecture, 2, kind) != ALLOW
