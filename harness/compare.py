@@ -156,7 +156,8 @@ def sentence(pair: Difference) -> str:
     chance = f"P(a session of the first ends higher) {share:.0%} ({low:.0%} to {high:.0%})"
     if pair.p is None or pair.low is None or pair.high is None:
         return f"cannot tell: {first} against {second}: too few sessions, or none differ; {chance}"
-    numbers = f"{signed(pair.mean)} ({signed(pair.low)} to {signed(pair.high)}), p = {pair.p:.2g}, corrected {pair.p_holm:.2g}"
+    interval = f"{signed(pair.low)} to {signed(pair.high)}"
+    numbers = f"{signed(pair.mean)} ({interval}), p = {pair.p:.2g}, corrected {pair.p_holm:.2g}"
     if pair.verdict != "cannot tell":
         return f"{pair.verdict}: {first} than {second}: {numbers}; {chance}"
     if pair.repeats:

@@ -60,7 +60,9 @@ def results(folder: Path) -> list[Result]:
     """Every session in or below the folder, and every arm of its sweep that failed without one."""
     found = [(each, Session(read(each))) for each in session_folders(folder)]
     record = read_record(folder)
-    named = next((row["arms"] for row in record if row.get("kind") == "sweep_started"), {})
+    named: dict[str, dict[str, Any]] = next(
+        (row["arms"] for row in record if row.get("kind") == "sweep_started"), {}
+    )
     failed = {
         str(row["arm"]): row for row in record if row.get("kind") == "arm_ended" and row.get("code") != 0
     }

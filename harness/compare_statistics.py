@@ -5,6 +5,7 @@ all pairs of arms, 5 % in all. Sessions of one repeat number are shown as pairs,
 but the hour of the day, so pairing would cost degrees of freedom and win nothing.
 """
 
+import bisect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -164,13 +165,13 @@ def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) 
     )  # variance of the difference at one session each
     if effect == 0 or one == 0:
         return None
-    return next(
-        (n for n in _candidates() if power(effect, one / n, len(groups) * (n - 1), alpha) >= POWER), None
-    )
 
+    def tells(n: int) -> bool:
+        return power(effect, one / n, len(groups) * (n - 1), alpha) >= POWER
 
-def _candidates() -> list[int]:
-    return [*range(2, 50), *range(50, MOST_REPEATS + 1, 10)]
+    if not tells(MOST_REPEATS):
+        return None
+    return bisect.bisect_left(range(2, MOST_REPEATS + 1), True, key=tells) + 2
 
 
 def power(effect: float, variance: float, df: float, alpha: float) -> float:
