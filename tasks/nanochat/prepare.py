@@ -8,6 +8,7 @@ private/  {val,test}_rows.npy  uint16 [n, T + 1]   rows for the predictor; a row
 Profile `climbmix` takes other texts: shards that you name in a file of pins, see `climbmix`.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -229,17 +230,18 @@ def near_duplicates(documents: Documents) -> set[str]:
 
 def _shingles(text: str) -> np.ndarray:
     """A 64-bit hash of every 13 consecutive words."""
-    words = [
-        int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
-        for word in text.lower().split()
-    ]
-    values = np.array(words, np.uint64)
+    values = np.array([_word_hash(word) for word in text.lower().split()], np.uint64)
     if len(values) < SHINGLE_WORDS:
         return np.zeros(0, np.uint64)
     total = np.zeros(len(values) - SHINGLE_WORDS + 1, np.uint64)
     for offset in range(SHINGLE_WORDS):
         total = total * np.uint64(0x9E3779B97F4A7C15) + values[offset : offset + len(total)]
     return total
+
+
+@functools.cache
+def _word_hash(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
 
 
 def _equal_stretches(ordered: np.ndarray) -> Iterator[tuple[int, int]]:
