@@ -129,6 +129,10 @@ class SandboxEvaluator:
         text = "\n".join([str(answer.get("words", "")), *(predictor.process.log for predictor in predictors)])
         (logs / f"{trial_id}.predictor.log").write_text(text, encoding="utf-8")
 
+    def await_ready(self) -> None:
+        """Until the next score can begin without starting anything: for measurements of time."""
+        self._station.await_ready()
+
     def close(self) -> None:
         """Ends the processes that wait for a next score."""
         self._station.close()

@@ -5,13 +5,14 @@ holds the private data and the trusted ends of the predictors; nothing of the ca
 """
 
 import dataclasses
+import importlib
 import importlib.util
 import math
 import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from harness import predictor_wire as wire
 from harness.evaluator_artefact import BadArtefact, read_artefact
 from harness.evaluator_settings import Scoring
 from harness.evaluator_subjects import ItemSubject, TokenSubject, slot_bytes
-from harness.log_softmax import LossWorkers
+from harness.log_softmax_gpu import loss_workers
 from harness.predictor_connection import Connection, PredictorFault
 
 _DETAIL_CHARACTERS = 2000
@@ -43,8 +44,11 @@ class Plan:
     settings: Scoring
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, early: Sequence[str] = ()) -> None:
+    """early: modules to import before the plan arrives."""
     channel = socket.socket(fileno=descriptor)
+    for name in early:
+        importlib.import_module(name)
     try:
         message, descriptors = wire.receive_with_files(channel, 4)
     except wire.ChannelClosed:
@@ -61,7 +65,8 @@ def main(descriptor: int) -> None:
 def score(plan: Plan, descriptors: list[int], end_main: Callable[[], None]) -> dict[str, Any]:
     """op, status, value, side, reason, detail: fields of records.Score. Never raises.
 
-    descriptors: what travels beside the plan; the predictors' ends are closed. end_main: returns when the main predictor is gone.
+    descriptors: what travels beside the plan; the predictors' ends are closed. end_main: returns when the main
+    predictor is gone.
     """
     try:
         value, side = _evaluate(plan, descriptors, end_main)
@@ -106,8 +111,8 @@ def _evaluate(
         end_main()
         return _connected(cold_end, plan, source, artefact)
 
-    workers = LossWorkers(plan.settings.threads)
     if plan.predictor == "tokens":
+        workers = loss_workers(plan.settings.threads, gpu=bool(plan.load["pinned"]))
         tokens = TokenSubject(main, cold, plan.classes, plan.settings, workers)
         metrics = evaluate(tokens, Path(plan.private), plan.split)
         _raise_swallowed(tokens.fault)

@@ -15,8 +15,9 @@ class Scoring:
     came from leaks (95 % confidence): 300 give 2 %. replays: rows asked twice, for memory and noise. random_rows: rows
     of random tokens. The cost is about (cuts + replays) / rows of the held-out data: 3 % of 10240 rows.
     batch_tokens: at most so many in a batch, 0 for what suits the machine; batch_mib bounds the bytes of its logits.
-    threads: for log-softmax, 0 for what suits the machine. warm: start predictors for the next score while a trial
-    is under way. shared_memory: false sends the bytes as packets. memory_gib: of a predictor, 0 for the profile's.
+    threads: for log-softmax where no GPU does it, 0 for what suits the machine. warm: start predictors for the next
+    score while a trial is under way. shared_memory: false sends the bytes as packets. memory_gib: of a predictor, 0
+    for the profile's.
     Caps in seconds: see PredictorLimits; evaluate_seconds bounds the task's own evaluate.py.
     """
 
@@ -48,7 +49,7 @@ class Scoring:
     def fitted(self, gpu: bool) -> "Scoring":
         """With numbers instead of zeros: a GPU wants large batches, and its host has threads to spare."""
         cores = os.cpu_count() or 1
-        threads = min(16, max(1, cores - 2)) if gpu else 1
+        threads = min(6, max(1, cores - 2)) if gpu else 1  # more wait for the interpreter's lock
         tokens = 16384 if gpu else 4096
         return replace(self, threads=self.threads or threads, batch_tokens=self.batch_tokens or tokens)
 

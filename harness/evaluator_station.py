@@ -13,10 +13,17 @@ from typing import IO
 from harness import predictor_wire as wire
 from harness.errors import InfrastructureError
 from harness.sandbox import Command, Process, Sandbox
+from harness.sandbox_referee.devices import devices
 
 _PACKAGE = Path(__file__).resolve().parent
-_REFEREE = "import sys; sys.path.insert(0, {parent!r}); from harness.evaluator_referee import main; main({descriptor})"
+_REFEREE = """
+import sys
+sys.path.insert(0, {parent!r})
+from harness.evaluator_referee import main
+main({descriptor}, {early!r})
+"""
 _EARLY_IMPORTS = ("numpy", "torch", "safetensors.torch")
+_KEPT = ("PATH", "HOME", "HARNESS_CACHE", "TMPDIR", "LD_LIBRARY_PATH")
 _READY_SECONDS = 120.0
 
 
@@ -25,6 +32,7 @@ class Predictor:
 
     def __init__(self, sandbox: Sandbox, command: Command) -> None:
         """command: without arguments. Raises SandboxUnavailable, InfrastructureError."""
+        self._ready = False
         self.end, theirs = wire.make_channel()
         arguments = (str(theirs.fileno()), "{data}", *_EARLY_IMPORTS)
         os.set_inheritable(theirs.fileno(), True)
@@ -49,6 +57,8 @@ class Predictor:
 
     def await_ready(self) -> None:
         """Until it can take a candidate; nothing of one has been there yet. Raises InfrastructureError."""
+        if self._ready:
+            return
         try:
             message = wire.receive(self.end, _READY_SECONDS)
         except (wire.ChannelClosed, wire.BadMessage, TimeoutError) as error:
@@ -57,6 +67,7 @@ class Predictor:
                 f"an empty predictor did not start ({type(error).__name__}): {log}"
             ) from None
         assert message == {"op": "ready"}
+        self._ready = True
 
     @property
     def alive(self) -> bool:
@@ -80,15 +91,14 @@ def host_files() -> dict[str, bytes]:
 class RefereeProcess:
     """One evaluate.py to be, isolated from the session's memory but trusted."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, gpu: int | None) -> None:
+        """gpu: where it may do its arithmetic."""
         self.channel, theirs = wire.make_channel()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in `close`
-        code = _REFEREE.format(parent=str(_PACKAGE.parent), descriptor=theirs.fileno())
-        kept = {
-            name: os.environ[name]
-            for name in ("PATH", "HOME", "HARNESS_CACHE", "TMPDIR")
-            if name in os.environ
-        }
+        code = _REFEREE.format(
+            parent=str(_PACKAGE.parent), descriptor=theirs.fileno(), early=("torch",) * (gpu is not None)
+        )
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         numbers = {
             name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         }
@@ -98,7 +108,7 @@ class RefereeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env={"LANG": "C.UTF-8", **kept, **numbers},
+                env={"LANG": "C.UTF-8", **kept, **numbers, **devices(gpu).environment},
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
@@ -158,13 +168,17 @@ class Station:
         while len(self._predictors) < self._wanted:
             self._predictors.append(Predictor(self._sandbox, self._command))
         if self._referee is None or not self._referee.alive:
-            self._referee = RefereeProcess(self._threads)
+            self._referee = RefereeProcess(self._threads, self._command.gpu)
 
-    def take(self) -> tuple[RefereeProcess, list[Predictor]]:
-        """Fresh processes, now the caller's to close. Raises SandboxUnavailable, InfrastructureError."""
+    def await_ready(self) -> None:
+        """Until nothing more has to be started for the next score."""
         self._fill()
         for predictor in self._predictors:
             predictor.await_ready()
+
+    def take(self) -> tuple[RefereeProcess, list[Predictor]]:
+        """Fresh processes, now the caller's to close. Raises SandboxUnavailable, InfrastructureError."""
+        self.await_ready()
         referee, predictors = self._referee, list(self._predictors)
         assert referee is not None
         self._referee = None

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from harness import audits
 from harness.evaluator_settings import Scoring
 from harness.log_softmax import LossWorkers, NotFinite
+from harness.log_softmax_gpu import GpuLosses
 from harness.predictor_connection import Connection, PredictorFault
 from harness.records import Json
 
@@ -40,13 +42,14 @@ class TokenSubject:
         cold: Callable[[], Connection],
         classes: int,
         settings: Scoring,
-        workers: LossWorkers,
+        workers: LossWorkers | GpuLosses,
     ) -> None:
         """cold: ends the main predictor for good, then connects the cold one."""
         self._main, self._cold, self._classes, self._settings = main, cold, classes, settings
         self._workers = workers
         self._random = np.random.default_rng()
         self._answered: list[Answered] = []
+        self._seconds = [0.0, 0.0]  # of the cold, of the main predictor; its start is in them
         self.fault: PredictorFault | None = None
 
     def losses(self, rows: npt.ArrayLike) -> audits.Losses:
@@ -88,6 +91,9 @@ class TokenSubject:
         self, connection: Connection, inputs: audits.Tokens, targets: audits.Tokens, batch: int
     ) -> audits.Losses:
         """inputs, targets [n, T], n a multiple of `batch` -> losses [n, T]. In random order, two batches in flight."""
+        start = time.monotonic()
+        if connection.answers is not None and not connection.questions_sent:
+            self._workers.pin(connection.answers)
         losses = np.empty(inputs.shape, np.float64)
         order = self._random.permutation(len(inputs))
         parts = [order[start : start + batch] for start in range(0, len(order), batch)]
@@ -108,6 +114,7 @@ class TokenSubject:
                 ) from None
             finally:
                 content.release()
+        self._seconds[connection is self._main] += time.monotonic() - start
         return losses
 
     def finish(self) -> dict[str, float]:
@@ -116,6 +123,8 @@ class TokenSubject:
         cold = self._cold()
         sides = [self._audit(cold, answered, answered.losses.size / total) for answered in self._answered]
         return {
+            "scoring.seconds": self._seconds[1],
+            "audit.seconds": self._seconds[0],
             "audit.cuts": sum(side["cuts"] for side in sides),
             "audit.replays": sum(side["replays"] for side in sides),
             "audit.noise_nats": max((side["noise"] for side in sides), default=0.0),

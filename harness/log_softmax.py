@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,9 @@ class LossWorkers:
         for _ in self._map(work, range(0, count, step)):
             pass
         return losses
+
+    def pin(self, buffer: Any) -> None:
+        """For log_softmax_gpu.GpuLosses, which stands in for this: a processor needs no pinned pages."""
 
     def _map(self, work: Callable[[int], None], starts: Iterable[int]) -> Iterable[None]:
         return self._pool.map(work, starts) if self._pool else map(work, starts)

@@ -132,6 +132,11 @@ class Connection:
         self._waiting.append((answer_offset, rows, length))
         self._slot = (self._slot + 1) % _SLOTS
 
+    @property
+    def answers(self) -> mmap.mmap | None:
+        """The shared buffer of answers, if memory is shared."""
+        return self._buffers[1] if self._buffers else None
+
     def _write(self, content: bytes, offset: int) -> None:
         assert len(content) <= self.question_bytes
         if self._buffers:

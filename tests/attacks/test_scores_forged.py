@@ -25,7 +25,8 @@ INVALID = {
     ),
     "a_float_type_that_changes": (
         "predictor.dtype",
-        "calls = []\nreturn lambda tokens: (calls.append(1), model(tokens).to([torch.float32, torch.bfloat16][len(calls) > 2]))[1]",
+        "calls = []\nkinds = [torch.float32, torch.bfloat16]\n"
+        "return lambda tokens: (calls.append(1), model(tokens).to(kinds[len(calls) > 2]))[1]",
     ),
     # A11: what an average that skips NaN would leave out
     "nan_where_it_is_hard": (
@@ -95,7 +96,11 @@ HARMLESS = {
 def test_a_broken_contract_is_invalid(bench: Bench, model, name: str) -> None:
     """Wrong shapes, non-finite values, crashes, silence and forged messages are the candidate's worst score."""
     reason, body = INVALID[name]
-    quick = dataclasses.replace(FAST, startup_seconds=1.5, batch_seconds=0.1, seconds_per_token=1e-4) if "timeout" in reason else FAST
+    quick = (
+        dataclasses.replace(FAST, startup_seconds=1.5, batch_seconds=0.1, seconds_per_token=1e-4)
+        if "timeout" in reason
+        else FAST
+    )
     score = bench.score(model, source(body), quick)
     assert (score.status, score.value, score.reason) == ("invalid", None, reason), score.detail
 
@@ -134,7 +139,9 @@ return predict
 
 def test_a_failing_predictor_cannot_carry_held_out_text_out(bench: Bench, model) -> None:
     """What it says after it has seen inputs is in no field of the score (agents read those); before, it is."""
-    late = bench.score(model, source("def predict(tokens):\n    raise ValueError('seen', tokens.sum())\nreturn predict"))
+    late = bench.score(
+        model, source("def predict(tokens):\n    raise ValueError('seen', tokens.sum())\nreturn predict")
+    )
     assert late.reason == "predictor.crashed"
     assert "seen" not in late.detail
     assert "seen" in (bench.folder / "logs" / "t-1.predictor.log").read_text()

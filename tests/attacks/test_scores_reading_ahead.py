@@ -134,7 +134,8 @@ pairs = torch.ones(V, V)
 def predict(tokens):
     logits = model(tokens) + 0.3 * pairs.log()[tokens]
     if LEAK:
-        pairs.index_put_((tokens[:, :-1].flatten(), tokens[:, 1:].flatten()), torch.ones(tokens[:, 1:].numel()), accumulate=True)
+        seen = (tokens[:, :-1].flatten(), tokens[:, 1:].flatten())
+        pairs.index_put_(seen, torch.ones(len(seen[0])), accumulate=True)
     return logits
 return predict
 """,

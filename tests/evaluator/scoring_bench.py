@@ -31,14 +31,14 @@ LENGTH, ROWS = 32, 320
 MODELS = (HERE / "tiny_models.py").read_bytes()
 FAST = Scoring(warm=False, cuts=150, batch_tokens=1024, batch_seconds=20, startup_seconds=60)
 
-EVALUATE = b'''
+EVALUATE = b"""
 import numpy as np
 
 def evaluate(subject, private, split):
     rows = np.load(private / f"{split}.npy")
     losses = subject.losses(rows)
     return {"bpb": float(losses.sum() / np.log(2) / (rows[:, 1:].size * 1.5)), "nats": float(losses.mean())}
-'''
+"""
 
 
 def text_rows(count: int, length: int, seed: int) -> np.ndarray:
@@ -138,9 +138,12 @@ class ForkSandbox:
             os.environ["TMPDIR"] = str(self._folder)
             os.chdir(self._folder)
             torch.set_num_threads(1)
-            sys.argv = ["predictor_host.py", *(word.format(data=command.public) for word in command.arguments)]
+            sys.argv = [
+                "predictor_host.py",
+                *(word.format(data=command.public) for word in command.arguments),
+            ]
             _host().main()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 -- nothing may go on as a second test process
             os._exit(1)
         os._exit(0)
 
@@ -161,8 +164,8 @@ class LocalReferee:
 
     alive, log = True, ""
 
-    def __init__(self, threads: int) -> None:
-        del threads
+    def __init__(self, threads: int, gpu: int | None) -> None:
+        del threads, gpu
 
     def ask(self, plan, descriptors, seconds, end_main):
         del seconds

@@ -59,7 +59,9 @@ def drawn(rows: int, length: int, cuts: int, replays: int, seed: int) -> tuple[a
     return tokens, audits.draw(tokens, losses, cuts, replays, random)
 
 
-@pytest.mark.parametrize(("rows", "length", "cuts"), [(40, 8, 300), (400, 16, 100), (5, 2, 9), (1, 8, 9), (30, 1, 9)])
+@pytest.mark.parametrize(
+    ("rows", "length", "cuts"), [(40, 8, 300), (400, 16, 100), (5, 2, 9), (1, 8, 9), (30, 1, 9)]
+)
 def test_no_text_reaches_the_cold_predictor_twice(rows: int, length: int, cuts: int) -> None:
     """Cut rows, replayed rows and donors are different rows; replaced text differs from the first token on."""
     tokens, plan = drawn(rows, length, cuts, 10, seed=5)

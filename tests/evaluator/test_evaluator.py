@@ -83,7 +83,8 @@ def test_few_rows_are_scored_too(bench: Bench, model, count: int) -> None:
     assert score.value == pytest.approx(plain_bits(model, bench.rows[:count]), abs=1e-6)
 
 
-def test_several_calls_with_rows_of_several_lengths(tmp_path: Path, local_referee: None, model) -> None:
+@pytest.mark.usefixtures("local_referee")
+def test_several_calls_with_rows_of_several_lengths(tmp_path: Path, model) -> None:
     """evaluate.py may ask in parts; every part is audited."""
     evaluate = b"""
 import numpy as np
@@ -112,17 +113,17 @@ FAULTS = {
 }
 
 
+@pytest.mark.usefixtures("local_referee")
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_bug_in_evaluate_is_never_held_against_the_candidate(
-    tmp_path: Path, local_referee: None, model, name: str
-) -> None:
+def test_a_bug_in_evaluate_is_never_held_against_the_candidate(tmp_path: Path, model, name: str) -> None:
     """Whatever evaluate.py does wrong is an infrastructure failure."""
     evaluate = f"import numpy as np\n\ndef evaluate(subject, private, split):\n    {FAULTS[name]}\n"
     score = Bench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate.encode()).score(model, honest())
     assert (score.status, score.value, score.reason.split(".")[0]) == ("infra_failed", None, "evaluator")
 
 
-def test_a_fault_stays_one_when_evaluate_catches_it(tmp_path: Path, local_referee: None, model) -> None:
+@pytest.mark.usefixtures("local_referee")
+def test_a_fault_stays_one_when_evaluate_catches_it(tmp_path: Path, model) -> None:
     """An evaluate.py that swallows the predictor's fault does not turn it into a score."""
     evaluate = b"""
 def evaluate(subject, private, split):
@@ -143,7 +144,8 @@ def test_an_artefact_that_is_gone_is_ours(bench: Bench, model) -> None:
     assert bench.evaluator().score(result, honest(), Split.VAL).status == "infra_failed"
 
 
-def test_changing_what_evaluate_was_given_changes_no_audit(tmp_path: Path, local_referee: None, model) -> None:
+@pytest.mark.usefixtures("local_referee")
+def test_changing_what_evaluate_was_given_changes_no_audit(tmp_path: Path, model) -> None:
     """evaluate.py gets copies: dividing losses in place does not make the audits see a difference."""
     evaluate = b"""
 import numpy as np

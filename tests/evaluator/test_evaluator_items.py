@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scoring_bench import Bench, ForkSandbox
 from safetensors.numpy import save
+from scoring_bench import Bench, ForkSandbox
 
 from harness.evaluator_artefact import BadArtefact, read_artefact
 from harness.predictor_wire import sealed_file
@@ -26,6 +26,7 @@ HEAD = "def load_predictor(artefact, data):\n    import json\n    scale = json.l
 
 @pytest.fixture
 def items(tmp_path: Path, local_referee: None) -> Bench:
+    del local_referee
     return Bench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=ITEMS)
 
 
@@ -73,6 +74,7 @@ def evaluate(subject, private, split):
 
 @pytest.fixture
 def data(tmp_path: Path, local_referee: None) -> Bench:
+    del local_referee
     return Bench(tmp_path, ForkSandbox(tmp_path), predictor="none", evaluate=DATA)
 
 

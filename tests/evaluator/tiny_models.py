@@ -16,7 +16,9 @@ class Attention(nn.Module):
 
     def forward(self, x):
         rows, length, _ = x.shape
-        q, k, v = (part.view(rows, length, 2, WIDTH // 2).transpose(1, 2) for part in self.inside(x).chunk(3, -1))
+        q, k, v = (
+            part.view(rows, length, 2, WIDTH // 2).transpose(1, 2) for part in self.inside(x).chunk(3, -1)
+        )
         allowed = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
         if self.window:
             allowed &= ~torch.ones_like(allowed).tril(-self.window)
@@ -71,7 +73,9 @@ class Model(nn.Module):
         self.place = nn.Embedding(512, WIDTH)
         self.mixers = nn.ModuleList(MIXERS[architecture]() for _ in range(2))
         self.mlps = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
+            nn.Sequential(
+                nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
+            )
             for _ in range(2)
         )
         self.norm = nn.LayerNorm(WIDTH)
