@@ -31,6 +31,7 @@ from harness.records import Files, Json, Level, Limits, Proposal, View
 from harness.sandbox import Command
 
 PROPOSAL = "PROPOSAL.md"
+EMPTY = "the agent stopped without a change"
 SMOKE_PATH = "/harness/smoke_test"
 _HERE = Path(__file__).parent
 _MOST_STREAM_BYTES = 32 << 20
@@ -109,18 +110,11 @@ class CommandLineAgent:
         if not meter.usage.requests and (proxy.session_exhausted or proxy.hopeless):
             raise AgentError(proxy.hopeless or f"the next request could pass the limit of {proxy.exhausted}")
         proposal = _proposal(view, left)
-        if proxy.exhausted:
-            faults["limit"] += 1
-        problem = proxy.hopeless or (
-            f"stopped before the limit of {proxy.exhausted}" if proxy.exhausted else ""
-        )
-        problem = left.problem or problem or proposal.problem
-        if problem == "empty":
+        problem = left.problem or proxy.problem() or _unusable(proposal, left)
+        if problem == EMPTY:
             faults["empty"] += 1
-            problem = "the agent stopped without a change"
-        return replace(
-            proposal, problem=problem, usage=meter.closed(), state=self._state(left, meter, faults, smoke)
-        )
+        state = self._state(left, meter, faults, smoke)
+        return replace(proposal, problem=problem, usage=meter.closed(), state=state)
 
     def _state(self, left: "_Left", meter: Meter, faults: Faults, smoke: "_SmokeTests") -> dict[str, Json]:
         return {
@@ -146,24 +140,13 @@ class CommandLineAgent:
                 problem = (
                     ""
                     if end
-                    else f"stopped before the limit of {self._limits.minutes:g} minutes per proposal"
+                    else f"stopped before the limit of {meter.limits.minutes:g} minutes per proposal"
                 )
                 end = end or process.kill()
                 if end.limit:
                     problem = f"the agent's program broke its limit of {end.limit}"
                 assert process.out is not None
-                left = _Left(
-                    end.status, problem, _events(read_one(process.out, "stream.jsonl", _MOST_STREAM_BYTES))
-                )
-                try:
-                    left.found = harvest(process.out, "work")
-                except Unreadable as error:
-                    left.problem = left.problem or str(error)
-                if end.status and not left.events:
-                    left.problem = (
-                        left.problem or f"the agent's program failed: {one_line(process.log[-300:])}"
-                    )
-                return left
+                return _taken(process.out, end.status, problem, process.log)
         finally:
             broker.close()
 
@@ -203,7 +186,25 @@ class _Left:
     status: int
     problem: str
     events: list[dict[str, Any]]
+    log: str
     found: Harvest = field(default_factory=Harvest)
+
+
+def _taken(out: int, status: int, problem: str, log: str) -> _Left:
+    """From the open folder out/ of a program that has ended."""
+    left = _Left(status, problem, _events(read_one(out, "stream.jsonl", _MOST_STREAM_BYTES)), log)
+    try:
+        left.found = harvest(out, "work")
+    except Unreadable as error:
+        left.problem = left.problem or str(error)
+    return left
+
+
+def _unusable(proposal: Proposal, left: _Left) -> str:
+    """Why a program's work is no proposal. One that failed after it had said what it did is taken at its word."""
+    if left.status and PROPOSAL not in left.found.files:
+        return f"the agent's program failed with status {left.status}: {one_line(left.log[-300:])}"
+    return "" if proposal.files or proposal.deleted or proposal.links else EMPTY
 
 
 @dataclass
@@ -232,7 +233,7 @@ class _SmokeTests:
 
 
 def _proposal(view: View, left: _Left) -> Proposal:
-    """What was changed against the copy that the agent got; problem "empty" when nothing was."""
+    """What was changed against the copy that the agent got."""
     before: Files = {**view.readable, **view.editable}
     files = {path: content for path, content in left.found.files.items() if before.get(path) != content}
     words = files.pop(PROPOSAL, b"").decode("utf-8", "replace")
@@ -243,14 +244,12 @@ def _proposal(view: View, left: _Left) -> Proposal:
     )
     hypothesis = re.search(r"^\W*Hypothesis\W*(.+)", words, re.MULTILINE | re.IGNORECASE)
     rationale = re.sub(r"^[#\s]*", "", words).split("\n")[0] if words.strip() else "(no rationale)"
-    nothing = not (files or gone or left.found.links)
     return Proposal(
         files,
         one_line(rationale, 300),
         one_line(hypothesis[1], 600) if hypothesis else "",
         deleted=gone,
         links=left.found.links,
-        problem="empty" if nothing else "",
     )
 
 
@@ -289,8 +288,6 @@ def _installed(program: str, what: str) -> tuple[str, tuple[str, ...]]:
             f"{what}: there is no program {program!r} on the path; install it or set agent.program"
         )
     real = os.path.realpath(found)
-    if real.startswith(("/tmp/", "/dev/shm/")):
-        raise UserError(f"{what}: {real} cannot be seen in the sandbox, which has a /tmp of its own")
     modules = re.match(r"(.*?/node_modules)/", real)
     visible = [modules[1] if modules else os.path.dirname(real)]
     node = shutil.which("node")

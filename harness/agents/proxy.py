@@ -83,6 +83,12 @@ class Proxy:
             self._lock.release()
             raise
 
+    def problem(self) -> str:
+        """Why the agent was not served to its end, "" if it was."""
+        if self.exhausted:
+            self.faults["limit"] += 1
+        return self.hopeless or (f"stopped before the limit of {self.exhausted}" if self.exhausted else "")
+
     def _strip(self, value: dict[str, Any]) -> None:
         for key in _REMOTE_KEYS:
             if value.pop(key, None):
