@@ -75,7 +75,7 @@ def _lines(view: View) -> list[_Line]:
     """Every line that could be said; a proposal stands in one section only, the first that fits."""
     history = view.history
     recent = {past.number for past in history[-_RECENT:]}
-    closest = [past.number for past in _closest(view)]
+    closest = [past.number for past in _closest(view, history[:-_RECENT])]
     found = []
     for past in history:
         age = len(history) - past.number
@@ -96,10 +96,10 @@ def _lines(view: View) -> list[_Line]:
     return found
 
 
-def _closest(view: View) -> list[PastProposal]:
+def _closest(view: View, history: Sequence[PastProposal]) -> list[PastProposal]:
     """Discards with a score, best first."""
     sign = 1 if view.direction is Direction.MINIMIZE else -1
-    scored = [past for past in view.history if past.score is not None and past.decision != Decision.KEEP]
+    scored = [past for past in history if past.score is not None and past.decision != Decision.KEEP]
     return sorted(scored, key=lambda past: sign * (past.score or 0.0))[:_CLOSEST]
 
 
@@ -115,6 +115,8 @@ def _described(past: PastProposal, most: int = 200) -> str:
 
 def _section(name: str, lines: list[_Line], taken: list[_Line]) -> str:
     here = [line for line in lines if line.section == name]
+    if name == _SECTIONS[3]:
+        here.sort(key=lambda line: -line.worth)  # best first; all others in the order of time
     shown = [line.text for line in here if line in taken]
     if not here:
         return ""
