@@ -134,7 +134,7 @@ def _arm_cells(arm: ArmSummary) -> tuple[str, ...]:
     gain = arm.gain
     interval = f"{signed(gain.low)} to {signed(gain.high)}" if gain and gain.low is not None and gain.high is not None \
         else "one session: none"  # fmt: skip
-    failed = f" ({arm.failed} failed)" if arm.failed else ""
+    failed = f" ({arm.failed} of them failed)" if arm.failed else ""
     reached = f"{arm.target_hours:.2g} h" if arm.target_hours is not None else "-"
     return (
         one_line(arm.arm, 60),

@@ -1,5 +1,6 @@
 """Sessions of a sweep as one line of numbers each, sorted into arms. Reads ledgers and the sweep's record."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -7,7 +7,7 @@ from harness.report.chart import NARROW, WIDE, progress_chart
 from harness.report.chart_gain import gain_chart
 from harness.report.escape import as_html
 from harness.report.html_evidence import cost, isolation, reproduction, settings, trials
-from harness.report.html_pieces import bars, chips, section, table, tile
+from harness.report.html_pieces import bars, chips, page, section, table, tile
 from harness.report.html_proposals import proposals
 from harness.report.model import Session
 from harness.report.parts import number
@@ -21,12 +21,9 @@ from harness.report.words import (
     signed,
 )
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
 
 def html_report(session: Session, folder: Path, control: Session | None = None) -> str:
     """The whole page. folder: the session's, for the commands that reproduce. control: a control session."""
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     name = f"{session.started.get('task', '?')}, agent {session.started.get('agent', '?')}"
     body = "".join(
         (
@@ -44,12 +41,7 @@ def html_report(session: Session, folder: Path, control: Session | None = None) 
             settings(session),
         )
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{as_html(name, 120)}</title><style>{style}</style></head><body>{body}</body></html>\n"
-    )
+    return page(name, body)
 
 
 def _top(session: Session, name: str) -> str:

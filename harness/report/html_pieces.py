@@ -1,10 +1,23 @@
 """Pieces of a page. Everything that comes from a ledger passes through as_html on its way."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from harness.report.escape import as_html
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 Cell = str | int | float | None
+
+
+def page(title: str, body: str) -> str:
+    """A whole document: no script, nothing is loaded. body: HTML."""
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{as_html(title, 120)}</title><style>{style}</style></head><body>{body}</body></html>\n"
+    )
 
 
 def tile(label: str, value: str, about: str = "") -> str:

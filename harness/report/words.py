@@ -18,7 +18,7 @@ def score_text(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    return f"{value:+.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:+.2e}"
+    return f"{value:+.4f}" if abs(value) >= 0.00095 or value == 0 else f"{value:+.2e}"
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,5 @@
 """A made-up session as ledger rows, for tests only: real sessions are tried in the end-to-end tests."""
 
-import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.ledger import Ledger
+from harness.ledger import FIRST_PREVIOUS, canonical, row_hash
 
 Row = dict[str, Any]
 _START = datetime(2026, 1, 5, 21, 0, tzinfo=UTC)
@@ -175,14 +174,14 @@ def make_rows(
 
 
 def write_session(folder: Path, rows: list[Row]) -> Path:
-    """A session's folder with a real, chained ledger (times are the writer's)."""
+    """A session's folder with a chained ledger, as the real one but without waiting for the disk."""
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(folder)
-    for row in rows:
-        ledger.append(
-            row["kind"], **{key: value for key, value in row.items() if key not in ("seq", "time", "kind")}
-        )
-    ledger.close()
+    previous, lines = FIRST_PREVIOUS, []
+    for place, row in enumerate(rows):
+        chained = {**row, "seq": place, "previous": previous}
+        previous = row_hash(chained)
+        lines.append(canonical({**chained, "hash": previous}) + b"\n")
+    (folder / "ledger.jsonl").write_bytes(b"".join(lines))
     return folder
 
 
@@ -204,7 +203,3 @@ def session_folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def written() -> Callable[[Path, list[Row]], Path]:
     return write_session
-
-
-def json_lines(rows: list[Row]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
