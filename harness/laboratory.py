@@ -1,5 +1,6 @@
 """Measures: starts trials, has them scored, and writes what happened before and after into the ledger."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Laboratory:
     """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
+    quiet: held during a trial; an agent's smoke test that could slow it down waits for it.
     pause_seconds: before a trial is repeated that failed for a reason of ours.
     """
 
@@ -49,6 +51,7 @@ class Laboratory:
     evaluator: Evaluator
     secret: bytes
     before_trial: Callable[[], None] = field(default=lambda: None)
+    quiet: threading.Lock = field(default_factory=threading.Lock)
     pause_seconds: float = 2.0
 
     def record(self, kind: str, **values: Json) -> Row:
@@ -110,7 +113,8 @@ class Laboratory:
         }
         self.record("trial_started", **about, clock=to_json(spec.clock))
         self.before_trial()
-        result = self.executor.run(spec, source)
+        with self.quiet:
+            result = self.executor.run(spec, source)
         fields = to_json(result)
         assert isinstance(fields, dict)
         self.record("trial_finished", **{**fields, **about})

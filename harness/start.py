@@ -103,6 +103,8 @@ def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
             spent=laboratory.state.usage,
             dollars=setup.budget.dollars,
             tokens=setup.budget.tokens,
+            quiet=laboratory.quiet,
+            gpu=setup.executor.gpu,
         )
         agent.open(context)
 

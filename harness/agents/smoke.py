@@ -10,8 +10,6 @@ from harness.errors import InfrastructureError
 from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
 from harness.seeds import new_secret, trial_seed
 
-_PATIENCE_SECONDS = 60.0
-
 
 def make_smoke_test(context: AgentContext) -> SmokeTest | None:
     """None where there is no sandbox."""
@@ -23,13 +21,14 @@ def make_smoke_test(context: AgentContext) -> SmokeTest | None:
     folder.mkdir(parents=True, exist_ok=True)
     executor = Local(context.gpu).open(context.sandbox, context.task, context.data, context.profile, folder)
     secret, numbers = new_secret(), count(1)
+    patience = context.profile.startup_seconds + context.profile.seconds
 
     def smoke_test(source: Files, seconds: float) -> tuple[bool, str]:
         name = f"smoke-{next(numbers)}"
         clock = replace(context.profile.trial_clock(), seconds=seconds, steps=None, tokens=None)
         spec = TrialSpec(name, "", Role.CANDIDATE, trial_seed(secret, name), clock, context.limits)
         wall = clock.kind == "wall"  # on a CPU clock a neighbour costs a trial nothing that is billed
-        if wall and not context.quiet.acquire(timeout=_PATIENCE_SECONDS):
+        if wall and not context.quiet.acquire(timeout=patience):
             return (
                 True,
                 "A trial is being measured; no smoke test is possible now. Submit without, or ask later.",
