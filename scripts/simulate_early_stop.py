@@ -38,9 +38,10 @@ def curve(rng: np.random.Generator, effect_sd: float, remaining: float, path: fl
 def measure(rule: EarlyStop, remaining: float, path: float, count: int = 2000, seed: int = 1) -> Result:
     rng = np.random.default_rng(seed)
     effects = SCENARIOS["all"](rng, count) / SD
-    incumbent = [curve(rng, 0.0, remaining, 0.0) for _ in range(4)]
-    saved, lost = 0.0, 0
-    for effect in effects.tolist():
+    saved, lost, incumbent = 0.0, 0, []
+    for number, effect in enumerate(effects.tolist()):
+        if number % 20 == 0:  # another session
+            incumbent = [curve(rng, 0.0, remaining, 0.0) for _ in range(4)]
         whole = curve(rng, effect, remaining, path)
         stops = (point for point in range(1, len(whole)) if rule.is_hopeless(whole[:point], incumbent))
         stop = next(stops, None)

@@ -163,6 +163,7 @@ def write_plot(path: Path, cells: Sequence[Cell]) -> None:
     axes.set_xlabel("share of keeps that are no improvement")
     axes.set_ylabel("gain relative to greedy")
     axes.set_title("Keep rules on synthetic nights (means over five scenarios, 2 s.e.)", fontsize=10)
+    axes.margins(x=0.2, y=0.1)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path)

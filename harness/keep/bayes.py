@@ -1,4 +1,4 @@
-"""Keep what is probably an improvement: gains more than the race and keeps more that is none."""
+"""Keep what is probably an improvement: gains what the race gains and keeps somewhat more that is none."""
 
 import math
 from dataclasses import dataclass

@@ -1,0 +1,119 @@
+"""The scripts behind docs/statistics.md."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import null_proposals
+import pytest
+import replay_night
+import simulate_early_stop
+import simulate_keep_rules
+
+from harness.agents.patches import apply, read_patch
+from harness.keep.early_stop import EarlyStop
+
+ROOT = Path(__file__).parents[2]
+NIGHT = "\n".join(
+    "\t".join(row)
+    for row in [
+        ("commit", "val_bpb", "memory_gb", "status", "description"),
+        ("a0", "1.0000", "44.0", "keep", "baseline"),
+        ("a1", "0.9900", "44.0", "keep", "a large win"),
+        ("a2", "0.9950", "44.0", "discard", 'worse, with a "quote'),
+        ("a3", "0.0000", "0.0", "crash", "out of memory"),
+        ("a4", "0.9897", "44.0", "keep", "perhaps nothing"),
+    ]
+)
+
+
+def test_replay_tells_what_single_trials_can_show(tmp_path: Path) -> None:
+    """At sd 5e-4 the large win is beyond noise and the small one is not; the crash is no proposal that finished."""
+    file = tmp_path / "results.tsv"
+    file.write_text(NIGHT)
+    trials = replay_night.read(file)
+    kept = [gain for _, gain in replay_night.gains(trials)]
+    assert kept == pytest.approx([0.01, 0.0003])
+    told = replay_night.told(kept, proposals=3, sd=5e-4)
+    assert (told.beyond, told.bonferroni, told.swap) == (1, 1, 1)
+    text = "\n".join(replay_night.report(trials, [5e-4]))
+    assert "3 proposals finished, 2 kept" in text
+    assert "perhaps nothing" in text.split("keeps within the noise")[1]
+    assert "a large win" not in text.split("keeps within the noise")[1]
+
+
+def test_replay_of_a_metric_to_maximise(tmp_path: Path) -> None:
+    file = tmp_path / "results.tsv"
+    file.write_text(NIGHT.replace("0.9900", "1.0100").replace("0.9897", "1.0103"))
+    assert [g for _, g in replay_night.gains(replay_night.read(file, maximise=True))] == pytest.approx(
+        [0.01, 0.0003]
+    )
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n", NIGHT.replace("0.9950", "n/a"), NIGHT.splitlines()[0]])
+def test_replay_says_what_is_wrong_with_a_file(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "results.tsv"
+    file.write_text(content)
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/replay_night.py", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("task", ["digits", "nanochat"])
+def test_null_proposals_change_nothing(task: str) -> None:
+    """Twenty patches that apply; but for names of variables and products of constants the programs are the same."""
+    source = (ROOT / "tasks" / task / "train.py").read_text()
+    found = null_proposals.proposals(source)[:20]
+    assert len(found) == 20
+    for what, changed in found:
+        assert changed != source
+        edit = apply(
+            read_patch(null_proposals.patch(source, changed, what, "train.py").encode()),
+            {"train.py": source.encode()},
+        )
+        assert edit.files == {"train.py": changed.encode()}
+        assert _shape(changed) == _shape(source)
+
+
+def _shape(source: str) -> list[str]:
+    """The program as its nodes, names of variables left out and products of whole numbers multiplied."""
+
+    class Folded(ast.NodeTransformer):
+        def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+            self.generic_visit(node)
+            if isinstance(node.op, ast.Mult) and all(
+                isinstance(side, ast.Constant) and type(side.value) is int for side in (node.left, node.right)
+            ):
+                return ast.Constant(node.left.value * node.right.value)  # type: ignore[attr-defined] # just checked
+            return node
+
+    tree = Folded().visit(ast.parse(source))
+    return [
+        repr(node.value) if isinstance(node, ast.Constant) else type(node).__name__ for node in ast.walk(tree)
+    ]
+
+
+def test_simulation_prints_and_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every rule in every scenario, beside the study's figure where there is one."""
+    cells = simulate_keep_rules.simulated(2, seed=1)
+    assert len(cells) == len(simulate_keep_rules.RULES) * len(simulate_keep_rules.CASES)
+    assert "(136)" in capsys.readouterr().out
+    assert len(simulate_keep_rules.table(cells)) == 2 + len(simulate_keep_rules.RULES)
+    simulate_keep_rules.write_csv(tmp_path / "nights.csv", cells)
+    assert len((tmp_path / "nights.csv").read_text().splitlines()) == 1 + 6 * len(cells)
+    pytest.importorskip("matplotlib")
+    simulate_keep_rules.write_plot(tmp_path / "nights.png", cells)
+    assert (tmp_path / "nights.png").stat().st_size > 10_000
+
+
+def test_early_stop_saves_little_where_it_costs_little() -> None:
+    """The figures that keep it off by default: 6 % saved, 4 % of improvements lost; stricter settings lose half."""
+    mild = simulate_early_stop.measure(EarlyStop(0.5, 1.5), remaining=20, path=1, count=400)
+    strict = simulate_early_stop.measure(EarlyStop(0.5, 1.0), remaining=20, path=1, count=400)
+    assert 0.02 < mild.saved < 0.12
+    assert mild.lost < 0.1
+    assert strict.saved > 0.25
+    assert strict.lost > 0.3
