@@ -78,8 +78,10 @@ def results(folder: Path) -> list[Result]:
         for (each, session), chosen in zip(found, choices, strict=True)
     ]
     seen = {row.folder.relative_to(folder).parts[0] for row in rows if row.folder != folder}
+    tasks = Counter(row.task for row in rows).most_common(1)
+    task = tasks[0][0] if tasks else ""  # of an arm that failed before it wrote a row, unless its choices say
     rows += [
-        _failure(folder / arm, named[arm], row)
+        _failure(folder / arm, {"task": task, **named[arm]}, row)
         for arm, row in failed.items()
         if arm in named and arm not in seen
     ]
