@@ -23,7 +23,7 @@ from harness.trial_claims import read_claims
 ARTEFACTS = "artefacts"
 _LOOK_SECONDS = 0.05
 _SUSPENDED_SECONDS = 1.0
-_LATE_SHARE, _LATE_SECONDS = 0.02, 0.5
+_LATE_SHARE, _LATE_SECONDS = 0.02, 2.0  # what a kill may take on a machine under load
 _IDLE_FACTOR, _IDLE_SECONDS = 10.0, 60.0  # wall-clock cap where CPU time is billed
 
 
@@ -73,16 +73,17 @@ class Timer:
         wall = now - self._start
         billed = now - opened if self._clock.kind == "wall" else end.cpu_seconds - self._cpu_before
         suspended = wall - (time.monotonic() - self._awake)
-        return Times(opened - self._start, billed, wall, suspended)
+        return Times(opened - self._start, billed, wall, suspended, self._opened is not None)
 
 
 class Times(NamedTuple):
-    """All in seconds. suspended: how long the machine slept meanwhile."""
+    """All in seconds. suspended: how long the machine slept meanwhile. opened: whether the gate was."""
 
     startup: float
     billed: float
     wall: float
     suspended: float
+    opened: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,8 @@ def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outc
         return Outcome.INFRA_FAILED, "suspended"
     if ended_for in {"startup", "idle"}:
         return Outcome.TIMED_OUT, ended_for
-    if times.billed > clock.seconds * (1 + _LATE_SHARE) + _LATE_SECONDS:
+    patience = clock.seconds * _LATE_SHARE + _LATE_SECONDS if times.opened else 0.0
+    if times.billed > clock.seconds + patience:
         return Outcome.TIMED_OUT, "late"
     if end.status != 0 and not ended_for:
         return Outcome.CRASHED, _status_word(end.status)

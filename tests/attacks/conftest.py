@@ -14,7 +14,7 @@ if "sandbox_levels" not in sys.modules:
     sys.modules["sandbox_levels"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["sandbox_levels"])
 
-from sandbox_levels import bench, sandbox, say_levels, temporary  # noqa: F401 -- loaded just now; fixtures
+from sandbox_levels import bench, best_bench, sandbox, say_levels, temporary, unheld  # noqa: F401 -- loaded just now; fixtures
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -21,13 +21,10 @@ from harness.trial import Bench, run_trial
 
 LEVELS = ("L3", "L2", "L1")
 PRELUDE = """\
-import argparse, json, os, signal, socket, sys, time
+import json, os, signal, socket, sys, time, types
 from pathlib import Path
 from harness.gate import open_gate
-parser = argparse.ArgumentParser()
-for name in ("data", "out", "seed", "seconds"):
-    parser.add_argument("--" + name)
-options = parser.parse_args()
+options = types.SimpleNamespace(**{sys.argv[i][2:]: sys.argv[i + 1] for i in range(1, len(sys.argv), 2)})
 out, data, seconds = Path(options.out), Path(options.data), float(options.seconds)
 
 def finish(value=0, name="model.json"):
@@ -80,7 +77,7 @@ class TrialBench:
             public=self.public,
             limits=size,
             temporary_bytes=32 << 20,
-            most_files=4096,
+            most_files=1024,
         )
         bench = Bench(self.sandbox, artefact, self.folder)
         return run_trial(bench, spec, command, self.training if gated else self.nothing)
@@ -123,6 +120,23 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def best_bench(tmp_path_factory: pytest.TempPathFactory) -> TrialBench:
+    """At the best level only, for what the referee does alike at every level."""
+    try:
+        return TrialBench(open_sandbox(), tmp_path_factory.mktemp("best"))
+    except SandboxUnavailable as error:
+        pytest.skip(f"no isolation level is to be had here: {error}")
+
+
+@pytest.fixture(scope="session")
+def unheld() -> Mapping[str, Any]:
+    """What the self-attacks achieve without a sandbox: attack -> was it blocked."""
+    findings = open_sandbox("L0", allow_unsafe=True).findings["L0"]
+    assert isinstance(findings, dict)
+    return findings
 
 
 def processes_named(word: str) -> list[int]:

@@ -12,7 +12,7 @@ MESSY = f"""
 word = {WORD!r}
 for folder in (options.out, os.environ['HOME'], '/tmp', '/dev/shm', '/var/tmp'):
     tried(lambda: Path(folder, word).write_text(word))
-tried(lambda: os.makedirs(os.environ['HOME'] + '/deep' + '/d' * 300))
+tried(lambda: os.makedirs(os.environ['HOME'] + '/deep' + '/d' * 40))
 if os.fork() == 0:
     os.setsid()
     os.execv(sys.executable, [sys.executable, '-S', '-c', 'import time; time.sleep(300)', word])

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sandbox_levels import TrialBench
@@ -33,12 +35,10 @@ def test_no_isolation_is_refused_unless_allowed() -> None:
     assert not unsafe.certified
 
 
-def test_self_attacks_have_teeth(sandbox: Sandbox) -> None:
+def test_self_attacks_have_teeth(sandbox: Sandbox, unheld: Mapping[str, Any]) -> None:
     """What each level blocks, the same attacks achieve without a sandbox: no attack is blocked by being broken."""
     assert all(sandbox.findings[sandbox.level.name].values())  # type: ignore[union-attr] # a mapping when certified
-    free = open_sandbox("L0", allow_unsafe=True).findings["L0"]
-    assert isinstance(free, dict)
-    through = {attack for attack, blocked in free.items() if not blocked}
+    through = {attack for attack, blocked in unheld.items() if not blocked}
     expected = {
         "read_outside",
         "write_outside",
@@ -132,7 +132,7 @@ def test_doctor_says_what_a_higher_level_needs() -> None:
     assert json.dumps(text)
 
 
-@pytest.mark.parametrize("version", [1, 3, 4, 5])
+@pytest.mark.parametrize("version", [1, 5])
 def test_level_1_on_older_kernels(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
     """As root, L1 blocks the same attacks with the Landlock of kernels from 5.13 on; unprivileged it says no."""
     if landlock.abi() < version:

@@ -57,6 +57,7 @@ def test_what_the_library_writes_is_taken(folder: Path) -> None:
     assert taken(folder, "w.safetensors", save({}, {"note": "x"})) == ""
 
 
+@settings(max_examples=60)
 @given(
     header=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["F32", "dtype"]),
@@ -139,6 +140,7 @@ def test_claims_from_any_bytes_are_finite_numbers(tail: bytes) -> None:
         assert all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
 
 
+@settings(max_examples=50)
 @given(
     st.lists(
         st.dictionaries(
