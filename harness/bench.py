@@ -16,13 +16,14 @@ from harness.keep import warm_start
 from harness.laboratory import Laboratory
 from harness.ledger import Ledger, Row
 from harness.machine import machine
+from harness.placebo import shuffled
 from harness.prepare import prepared
 from harness.protocols import Tracker
 from harness.rows import to_json
 from harness.sandbox import Sandbox
 from harness.seeds import new_secret
 from harness.state import folded
-from harness.task import Profile
+from harness.task import Profile, TaskData
 from harness.workspace import Workspace
 
 LOCK_NAME = "lock"
@@ -71,7 +72,10 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
         stack.callback(workspace.close)
         sandbox = setup.open_sandbox()
         stack.callback(sandbox.close)
-        executor = setup.executor.open(sandbox, setup.task, data, profile, folder)
+        executor = setup.executor.open(
+            sandbox, setup.task, data, profile, folder, _placebo(setup, data, folder)
+        )
+        stack.callback(executor.close)
         evaluator = SandboxEvaluator(
             sandbox, setup.task, data, profile, folder, setup.scoring, setup.executor.gpu
         )
@@ -110,6 +114,16 @@ def _locked(folder: Path) -> Iterator[None]:
         if error.filename and str(folder).startswith(str(error.filename)):
             raise UserError(f"cannot use {folder} as a session's folder: {error.strerror}") from None
         raise
+
+
+def _placebo(setup: Setup, data: TaskData, folder: Path) -> Path | None:
+    """Shuffled training data, where the configuration asks for the placebo check."""
+    if not setup.promotion.placebo:
+        return None
+    made = shuffled(setup.task, data, folder, seed=0)
+    if made is None:
+        raise UserError(f"task {setup.task.name} has no placebo() in prepare.py; set promotion.placebo=false")
+    return made
 
 
 def _secret(folder: Path) -> bytes:

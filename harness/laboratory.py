@@ -11,6 +11,7 @@ from harness.ledger import Ledger, Row
 from harness.manifest import Manifest, manifest
 from harness.protocols import Evaluator, Executor, Tracker
 from harness.records import (
+    Clock,
     Files,
     Json,
     Level,
@@ -79,17 +80,20 @@ class Laboratory:
         proposal: int | None = None,
         split: Split = Split.VAL,
         seed: int | None = None,
+        clock: Clock | None = None,
     ) -> Observation:
         """One trial and its score, on the record. An infrastructure failure is repeated with a fresh seed.
 
-        name: the trial's id; a repetition adds "~2". seed: only to repeat one on purpose.
+        name: the trial's id; a repetition adds "~2". seed: only to repeat one on purpose. clock: only for a
+        trial that is not of the session's usual length.
         Raises InfrastructureError when it keeps failing.
         """
         for _ in range(MOST_ATTEMPTS):
             attempt = self.state.attempts[name] + 1
             trial_id = name if attempt == 1 else f"{name}~{attempt}"
             drawn = trial_seed(self.secret, trial_id) if seed is None else seed
-            spec = TrialSpec(trial_id, commit, role, drawn, self.profile.trial_clock(), self.profile.limits())
+            bounds = clock or self.profile.trial_clock()
+            spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
             result = self._run(spec, source, proposal, attempt)
             if result.outcome is Outcome.INFRA_FAILED:
                 self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")

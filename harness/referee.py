@@ -1,5 +1,6 @@
 """Decides about one proposal: guards, trials one at a time under the keep rule, checks before a keep."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -131,7 +132,24 @@ class Referee:
         trials = self.trials(proposal)
         if self.promotion.wants_repeat(self.task, trials):
             self._measure_candidate(proposal, Role.REPEAT, seed=trials[0].seed)
-        return self._refused("promotion", proposal, "promotion")
+        refusal = self._refused("promotion", proposal, "promotion")
+        return refusal or (self._placebo(proposal) if self.promotion.placebo else None)
+
+    def _placebo(self, proposal: OpenProposal) -> Verdict | None:
+        """Short trials of baseline and candidate on real and on shuffled data; the verdict if it rejects."""
+        check, roles = self.promotion.check, (Role.PLACEBO, Role.PLACEBO_TWIN)
+        wanted = {self.state.baseline: check.repeats, proposal.commit: 1}
+        for commit, role in itertools.product(wanted, roles):
+            for number in range(len(self.state.counted(commit, role)), wanted[commit]):
+                self.limits.check_trial(self.state)
+                name = f"{role.value}-{commit[:8]}-{number + 1}"
+                clock = check.clock(self.laboratory.profile.trial_clock())
+                source, about = self.intake.files_of(commit), proposal.number
+                self.laboratory.measure(source, commit, role, name, proposal=about, clock=clock)
+        seen = [self.state.counted(commit, role) for commit in wanted for role in roles]
+        verdict = check.judge(self.state.direction, *seen)
+        self._record_verdict(proposal, "promotion", verdict)
+        return verdict if verdict.judgement is Judgement.REJECT else None
 
     def _refused(self, stage: Stage, proposal: OpenProposal, after: str = "") -> Verdict | None:
         """Ask this stage's guards and record each verdict; the one that rejects, or None.
@@ -144,13 +162,17 @@ class Referee:
         )
         refusal = None
         for verdict in ask(self.guards, asked):
-            fields = to_json(verdict)
-            assert isinstance(fields, dict)
-            trial = after if stage == "runtime" else None
-            self.laboratory.record("verdict", proposal=proposal.number, stage=stage, trial_id=trial, **fields)
+            self._record_verdict(proposal, stage, verdict, after if stage == "runtime" else None)
             if verdict.judgement is Judgement.REJECT:
                 refusal = verdict
         return refusal
+
+    def _record_verdict(
+        self, proposal: OpenProposal, stage: Stage, verdict: Verdict, trial_id: str | None = None
+    ) -> None:
+        fields = to_json(verdict)
+        assert isinstance(fields, dict)
+        self.laboratory.record("verdict", proposal=proposal.number, stage=stage, trial_id=trial_id, **fields)
 
     def _record_step(self, proposal: OpenProposal, step: Step) -> None:
         """Not twice: a resumed session comes to the same conclusion again."""

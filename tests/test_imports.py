@@ -26,6 +26,7 @@ STARTS_PROCESSES = {  # module -> what it may start: only sandbox.py starts what
     "harness.sandbox",
     "harness.sandbox_launcher",
     "harness.prepare",  # the task's own prepare.py
+    "harness.placebo",  # likewise
     "harness.machine",  # nvidia-smi
 }
 

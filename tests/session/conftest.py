@@ -22,6 +22,7 @@ from harness.records import (
     Judgement,
     Outcome,
     Proposal,
+    Role,
     Score,
     Split,
     TrialResult,
@@ -48,7 +49,10 @@ def noise_of(seed: int) -> float:
 
 @dataclass
 class Machine:
-    """Trains by reading `loss = X` from train.py; scores it with a little noise from the seed."""
+    """Trains by reading `loss = X` from train.py; scores it with a little noise from the seed.
+
+    On shuffled data nothing is learnt, unless the program has the word "known" in it.
+    """
 
     folder: Path
     runs: list[TrialSpec] = field(default_factory=list)
@@ -65,7 +69,8 @@ class Machine:
             return TrialResult(
                 spec.trial_id, Outcome.CRASHED, "exit_1", log="Traceback\nValueError: bad shape"
             )
-        value = float(text.split("loss =")[1].split()[0]) + 0.01 * noise_of(spec.seed)
+        shuffled = spec.role is Role.PLACEBO and "known" not in text
+        value = (3.0 if shuffled else float(text.split("loss =")[1].split()[0])) + 0.01 * noise_of(spec.seed)
         file = self.folder / "artefacts" / spec.trial_id
         file.parent.mkdir(exist_ok=True)
         file.write_text(str(value))

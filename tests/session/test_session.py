@@ -275,3 +275,16 @@ def test_artefacts_of_discarded_proposals_are_deleted(world: Make) -> None:
     left = {file.name for file in (made.folder / "artefacts").iterdir()}
     assert not any(name.startswith("p0001") for name in left)
     assert "p0002-1" in left
+
+
+def test_the_placebo_check_stops_knowledge_that_came_with_the_source(world: Make) -> None:
+    """Before a keep: short trials on shuffled and real data, of the baseline once a session. A candidate that
+    is as good on shuffled data is rejected; its honest twin, which learns from real data only, is kept."""
+    smuggled, honest = BETTER + "\nknown", "loss = 0.79\n# learnt"
+    made = world([smuggled, honest], promotion=Promotion(placebo=True))
+    session = made.session()
+    session.run()
+    assert decisions(session) == [("discard", "placebo"), ("keep", "keep")]
+    short = [spec for spec in made.machine.runs if spec.role in (Role.PLACEBO, Role.PLACEBO_TWIN)]
+    assert len(short) == 2 * 3 + 2 + 2
+    assert {spec.clock.seconds for spec in short} == {0.1}
