@@ -122,10 +122,11 @@ class _Writer:
                 self.write(node.value, scope)
         elif kind in (ast.BinOp, ast.UnaryOp) and (number := _folded(node)) is not None:
             self._constant(number)
-        elif kind is ast.Compare and len(node.ops) == 1 and type(node.ops[0]) in _SWAPPED:
-            self.parts.append(f"Compare {_SWAPPED[type(node.ops[0])]}")
-            self.write(node.comparators[0], scope)
-            self.write(node.left, scope)
+        elif kind is ast.Compare and len(node.ops) == 1:
+            swapped = _SWAPPED.get(type(node.ops[0]))
+            self.parts.append(f"Compare {swapped or type(node.ops[0]).__name__}")
+            for side in (node.comparators[0], node.left) if swapped else (node.left, node.comparators[0]):
+                self.write(side, scope)
         elif kind in (ast.Global, ast.Nonlocal):
             self.parts.append(kind.__name__)
         else:

@@ -171,7 +171,7 @@ class Program:
                 name = last_name(leaf.node)
                 called = isinstance(leaf.parent, ast.Call) and leaf.parent.func is leaf.node
                 renamed = isinstance(leaf.parent, ast.Assign) and leaf.parent.value is leaf.node
-                inner = isinstance(leaf.parent, ast.Attribute)
+                inner = isinstance(leaf.parent, ast.Attribute) or _only_named(leaf)
                 if name in self._function_names and not called and not renamed and not inner:
                     found[name].append(leaf)
         return found
@@ -263,6 +263,13 @@ class Program:
 def last_name(node: ast.AST) -> str:
     """`c` of `a.b.c` and of `c`, "" for anything else."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _only_named(leaf: Seen) -> bool:
+    """A class as a base of another or in isinstance: nobody gets to call it there."""
+    if isinstance(leaf.parent, ast.ClassDef):
+        return leaf.node in leaf.parent.bases
+    return isinstance(leaf.parent, ast.Call) and last_name(leaf.parent.func) in ("isinstance", "issubclass")
 
 
 def _alias_target(binding: Binding) -> str:

@@ -183,6 +183,13 @@ class Indexer:
             case ast.Expr():
                 self.index.discards.append(Seen(node.value, scope, place, node))
                 self._visit(node.value, scope, place, node)
+            case ast.Assert():
+                self.index.discards.append(Seen(node.test, scope, place, node))
+                self._visit(node.test, scope, place, node)
+            case ast.Delete():
+                for target in node.targets:
+                    if not isinstance(target, ast.Name):
+                        self._visit(target, scope, place, node)
             case ast.Match():
                 self._match(node, scope, place)
             case _:

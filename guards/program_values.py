@@ -201,8 +201,17 @@ class Values:
             assert isinstance(site.node, ast.Call)
             bound = self.arguments(function, site.node, site.scope, None)
             yield bound.get(name, ("opaque",))
+        yield from self._decorated(function)
         for escape in self.program.escapes(function):
             yield ("passed", self._siblings(escape))
+
+    def _decorated(self, function: Scope) -> Iterable[Value]:
+        """What a decorator of the program's own may pass instead: it is named by its code."""
+        marks = function.node.decorator_list if isinstance(function.node, ast.FunctionDef) else []
+        for mark in marks:
+            target = mark.func if isinstance(mark, ast.Call) else mark
+            if not self.dotted(target, _outer(function)):
+                yield ("decorated", self.of(mark, _outer(function)))
 
     def _siblings(self, escape: Seen) -> Value:
         """What goes along where a function is handed on: map(function, values), partial(function, value)."""
@@ -320,6 +329,9 @@ class Values:
         before = self._cycles
         try:
             found = [self.of(node, scope) for node, scope in self.program.stored(name)]
+            found += [
+                self.returned(method, {}) for method in self.program.methods(name) if _is_property(method)
+            ]
         finally:
             self._open.discard(key)
         if name in self.program.seed_names:
@@ -549,6 +561,11 @@ def is_method(function: Scope) -> bool:
     if function.parent is None or function.parent.kind != "class" or not isinstance(node, ast.FunctionDef):
         return False
     return not any(isinstance(mark, ast.Name) and mark.id == "staticmethod" for mark in node.decorator_list)
+
+
+def _is_property(method: Scope) -> bool:
+    marks = method.node.decorator_list if isinstance(method.node, ast.FunctionDef) else []
+    return any(_last_name(mark) in ("property", "cached_property") for mark in marks)
 
 
 def _outer(function: Scope) -> Scope:

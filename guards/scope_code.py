@@ -59,6 +59,7 @@ _DOTTED = {
     "torch.ops.load_library": "dynamic_code",
     "torch.classes.load_library": "dynamic_code",
 }
+_DOTTED_ENDS = {path.rpartition(".")[2] for path in _DOTTED}
 _EXEC_FAMILY = (
     "execl",
     "execle",
@@ -105,11 +106,10 @@ def code_findings(before: Collection[Source], after: Collection[Source]) -> Iter
 
 
 def _imports(source: Source) -> Iterator[tuple[str, int]]:
-    for node in source.nodes:
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or ""), node.lineno
+    for plain in source.of(ast.Import):
+        yield from ((alias.name, plain.lineno) for alias in plain.names)
+    for node in source.of(ast.ImportFrom):
+        yield "." * node.level + (node.module or ""), node.lineno
 
 
 def _covered(name: str, allowed: Collection[str]) -> bool:
@@ -118,17 +118,19 @@ def _covered(name: str, allowed: Collection[str]) -> bool:
 
 
 def _uses(source: Source) -> Iterator[tuple[tuple[str, str], int]]:
-    for node in source.nodes:
-        if isinstance(node, ast.Name) and node.id in _BUILTINS:
-            yield (_BUILTINS[node.id], node.id), node.lineno
-        elif isinstance(node, ast.Attribute) and (case := _attribute_case(node)):
-            yield (case, node.attr), node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if reached := _ATTRIBUTES.get(alias.name) or _DOTTED.get(f"{node.module}.{alias.name}"):
-                    yield (reached, alias.name), node.lineno
-        elif isinstance(node, ast.Call) and (what := _computed_name(node)):
-            yield ("dynamic_code", what), node.lineno
+    for name in source.of(ast.Name):
+        if name.id in _BUILTINS:
+            yield (_BUILTINS[name.id], name.id), name.lineno
+    for attribute in source.of(ast.Attribute):
+        if case := _attribute_case(attribute):
+            yield (case, attribute.attr), attribute.lineno
+    for node in source.of(ast.ImportFrom):
+        for alias in node.names:
+            if reached := _ATTRIBUTES.get(alias.name) or _DOTTED.get(f"{node.module}.{alias.name}"):
+                yield (reached, alias.name), node.lineno
+    for call in source.of(ast.Call):
+        if what := _computed_name(call):
+            yield ("dynamic_code", what), call.lineno
 
 
 def _attribute_case(node: ast.Attribute) -> str:
@@ -141,7 +143,7 @@ def _attribute_case(node: ast.Attribute) -> str:
         "__builtins__",
     ):
         return "dynamic_code"
-    return _DOTTED.get(dotted(node) or "", "")
+    return _DOTTED.get(dotted(node) or "", "") if node.attr in _DOTTED_ENDS else ""
 
 
 def _computed_name(node: ast.Call) -> str:

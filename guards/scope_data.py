@@ -4,9 +4,10 @@ import ast
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from guards.scope_text import Finding
-from guards.syntax import Source, docstring_nodes
+from guards.scope_text import NAMED, Finding
+from guards.syntax import Source
 from harness.records import Files
 
 _SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)
@@ -70,41 +71,31 @@ def literal_findings(
 
 
 def _widest(source: Source, before: Source | None, limits: DataLimits) -> Finding | None:
-    known = max(map(_elements, before.nodes), default=0) if before else 0
-    for node in source.nodes:
-        if _elements(node) > max(limits.elements, known):
-            line = getattr(node, "lineno", 0)
-            return (
-                "literal",
-                f"{source.path} line {line} lists {_elements(node)} constants; at most {limits.elements}",
-            )
-        for field in ("id", "attr", "arg", "name"):
-            name = getattr(node, field, None)
+    known = max(map(_elements, before.of(*_SEQUENCES)), default=0) if before else 0
+    for node in source.of(*_SEQUENCES):
+        if (count := _elements(node)) > max(limits.elements, known):
+            message = f"{source.path} line {node.lineno} lists {count} constants"
+            return "literal", f"{message}; at most {limits.elements}"
+    for kind, field in NAMED:
+        for named in source.of(kind):
+            name = getattr(named, field)
             if isinstance(name, str) and len(name) > limits.name_characters:
-                line = getattr(node, "lineno", 0)
+                line = getattr(named, "lineno", 0)
                 return "identifier", f"{source.path} line {line} has a name of {len(name)} characters"
     return None
 
 
 def _literals(source: Source) -> Iterator[tuple[int, object]]:
-    for node in source.nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes, int, float, complex)):
+    for node in source.of(ast.Constant):
+        if isinstance(node.value, str | bytes | int | float | complex):
             yield node.lineno, node.value
 
 
+@lru_cache(maxsize=64)
 def _weight(source: Source) -> int:
-    """Bytes in literals. Docstrings count too: a program can read its own."""
-    bare = docstring_nodes(source)
-    total = sum(_bytes(value) for _, value in _literals(source) if not isinstance(value, str))
-    strings = [
-        node for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    docstrings = sum(
-        _bytes(node.value.value)
-        for node in source.nodes
-        if id(node) in bare and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
-    return total + sum(_bytes(node.value) for node in strings) - docstrings // 2
+    """Bytes in literals. Docstrings count half: a program can read its own."""
+    bare = [node.value.value for node in source.of(ast.Expr) if isinstance(node.value, ast.Constant)]
+    return sum(_bytes(value) for _, value in _literals(source)) - sum(map(_bytes, bare)) // 2
 
 
 def _bytes(value: object) -> int:

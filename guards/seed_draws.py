@@ -39,6 +39,10 @@ _FRESH = {
     "arange",
     "new_empty",
 }
+_LASTING = {
+    "backward", "step", "write", "append", "copy_", "add_", "mul_", "zero_grad", "extend", "update", "save_file",
+    "load_state_dict", "put", "set_", "lerp_", "fill_", "clip_grad_norm_",
+}  # fmt: skip
 _PASSED_ON = {
     "print",
     "repr",
@@ -92,19 +96,67 @@ def burned(program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
             if name := _draw(seen.node, seen.scope, program, values):
                 yield name, seen
         yield from _unused(index, program, values)
+        yield from _repeated(index, program, values)
 
 
 def _unused(index: Index, program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
-    loaded = {name for other in program.indexes.values() for name in other.loaded}
+    """Draws into names that nobody reads."""
+    read = set[tuple[int, str]]()
+    for leaf in index.leaves:
+        if isinstance(leaf.node, ast.Name) and (home := leaf.scope.find(leaf.node.id)) is not None:
+            read.add((id(home), leaf.node.id))
     for seen in index.assigned:
         assert isinstance(seen.node, ast.Assign)
         names = [target.id for target in seen.node.targets if isinstance(target, ast.Name)]
-        if (
-            len(names) == len(seen.node.targets)
-            and not loaded & set(names)
-            and not _exported(names, seen.scope)
-        ) and (name := _draw(seen.node.value, seen.scope, program, values)):
+        unread = not any((id(seen.scope.find(name)), name) in read for name in names)
+        if not unread or len(names) != len(seen.node.targets) or _exported(names, seen.scope):
+            continue
+        if name := _draw(seen.node.value, seen.scope, program, values):
             yield name, Seen(seen.node.value, seen.scope, seen.place, seen.node)
+
+
+def _repeated(index: Index, program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
+    """The same call of a drawing function as a statement once more: weights that are made twice."""
+    known = set[tuple[int, str]]()
+    for seen in index.discards:
+        if not isinstance(seen.node, ast.Call):
+            continue
+        functions = _entered(seen.node, seen.scope, program)
+        if not functions or not any(_draws_inside(one, program, values) for one in functions):
+            continue
+        key = (id(seen.scope), ast.dump(seen.node))
+        if key in known:
+            yield last_name(seen.node.func), seen
+        known.add(key)
+
+
+def _entered(node: ast.Call, scope: Scope, program: Program) -> list[Scope]:
+    """The program's own functions that a call may enter."""
+    name = last_name(node.func)
+    if isinstance(node.func, ast.Attribute):
+        return program.methods(name)
+    return program.own_functions(name) if scope.find(name) is not None else []
+
+
+def _draws_inside(function: Scope, program: Program, values: Values) -> bool:
+    """Whether the body of a function draws, without regard to what it calls of the program's own."""
+    for call in program.calls:
+        if call.scope is not function:
+            continue
+        assert isinstance(call.node, ast.Call)
+        name, found = last_name(call.node.func), values.dotted(call.node.func, call.scope)
+        if any(_is_draw(path) for path in found) or (
+            name in _METHODS | _IN_PLACE and not program.methods(name)
+        ):
+            return True
+    return False
+
+
+def _only_gives(function: Scope, program: Program) -> bool:
+    """Whether a function is there for its result: it returns one and does nothing that lasts."""
+    calls = [call.node for call in program.calls if call.scope is function]
+    names = {last_name(call.func) for call in calls if isinstance(call, ast.Call)}
+    return bool(function.returns) and not names & _LASTING
 
 
 def _exported(names: list[str], scope: Scope) -> bool:
@@ -136,6 +188,9 @@ def _drawing_call(node: ast.Call, scope: Scope, program: Program, values: Values
         return name if name in _IN_PLACE and _fresh(node.args[:1]) else ""
     if name in _PASSED_ON and isinstance(node.func, ast.Name):
         return next(filter(None, (_draw(part, scope, program, values) for part in node.args)), "")
+    own = _entered(node, scope, program)
+    if own and all(_only_gives(one, program) and _draws_inside(one, program, values) for one in own):
+        return name
     if not isinstance(node.func, ast.Attribute) or found:
         return ""
     if name in _METHODS and not program.methods(name):

@@ -12,6 +12,7 @@ from guards.seed_names import GLOBAL, MAKERS, SINKS, SWITCHES, TELLING, VARIABLE
 from guards.seed_uses import uses
 
 _OVERWRITES = {"__defaults__", "__kwdefaults__", "__code__", "__dict__", "__getattribute__"}
+_INTERCEPTORS = ("__getattr__", "__getattribute__", "__setattr__", "__class_getitem__", "__missing__")
 _REFLECTION = {"attrgetter", "methodcaller", "__getattribute__"}
 _SAME_PLACE = {
     "torch.random.manual_seed": "torch.manual_seed",
@@ -72,6 +73,15 @@ class Collector:
 
     def _draws_and_uses(self) -> None:
         program, values, facts = self.program, self.of, self.facts
+        for index in program.indexes.values():
+            for name in _INTERCEPTORS:
+                for scope in index.functions.get(name, ()):
+                    self._add(
+                        "reflection",
+                        name,
+                        (),
+                        Seen(scope.node, scope.parent or scope, scope.place, scope.node),
+                    )
         facts.draws = global_draws(program, values)
         facts.bare_generators = bare_generators(program, values)
         facts.draws_before_seed = draws_before_seed(program, values)

@@ -2,12 +2,18 @@
 
 import ast
 import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from harness.records import Files
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+Node = TypeVar("Node", bound=ast.AST)
 
 
 class Unreadable(Exception):
@@ -18,13 +24,18 @@ class Unreadable(Exception):
 class Source:
     """One parsed file; the same content under the same path is the same object.
 
-    nodes: every node, parents before children.
+    nodes: every node by its class, in no order that matters.
     """
 
     path: str
     text: str
     tree: ast.Module
-    nodes: tuple[ast.AST, ...]
+    nodes: Mapping[type[ast.AST], Sequence[ast.AST]]
+
+    def of(self, *kinds: type[Node]) -> Iterator[Node]:
+        """The nodes of these classes."""
+        for kind in kinds:
+            yield from self.nodes.get(kind, ())  # type: ignore[misc]  # filed under their own class
 
 
 def sources(files: Files, paths: tuple[str, ...]) -> tuple[Source, ...]:
@@ -43,21 +54,19 @@ def parsed(path: str, content: bytes) -> Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the source warns about is the candidate's affair
             tree = ast.parse(text)
-        return Source(path, text, tree, tuple(ast.walk(tree)))
+        return Source(path, text, tree, _by_class(tree))
     except _UNREADABLE as error:
         raise Unreadable(f"{path}: {_one_line(error)}") from None
+
+
+def _by_class(tree: ast.Module) -> dict[type[ast.AST], list[ast.AST]]:
+    found: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+    for node in ast.walk(tree):
+        found[type(node)].append(node)
+    return found
 
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def docstring_nodes(source: Source) -> set[int]:
-    """Ids of the expression statements that are docstrings or other bare constants: they do nothing."""
-    return {
-        id(node)
-        for node in source.nodes
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }

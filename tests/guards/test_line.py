@@ -105,3 +105,12 @@ def test_every_guard_names_known_stages() -> None:
     for guard in line_of_guards():
         assert guard.stages
         assert set(guard.stages) <= {"static", "runtime", "promotion"}
+
+
+def test_the_cost_is_a_few_times_that_of_parsing() -> None:
+    """All static guards together cost a small multiple of one parse of a 700-line script."""
+    from bench_guards import long_script, measured
+
+    assert 650 <= long_script().count("\n") <= 760
+    costs = measured(5)
+    assert costs["all"] < 20 * costs["parse"]

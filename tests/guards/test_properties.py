@@ -81,7 +81,7 @@ def disguised(text: str, generator: random.Random) -> str:
     return "\n".join(lines) + "\n" * generator.randrange(3)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32))
 def test_disguises_change_no_digest(seed: int) -> None:
     """Names, comments and layout never alter the normal form."""
@@ -89,7 +89,7 @@ def test_disguises_change_no_digest(seed: int) -> None:
     assert normal_form(parsed("a.py", changed.encode())) == normal_form(parsed("a.py", TEXT.encode()))
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32))
 def test_disguises_change_no_verdict(seed: int) -> None:
     """An attack stays one under other names and an honest edit stays honest; so does its class."""
@@ -108,7 +108,7 @@ def test_disguises_change_no_verdict(seed: int) -> None:
             assert (one.judgement, one.reason) == (other.judgement, other.reason), (case.name, other.message)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(content=st.binary(max_size=300))
 def test_bytes_crash_no_guard(content: bytes) -> None:
     """Any bytes get a verdict."""
@@ -118,7 +118,7 @@ def test_bytes_crash_no_guard(content: bytes) -> None:
         assert isinstance(verdict.judgement, Judgement)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_broken_programs_crash_no_guard(data: st.DataObject) -> None:
     """Programs with pieces cut out, doubled or swapped get a verdict."""
