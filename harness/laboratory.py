@@ -1,8 +1,10 @@
 """Measures: starts trials, has them scored, and writes what happened before and after into the ledger."""
 
 import threading
+import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +40,8 @@ class Laboratory:
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
     quiet: held during a trial; an agent's smoke test that could slow it down waits for it.
-    pause_seconds: before a trial is repeated that failed for a reason of ours.
+    pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
+    on a wall clock, so that an agent's smoke test does not slow it down.
     """
 
     task: Task
@@ -54,6 +57,7 @@ class Laboratory:
     before_trial: Callable[[], None] = field(default=lambda: None)
     quiet: threading.Lock = field(default_factory=threading.Lock)
     pause_seconds: float = 2.0
+    quiet: threading.Lock = field(default_factory=threading.Lock)
 
     def record(self, kind: str, **values: Json) -> Row:
         """A row: first on the disk, then in the state, then shown."""
@@ -118,6 +122,7 @@ class Laboratory:
         self.record("trial_started", **about, clock=to_json(spec.clock))
         self.before_trial()
         with self.quiet:
+            with self.quiet if spec.clock.kind == "wall" else nullcontext():
             result = self.executor.run(spec, source)
         fields = to_json(result)
         assert isinstance(fields, dict)
