@@ -40,7 +40,8 @@ def html_comparison(found: Comparison) -> str:
 
 _RULE = (
     "Decided by a rule that was fixed beforehand: Welch's t test on certified gains, within tasks, corrected for the "
-    "number of pairs (Holm), 5 % in all. Paired: sessions of equal task and repeat."
+    "number of pairs (Holm), 5 % in all. Paired: sessions of equal task and repeat. P(higher): that a "
+    "session of the first arm ends higher than one of the second."
 )
 
 
@@ -87,16 +88,7 @@ def _pairs(pairs: list[Difference]) -> str:
                 repeats,
             )
         )
-    headings = (
-        "arm",
-        "is",
-        "than",
-        "difference",
-        "p (corrected)",
-        "paired",
-        "P(first ends higher)",
-        "sessions that would tell",
-    )
+    headings = ("arm", "is", "than", "difference", "p (corrected)", "paired", "P(higher)", "sessions needed")
     return table(headings, rows, range(3, 8))
 
 

@@ -69,6 +69,13 @@ class Session:
         return 1 if self.started.get("direction") == "maximize" else -1
 
     @property
+    def limits(self) -> Row:
+        """The session's limits by name (proposals, trials, hours, dollars, tokens); None or missing: unlimited."""
+        config = self.started.get("config")
+        budget = config.get("budget") if isinstance(config, dict) else None
+        return self.started.get("limits") or (budget if isinstance(budget, dict) else {})
+
+    @property
     def decided(self) -> list[Proposal]:
         return [proposal for proposal in self.proposals.values() if proposal.decision]
 

@@ -105,7 +105,7 @@ def _footer(session: Session, now: datetime) -> Text:
 
 def seconds_left(session: Session, elapsed: float) -> float | None:
     """Until the first of the session's limits is reached at the pace so far; None when there is none."""
-    limits = session.started.get("limits") or {}
+    limits = session.limits
     spent = {
         "proposals": len(session.decided),
         "trials": len(session.trials),
