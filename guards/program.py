@@ -137,16 +137,17 @@ class Program:
 
     def sites(self, function: Scope) -> list[Seen]:
         """Calls that may reach a function. A lambda that is called on the spot has its own call as site."""
-        found = [call for name in self.names_of(function) for call in self.calls_by_name.get(name, ())]
+        named = (call for name in self.names_of(function) for call in self.calls_by_name.get(name, ()))
+        found = [call for call in named if _fits(function, getattr(call.node, "func", None))]
         if getattr(function.node, "name", "") == "__init__":
-            found += [call for call in self.calls_by_name.get("__init__", ()) if self._enters(call, function)]
+            found += [call for call in self.calls_by_name.get("__init__", ()) if self.enters(call, function)]
         if isinstance(function.node, ast.Lambda):
             found += [
                 c for c in self.calls_by_name.get("", ()) if getattr(c.node, "func", None) is function.node
             ]
         return found
 
-    def _enters(self, call: Seen, constructor: Scope) -> bool:
+    def enters(self, call: Seen, constructor: Scope) -> bool:
         """Whether `super().__init__()` or `Base.__init__(self)` means this constructor."""
         assert isinstance(call.node, ast.Call)
         assert isinstance(call.node.func, ast.Attribute)
@@ -161,7 +162,8 @@ class Program:
 
     def escapes(self, function: Scope) -> list[Seen]:
         """Reads of a function's name that neither call it nor give it another name."""
-        return [leaf for name in self.names_of(function) for leaf in self._handed_on.get(name, ())]
+        named = (leaf for name in self.names_of(function) for leaf in self._handed_on.get(name, ()))
+        return [leaf for leaf in named if _fits(function, leaf.node)]
 
     @cached_property
     def _handed_on(self) -> dict[str, list[Seen]]:
@@ -170,7 +172,7 @@ class Program:
             for leaf in index.leaves:
                 name = last_name(leaf.node)
                 called = isinstance(leaf.parent, ast.Call) and leaf.parent.func is leaf.node
-                renamed = isinstance(leaf.parent, ast.Assign) and leaf.parent.value is leaf.node
+                renamed = isinstance(leaf.parent, ast.Assign) and isinstance(leaf.parent.targets[0], ast.Name)
                 inner = isinstance(leaf.parent, ast.Attribute) or _only_named(leaf)
                 if name in self._function_names and not called and not renamed and not inner:
                     found[name].append(leaf)
@@ -263,6 +265,16 @@ class Program:
 def last_name(node: ast.AST) -> str:
     """`c` of `a.b.c` and of `c`, "" for anything else."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _fits(function: Scope, reference: ast.AST | None) -> bool:
+    """A method is reached through an object, never by its bare name."""
+    is_method = (
+        function.kind == "function" and function.parent is not None and function.parent.kind == "class"
+    )
+    if not is_method or getattr(function.node, "name", "") == "__init__":
+        return True
+    return isinstance(reference, ast.Attribute)
 
 
 def _only_named(leaf: Seen) -> bool:

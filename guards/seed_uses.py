@@ -110,12 +110,19 @@ def _passed(call: Seen, names: Held, program: Program) -> Iterator[tuple[int, st
     keywords = [k.arg for k in call.node.keywords if k.arg and _carries(k.value, call.scope, names, program)]
     if not carrying and not keywords:
         return
-    for function in program.own_functions(last_name(call.node.func)):
+    for function in _called(call, program):
         found = [
             *(keyword for keyword in keywords if keyword in function.bindings),
             *_positional(function, carrying),
         ]
         yield from ((id(function), name) for name in found)
+
+
+def _called(call: Seen, program: Program) -> list[Scope]:
+    assert isinstance(call.node, ast.Call)
+    name = last_name(call.node.func)
+    found = program.own_functions(name)
+    return found if name != "__init__" else [one for one in found if program.enters(call, one)]
 
 
 def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:

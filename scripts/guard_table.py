@@ -9,6 +9,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,11 +69,15 @@ def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
     return None
 
 
+@cache
 def honest() -> list[Case]:
+    """Edits that must pass."""
     return [_case(entry, Case) for entry in _entries("honest.toml", "edit")]
 
 
+@cache
 def attacks() -> list[Case]:
+    """Proposals that must be rejected."""
     return [_case(entry, Case) for entry in _entries("attacks.toml", "attack")]
 
 
@@ -102,6 +107,8 @@ def _case(entry: dict, make: type[Case]) -> Case:
 
 def _appended(text: str, entry: dict) -> str:
     """Large contents that would make the corpus unreadable are made here."""
+    if not any(key.startswith("append_") for key in entry):
+        return text.replace("LONG_LINE", "; ".join("pass" for _ in range(200)))
     letters = "".join(chr(97 + (7 * index * index + index) % 26) for index in range(40_000))
     if size := entry.get("append_literal"):
         lines = [f'    "{letters[at : at + 90]}"' for at in range(0, size, 90)]
@@ -123,7 +130,7 @@ def _appended(text: str, entry: dict) -> str:
         text += "\n".join(f"# {letters[at : at + 100]}" for at in range(0, size, 100)) + "\n"
     for n in range(entry.get("append_functions", 0)):
         text += f"\n\ndef helper_{n}(x):\n    return x * {n} + {n + 1} - {n}\n"
-    return text.replace("LONG_LINE", "; ".join("pass" for _ in range(200)))
+    return text
 
 
 def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
