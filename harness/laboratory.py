@@ -39,7 +39,6 @@ class Laboratory:
     """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
-    quiet: held during a trial; an agent's smoke test that could slow it down waits for it.
     pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
     on a wall clock, so that an agent's smoke test does not slow it down.
     """
@@ -55,7 +54,6 @@ class Laboratory:
     evaluator: Evaluator
     secret: bytes
     before_trial: Callable[[], None] = field(default=lambda: None)
-    quiet: threading.Lock = field(default_factory=threading.Lock)
     pause_seconds: float = 2.0
     quiet: threading.Lock = field(default_factory=threading.Lock)
 
@@ -121,8 +119,7 @@ class Laboratory:
         }
         self.record("trial_started", **about, clock=to_json(spec.clock))
         self.before_trial()
-        with self.quiet:
-            with self.quiet if spec.clock.kind == "wall" else nullcontext():
+        with self.quiet if spec.clock.kind == "wall" else nullcontext():
             result = self.executor.run(spec, source)
         fields = to_json(result)
         assert isinstance(fields, dict)

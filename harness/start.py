@@ -104,7 +104,6 @@ def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
             dollars=setup.budget.dollars,
             tokens=setup.budget.tokens,
             quiet=laboratory.quiet,
-            quiet=laboratory.quiet,
             gpu=setup.executor.gpu,
         )
         agent.open(context)
