@@ -10,6 +10,7 @@ usage: python -m harness [group=choice] [key=value] ...
   python -m harness preset=smoke             the quickest way to see it work
   python -m harness task=NAME budget.hours=8 pick parts, set values
   python -m harness program=my_program.md    give the agent your own instructions
+  python -m harness -m agent=random,optuna repeat=0,1,2   a sweep: a session for every combination
 
 The same command on an interrupted session goes on where it stopped.
 
