@@ -59,7 +59,7 @@ def _trial(session: Session, row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {
         "trial/id": trial.trial_id,
         "trial/role": trial.role,
-        "trial/seed": str(trial.seed),  # 64 bits: more than a JSON number holds
+        "trial/seed": trial.seed,
         "trial/outcome": trial.outcome,
         "trial/billed_seconds": trial.billed_seconds,
         "trial/wall_seconds": trial.wall_seconds,

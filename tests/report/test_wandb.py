@@ -103,7 +103,7 @@ def test_a_session_arrives_whole(server, rows, tmp_path):
     trials = [entry["trial/id"] for entry in server.history(name) if "trial/id" in entry]
     assert trials == [row["trial_id"] for row in made if row["kind"] == "trial_started"]
     seeds = {entry["trial/id"]: entry["trial/seed"] for entry in server.history(name) if "trial/id" in entry}
-    assert seeds == {row["trial_id"]: str(row["seed"]) for row in made if row["kind"] == "trial_started"}
+    assert seeds == {row["trial_id"]: row["seed"] for row in made if row["kind"] == "trial_started"}
     assert run["group"] == "sweep-1"
     assert run["config"]["task"]["value"] == "nanochat"
     assert "sk-secret" not in json.dumps(run["config"])
