@@ -8,7 +8,7 @@ from harness.agents.patches import apply, read_patch
 
 TASKS = Path(__file__).parents[2] / "tasks"
 PATCHES = sorted(TASKS.glob("digits/replay/*.patch")) + sorted(TASKS.glob("nanochat/replay/*.patch"))
-KEPT = ("0001-momentum",)
+KEPT = ("0001-momentum", "0001-smaller-batch")
 
 
 def sources(task: Path) -> dict[str, bytes]:
