@@ -1,7 +1,6 @@
 """Measures: starts trials, has them scored, and writes what happened before and after into the ledger."""
 
 import threading
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
