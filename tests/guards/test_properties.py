@@ -144,7 +144,8 @@ def test_broken_programs_crash_no_guard(data: st.DataObject) -> None:
         b"".join(b" " * n + b"if x:\n" for n in range(90)) + b" " * 90 + b"y = 1\n",
         b"x = 2 ** 10 ** 10 ** 10\nimport torch\ntorch.manual_seed(9 ** 9 ** 9 ** 9)\n",
         b"import torch\ntorch.manual_seed('a' * 10 ** 12)\n",
-        b"import torch\n" + b"".join(b"x%d = (x%d, x%d)\n" % (n + 1, n, n) for n in range(400)) + b"torch.manual_seed(x400)\n",
+        b"import torch\n" + b"".join(b"x%d = (x%d, x%d)\n" % (n + 1, n, n) for n in range(400))
+        + b"torch.manual_seed(x400)\n",
         b"import torch\n" + b"".join(b"def f%d(a): return f%d(a) + f%d(a)\n" % (n, n + 1, n + 1) for n in range(60))
         + b"torch.manual_seed(f0(1))\n",
         b"import torch\ndef f(a): return g(a)\ndef g(a): return f(a)\ntorch.manual_seed(f(3))\n",
@@ -153,7 +154,8 @@ def test_broken_programs_crash_no_guard(data: st.DataObject) -> None:
         b"global x\nx = 1\n",
         b"match x:\n    case {'seed': y, **rest}: torch.manual_seed(y)\n    case [1, *z]: pass\n",
         b"try:\n    pass\nexcept* ValueError as e:\n    pass\n",
-        b"async def f():\n    async with x as y:\n        async for z in y:\n            await z\n    return [q async for q in z]\n",
+        b"async def f():\n    async with x as y:\n        async for z in y:\n            await z\n"
+        b"    return [q async for q in z]\n",
         b"def f(a, /, b, *c, d=1, **e): ...\nf(*x, **y)\n",
         b"import torch\ntorch.manual_seed(\n    *x, **y)\n",
         b"getattr()\nsetattr(x)\nadd_argument()\np.add_argument('--seed', dest=1)\n",
