@@ -72,7 +72,6 @@ _EXEC_FAMILY = (
     "spawnv",
     "spawnve",
 )
-_HARMLESS_GETATTR = ("torch.nn", "torch.optim", "torch.nn.functional", "self", "F", "nn")
 _WORDS = {
     "dynamic_code": "makes code at run time",
     "introspection": "looks into the interpreter",
@@ -128,9 +127,11 @@ def _uses(source: Source) -> Iterator[tuple[tuple[str, str], int]]:
         for alias in node.names:
             if reached := _ATTRIBUTES.get(alias.name) or _DOTTED.get(f"{node.module}.{alias.name}"):
                 yield (reached, alias.name), node.lineno
-    for call in source.of(ast.Call):
-        if what := _computed_name(call):
-            yield ("dynamic_code", what), call.lineno
+    for call in source.of(
+        ast.Call
+    ):  # getattr with a computed name is looked at by the seed guard, with its object
+        if isinstance(call.func, ast.Name) and call.func.id in ("globals", "locals"):
+            yield ("dynamic_code", call.func.id), call.lineno
 
 
 def _attribute_case(node: ast.Attribute) -> str:
@@ -144,18 +145,6 @@ def _attribute_case(node: ast.Attribute) -> str:
     ):
         return "dynamic_code"
     return _DOTTED.get(dotted(node) or "", "") if node.attr in _DOTTED_ENDS else ""
-
-
-def _computed_name(node: ast.Call) -> str:
-    """getattr and relatives with a name that is computed, on anything but the model's own parts."""
-    called = node.func.id if isinstance(node.func, ast.Name) else ""
-    if called in ("globals", "locals"):
-        return called
-    if called not in ("getattr", "setattr", "delattr") or len(node.args) < 2:
-        return ""
-    if isinstance(node.args[1], ast.Constant) or dotted(node.args[0]) in _HARMLESS_GETATTR:
-        return ""
-    return called
 
 
 def dotted(node: ast.AST) -> str | None:

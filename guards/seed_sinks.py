@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from guards.program import SEED_OPTION, Program, last_name
 from guards.program_index import Index, Scope, Seen, field_name
-from guards.program_values import HARNESS, Value, Values, mentions
+from guards.program_values import HARNESS, Value, Values, alternatives, mentions
 from guards.seed_draws import bare_generators, burned, draws_before_seed, global_draws
 from guards.seed_names import GLOBAL, MAKERS, SINKS, SWITCHES, TELLING, VARIABLES
 from guards.seed_uses import uses
@@ -137,14 +137,16 @@ class Collector:
             self._add("argument", "parse_args", self._arguments(call, node), call)
 
     def _computed(self, call: Seen, node: ast.Call) -> bool:
-        """getattr or setattr on something that may be a module, with a name that cannot be worked out."""
+        """getattr or setattr with a name that cannot be worked out, on something that may be a module."""
         if len(node.args) < 2:
             return True
         if self.of.of(node.args[1], call.scope)[0] == "constant":
             return False
-        base = self.of.dotted(node.args[0], call.scope)
-        model_parts = all(path.startswith(("torch.nn", "torch.optim")) for path in base)
-        return not model_parts or last_name(node.func) == "setattr"
+        if last_name(node.func) == "setattr":
+            return True
+        if found := self.of.dotted(node.args[0], call.scope):
+            return not all(path.startswith(("torch.nn", "torch.optim")) for path in found)
+        return not all(_is_object(one) for one in alternatives(self.of.of(node.args[0], call.scope)))
 
     # everything that is no call
 
@@ -262,6 +264,16 @@ def _kind(name: str) -> str:
     if name in MAKERS:
         return "maker"
     return "switch" if name in SWITCHES else "state"
+
+
+def _is_object(value: Value) -> bool:
+    """An object of a class, by the way in which it was made."""
+    if value[0] in ("instance", "self"):
+        return True
+    made_by = value[1] if value[0] == "call" and isinstance(value[1], tuple) else ()
+    if made_by[:1] == ("attribute",) and isinstance(made_by[1], tuple):
+        return _is_object(made_by[1])  # model.to(device) is a model
+    return made_by[:1] == ("path",) and str(made_by[1]).rpartition(".")[2][:1].isupper()
 
 
 def _canonical(path: str) -> str:
