@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.compare import compare
 from harness.report.html import html_report
+from harness.report.html_compare import html_comparison
 from harness.report.model import Session
 
 pytestmark = pytest.mark.slow
@@ -62,9 +64,8 @@ def test_bright_and_dark_page_are_drawn(browse, page, tmp_path):
     assert min((tmp_path / f"{name}.png").stat().st_size for name in ("bright", "dark")) > 50_000
 
 
-@pytest.mark.parametrize("width", [360, 412, 1200])
-def test_nothing_sticks_out_at_the_side(browse, page, tmp_path, width):
-    """On a phone, too, the page scrolls down only, and exactly one size of each chart is shown."""
+def fits(browse, page, tmp_path, width):
+    """How many charts are shown in a window of that width; fails when the page is wider than the window."""
     wrapper = tmp_path / "wrapper.html"
     inner = html.escape(page.read_text())
     wrapper.write_text(
@@ -77,4 +78,26 @@ def test_nothing_sticks_out_at_the_side(browse, page, tmp_path, width):
     found = re.search(r"<title>width (\d+) charts (\d+)</title>", browse(wrapper, "--dump-dom"))
     assert found, "the page did not load"
     assert int(found[1]) <= width
-    assert int(found[2]) == 2
+    return int(found[2])
+
+
+@pytest.mark.parametrize("width", [360, 412, 1200])
+def test_nothing_sticks_out_at_the_side(browse, page, tmp_path, width):
+    """On a phone, too, the page scrolls down only, and exactly one size of each chart is shown."""
+    assert fits(browse, page, tmp_path, width) == 2
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_comparison_fits_as_well(browse, maker, written, tmp_path, width):
+    """The page of a sweep: long names of arms do not stick out either."""
+    for agent in ("claude", "optuna-with-a-very-long-name-of-an-arm-" * 3):
+        for repeat in range(2):
+            made = maker(repeat, agent=agent, choices={"task": "nanochat", "agent": agent})
+            made.baseline()
+            for number in range(1, 9):
+                made.propose(number)
+            made.end(gain=0.1 * (repeat + 1))
+            written(tmp_path / "sweep" / f"{agent[:7]}{repeat}", made.rows)
+    file = tmp_path / "compare.html"
+    file.write_text(html_comparison(compare(tmp_path / "sweep")), encoding="utf-8")
+    assert fits(browse, file, tmp_path, width) == 2
