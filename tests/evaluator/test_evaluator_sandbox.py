@@ -1,0 +1,76 @@
+"""Scores through the real sandbox, with new interpreters: what the candidate's code finds there."""
+
+from pathlib import Path
+
+import pytest
+from scoring_bench import FAST, Bench, honest, source
+
+from harness.errors import SandboxUnavailable
+from harness.records import Level, Score, Split
+from harness.sandbox import Sandbox, open_sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    try:
+        return open_sandbox()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def real(tmp_path: Path, sandbox: Sandbox) -> Bench:
+    bench = Bench(tmp_path, sandbox)
+    (bench.data.public / "meta.json").write_text("{}")
+    (bench.data.public / "train").mkdir()
+    (bench.data.public / "train" / "text").write_text("training text")
+    bench.data.public.chmod(0o755)
+    tmp_path.chmod(0o755)
+    return bench
+
+
+def test_an_honest_artefact_is_scored_in_the_sandbox(real: Bench, model) -> None:
+    """Two fresh predictors and a referee of its own give the score; public data are there, training data are not."""
+    body = f"""
+import os
+assert os.path.exists(os.path.join(data, "meta.json"))
+assert not os.path.exists(os.path.join(data, "train", "text"))
+assert not os.path.exists({str(real.data.private)!r})
+for mode in ("r+b", "ab", "wb"):
+    try:
+        open(artefact, mode, buffering=0).write(b"changed")
+    except OSError:
+        continue
+    raise AssertionError(mode)
+return model
+"""
+    score = real.score(model, source(body))
+    assert (score.status, score.reason, score.detail) == ("scored", "", "")
+    assert score.side["audit.cuts"] == 150
+
+
+def test_what_breaks_a_limit_is_the_candidates(real: Bench, model, sandbox: Sandbox) -> None:
+    """A predictor that eats the machine's memory is stopped, and that is its score."""
+    if sandbox.level < Level.L1:
+        pytest.skip("nothing limits memory here")
+    real.profile = real.profile.__class__(seconds=5, memory_gib=1.0)
+    body = "held = []\nwhile True:\n    held.append(torch.ones(1 << 24))\n"
+    score: Score = real.score(model, source(body))
+    assert (score.status, score.reason) == ("invalid", "predictor.memory")
+
+
+def test_waiting_processes_are_used_and_ended(real: Bench, model) -> None:
+    """A second score finds its processes waiting; closing the evaluator leaves none."""
+    evaluator = real.evaluator(FAST.__class__(warm=True, cuts=150, batch_tokens=1024))
+    try:
+        evaluator.await_ready()
+        waiting = [predictor.process for predictor in evaluator._station._predictors]
+        result = real.store(model)
+        assert evaluator.score(result, honest(), Split.VAL).status == "scored"
+        assert all(process.wait(0) is not None for process in waiting)
+        fresh = [predictor.process for predictor in evaluator._station._predictors]
+        assert len(fresh) == 2
+        assert not set(map(id, fresh)) & set(map(id, waiting))
+    finally:
+        evaluator.close()
+    assert all(process.wait(0) is not None for process in fresh)
