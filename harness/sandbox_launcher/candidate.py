@@ -43,12 +43,11 @@ def become(plan: Plan) -> NoReturn:
 
 
 def _seccomp_options(plan: Plan) -> seccomp.Options:
-    """What a level without namespaces needs beyond the common filter."""
-    plain = plan.level == 1
+    """What is needed beyond the common filter without a user of its own, or without namespaces."""
     return seccomp.Options(
         loopback=plan.loopback,
-        pretend_ownership=plain and plan.uid is None,
-        pairs_only=plain and plan.landlock < landlock.FIRST_WITH_SCOPES,
+        pretend_ownership=plan.uid is None,
+        pairs_only=plan.level == 1 and plan.landlock < landlock.FIRST_WITH_SCOPES,
     )
 
 

@@ -51,6 +51,7 @@ def _namespaced(plan: Plan, control: socket.socket) -> None:
         wakeup.close()
         _run_as_child(lambda: _first_process(plan, control), control)
     _close_kept(plan)
+    _send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
     say(control, event="empty", cpu_seconds=empty(lambda: None))
 
@@ -134,6 +135,8 @@ def _start(plan: Plan, control: socket.socket, wakeup: Wakeup) -> int:
     except OSError:
         clocks = ()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the program may have our user; not before the clock was opened
+    if plan.level < 2:
+        _send_handle(control, child)
     os.close(go_write)
     _close_kept(plan)
     if not os.read(error_read, 1):  # end of file: exec has closed it
@@ -163,6 +166,16 @@ def _run_as_child(body: Callable[[], NoReturn], control: socket.socket, error_pi
             os.write(error_pipe, b"!")
     finally:
         os._exit(70)
+
+
+def _send_handle(control: socket.socket, process: int) -> None:
+    """With it the referee can kill the whole (at levels 0 and 1: the program itself) if it should lose us."""
+    try:
+        handle = os.pidfd_open(process)
+    except OSError:
+        return  # already gone, or a kernel before 5.3
+    say(control, (handle,), event="handle")
+    os.close(handle)
 
 
 def _send_folder(control: socket.socket, folder: int) -> None:

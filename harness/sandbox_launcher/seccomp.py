@@ -3,8 +3,9 @@
 Denied calls return an error (a library may probe and fall back), a foreign architecture kills.
 `socket` and `socketpair` are never denied as such: AF_UNIX passes, every other family (AF_VSOCK too, which
 no network namespace covers) is refused. `clone3` answers ENOSYS because its flags lie behind a pointer; the C
-library then uses `clone`, whose flags are looked at. Where the program has our own user (level 1, unprivileged),
-changing modes and owners pretends to succeed: Landlock does not cover it, and it could close the referee's files.
+library then uses `clone`, whose flags are looked at. Where the program has our own user,
+changing modes and owners pretends to succeed: it could close the files that the gate hands to every trial, and at
+level 1 (Landlock does not cover it) all of the referee's.
 Source: seccomp(2), linux/audit.h, linux/filter.h.
 """
 

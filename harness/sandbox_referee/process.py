@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import threading
@@ -44,7 +45,7 @@ class Process:
         self._launcher, self._control, self._sweep, self._held = launcher, control, sweep, held
         self._log_pipe, self._log = log, LogTail(log_bytes)
         self._changed = threading.Condition()
-        self._descriptors: list[int] = []  # out/, then the CPU clock
+        self._descriptors: dict[str, int] = {}  # by the event that they came with
         self._events: dict[str, dict[str, object]] = {}
         self._sampled_seconds = 0.0
         self._peak_bytes = 0
@@ -75,18 +76,18 @@ class Process:
     @property
     def out(self) -> int | None:
         """A descriptor of the program's out/ folder, valid until `close`."""
-        return self._descriptors[0] if self._descriptors and not self._closed else None
+        return None if self._closed else self._descriptors.get("ready")
 
     @property
     def cpu_seconds(self) -> float:
         """Of the program and all that it ever started; exact where the kernel lets us count."""
-        if len(self._descriptors) > 1 and not self._closed:
-            return max(self._sampled_seconds, seconds_of(os.read(self._descriptors[1], 8)))
+        if "started" in self._descriptors and not self._closed:
+            return max(self._sampled_seconds, seconds_of(os.read(self._descriptors["started"], 8)))
         return self._sampled_seconds
 
     @property
     def exact_cpu_clock(self) -> bool:
-        return len(self._descriptors) > 1
+        return "started" in self._descriptors
 
     @property
     def memory_bytes(self) -> int:
@@ -120,7 +121,7 @@ class Process:
         finally:
             self._closed = True
             self._thread.join(_KILL_SECONDS)
-            for descriptor in (*self._descriptors, self._log_pipe):
+            for descriptor in (*self._descriptors.values(), self._log_pipe):
                 os.close(descriptor)
             self._control.close()
             self._held.close()
@@ -155,7 +156,7 @@ class Process:
             return False
         event = json.loads(packet)
         with self._changed:
-            self._descriptors += descriptors
+            self._descriptors.update((event["event"], descriptor) for descriptor in descriptors)
             self._events[event["event"]] = event
             self._sampled_seconds = max(self._sampled_seconds, event.get("cpu_seconds", 0.0))
             self._memory_bytes = event.get("memory_bytes", self._memory_bytes)
@@ -171,6 +172,17 @@ class Process:
             time.sleep(_SLOW_SECONDS)
         return bool(chunk)
 
+    def _kill_what_is_left(self) -> None:
+        """The launcher was lost. Its namespace goes with its pid 1; without one this reaches the program itself."""
+        handle = self._descriptors.get("handle")
+        if handle is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        poller = select.poll()
+        poller.register(handle, select.POLLIN)
+        poller.poll(_KILL_SECONDS * 1000)
+
     def _finish(self) -> None:
         """The launcher has gone; every descendant too, if it could say so."""
         self._launcher.wait()
@@ -178,6 +190,8 @@ class Process:
         with contextlib.suppress(BlockingIOError):
             while self._log.total_bytes < _FREE_BYTES and self._read_log():
                 pass
+        if "empty" not in self._events:
+            self._kill_what_is_left()
         self._sweep("empty" in self._events)
         exited = self._events.get("exited", {}).get("status", -9)
         limit = str(self._events.get("limit", {}).get("what", ""))

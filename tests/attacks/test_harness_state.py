@@ -195,6 +195,7 @@ def test_training_data_cannot_be_changed(bench: TrialBench) -> None:
     )
     answers = bench.said(source, gated=True)
     assert all(isinstance(answer, str) for answer in answers[:4]), answers
+    assert answers[4] in {"PermissionError", None}  # without a user of its own it only seems to succeed
     assert (
         bench.said("finish(open(open_gate(options.data)['tokens.txt']).read())", gated=True)
         == "training data"
