@@ -1,7 +1,6 @@
 """What agents that talk to a model's API have in common: everything but the wire."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from harness.agents.context import AgentContext
 from harness.agents.dialogue import Dialogue
@@ -13,24 +12,8 @@ from harness.agents.spending import Meter, Prices, ProposalLimits, Purse
 from harness.agents.tools import SmokeTest, Workbench
 from harness.records import Proposal, View
 
-CLASSES = (
-    "architecture",
-    "optimizer",
-    "schedule",
-    "regularization",
-    "initialization",
-    "data order",
-    "batch size",
-    "precision",
-    "efficiency",
-    "hyperparameter",
-    "loss",
-    "simplification",
-)
-
-
-class Client(Protocol):
-    def __call__(self) -> Model: ...
+CLASSES = ("hyperparameter", "optimiser", "architecture", "data", "training loop", "systems")
+"""Those that the classification guard tells apart and that are worth trying."""
 
 
 class Talker:

@@ -6,8 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guards.classification import CLASSES as GUARDED
 from harness.agents.data_text import as_data, escaped, estimated_tokens, one_line, tail
 from harness.agents.memory import PENDING, memory
+from harness.agents.talker import CLASSES
 from harness.records import Decision, Direction, PastProposal, View
 
 
@@ -87,3 +89,8 @@ def test_a_log_is_clipped_at_its_start_and_cannot_give_orders() -> None:
     assert text.rstrip().splitlines()[-2] == "ValueError: shapes"
     assert "\x1b" not in text
     assert "\\u001b[2K" in text
+
+
+def test_classes_that_agents_are_told_of_are_those_that_the_guard_gives() -> None:
+    """Else an untried one would be named for ever."""
+    assert set(CLASSES) <= set(GUARDED)
