@@ -66,7 +66,8 @@ def _distinct(windows: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     if not len(windows):
         return np.zeros(0, np.int64)
     ordered = np.sort(windows, axis=1)
-    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+    changes: npt.NDArray[np.int64] = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+    return 1 + changes
 
 
 def _chunks(folder: Path) -> Iterator[npt.NDArray[np.uint8]]:
