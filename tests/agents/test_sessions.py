@@ -19,18 +19,20 @@ PRICE = (
     "{date: '2026-06', input: 3.0, output: 15.0, cached_input: 0.3, cache_write: 3.75, cache_write_hour: 6.0}"
 )
 
+HIDDEN = "HIDDEN = 32"
+
 
 def script_for(kind: str) -> Script:
-    """Five proposals: an honest edit after faults, a crash at import, a refusal to work, a change of a protected file
-    (or, where tools do not allow it, a tried one), a comment."""
-    crash = "raise SystemExit(3)"
+    """Five proposals: a comment after faults, a crash at import, a refusal to work, a change of a protected file
+    (or, where tools do not allow it, a tried one), a wider layer."""
+    crash, wider = "HIDDEN = int(None)", "HIDDEN = 48"
     if kind in ("claude", "openai"):
         plans: list[list[Turn | Fault]] = [
             [Fault(429, {"retry-after": "0"}), Fault(500), append("# a comment"), submit("comment")],
             [smoke(crash), submit("crash")],
             [Turn("done"), Turn("done")],
             [Turn("", [("write_file", {"path": "evaluate.py", "content": "x"})]), append("# b"), submit("b")],
-            [append("# c"), submit("c")],
+            [write(source().replace(HIDDEN, wider)), submit("c")],
         ]
         turns = [turn for plan in plans for turn in plan]
     else:
@@ -41,10 +43,10 @@ def script_for(kind: str) -> Script:
 
         turns = [
             *(Fault(429, {"retry-after": "0"}), shell("echo '# a' >> train.py; smoke_test 1"), Turn("done")),
-            *(shell(f"sed -i '1i {crash}' train.py"), Turn("done")),
+            *(shell(f"sed -i 's/{HIDDEN}/{crash}/' train.py"), Turn("done")),
             Turn("done"),
             *(shell("echo '# b' >> evaluate.py"), Turn("done")),
-            *(shell("echo '# c' >> train.py"), Turn("done")),
+            *(shell(f"sed -i 's/{HIDDEN}/{wider}/' train.py"), Turn("done")),
         ]
     return lambda number, _: turns[number] if number < len(turns) else Turn("over")
 
@@ -64,7 +66,7 @@ def write(content: str) -> Turn:
 
 
 def smoke(line: str) -> Turn:
-    return Turn("", [*write(f"{line}\n{source()}").calls, ("smoke_test", {"seconds": 1})])
+    return Turn("", [*write(source().replace(HIDDEN, line)).calls, ("smoke_test", {"seconds": 1})])
 
 
 def submit(words: str) -> Turn:
