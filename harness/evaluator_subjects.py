@@ -120,6 +120,7 @@ class TokenSubject:
     def finish(self) -> dict[str, float]:
         """Audit what was answered. Returns figures for the record; raises PredictorFault."""
         total = sum(answered.losses.size for answered in self._answered)
+        self._workers.unpin()
         cold = self._cold()
         sides = [self._audit(cold, answered, answered.losses.size / total) for answered in self._answered]
         return {

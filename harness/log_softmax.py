@@ -73,6 +73,9 @@ class LossWorkers:
     def pin(self, buffer: Any) -> None:
         """For log_softmax_gpu.GpuLosses, which stands in for this: a processor needs no pinned pages."""
 
+    def unpin(self) -> None:
+        """See `pin`."""
+
     def _map(self, work: Callable[[int], None], starts: Iterable[int]) -> Iterable[None]:
         return self._pool.map(work, starts) if self._pool else map(work, starts)
 

@@ -20,11 +20,18 @@ class GpuLosses:
         self._torch = torch
         self._device = torch.device("cuda")
         torch.zeros(1, device=self._device)
+        self._pinned: list[int] = []
 
     def pin(self, buffer: Any) -> None:
-        """Make copies from a mapped buffer run at full bus speed."""
+        """Make copies from a mapped buffer run at full bus speed, until `unpin`."""
         whole = self._torch.frombuffer(buffer, dtype=self._torch.uint8)
         self._torch.cuda.cudart().cudaHostRegister(whole.data_ptr(), whole.numel(), 0)  # type: ignore[no-untyped-call] # torch's own lack
+        self._pinned.append(whole.data_ptr())
+
+    def unpin(self) -> None:
+        """Before a pinned buffer is unmapped: another one may be mapped at the same place."""
+        while self._pinned:
+            self._torch.cuda.cudart().cudaHostUnregister(self._pinned.pop())  # type: ignore[no-untyped-call] # torch's own lack
 
     def losses(self, content: memoryview, dtype: str, classes: int, targets: Targets) -> Losses:
         """content: logits [n, classes] as bytes; targets [n] -> nats [n]. Raises NotFinite, IndexError."""
