@@ -10,6 +10,10 @@ import random
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from defects_hidden import HIDDEN
+from defects_visible import VISIBLE
+
 HIDDEN_VARIANTS = 16
 HIDDEN_DEFECTS = 10
 HIDDEN_CALLS = 10_000
@@ -22,7 +26,8 @@ def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
     (public / "train").mkdir(parents=True, exist_ok=True)
     private.mkdir(parents=True, exist_ok=True)
     (public / "meta.json").write_text(json.dumps({"profile": profile}))
-    visible, every = defect_names()
+    visible = [defect.__name__ for defect in VISIBLE]
+    every = visible + [defect.__name__ for defect in HIDDEN]
     write(
         public / "train" / "variants.json",
         drawn("train", visible, VISIBLE_VARIANTS, VISIBLE_DEFECTS, VISIBLE_CALLS),
@@ -33,15 +38,6 @@ def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
 
 def write(path: Path, variants: list[dict]) -> None:
     path.write_text(json.dumps(variants, indent=1))
-
-
-def defect_names() -> tuple[list[str], list[str]]:
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from defects_hidden import HIDDEN
-    from defects_visible import VISIBLE
-
-    visible = [defect.__name__ for defect in VISIBLE]
-    return visible, visible + [defect.__name__ for defect in HIDDEN]
 
 
 def drawn(split: str, names: list[str], variants: int, defects: int, calls: int) -> list[dict]:

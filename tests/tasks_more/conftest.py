@@ -1,40 +1,12 @@
-"""Task folders as modules: each has a prepare, an evaluate and a train, so they may not stay in sys.modules."""
+"""Fixtures for the tests of task folders."""
 
-import importlib
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-TASKS = Path(__file__).parents[2] / "tasks"
-
-
-def load_modules(folder: Path, *names: str) -> SimpleNamespace:
-    """The named modules of a task's folder, which see each other and nobody else."""
-    siblings = {file.stem for file in folder.glob("*.py")}
-    before = {name: sys.modules.pop(name) for name in siblings if name in sys.modules}
-    sys.path.insert(0, str(folder))
-    try:
-        return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path = [entry for entry in sys.path if entry != str(folder)]
-        for name in siblings:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
-
-
-class Subject:
-    """What evaluate.py is given, without a sandbox in between: JSON goes out and comes back."""
-
-    def __init__(self, answers: Callable[[list[Any]], Any]) -> None:
-        self._answers = answers
-
-    def answers(self, items: list[Any]) -> Any:
-        return json.loads(json.dumps(self._answers(json.loads(json.dumps(items)))))
+sys.path.insert(0, str(Path(__file__).parent))  # the import mode keeps helpers beside a test out of reach
+from task_modules import Subject
 
 
 @pytest.fixture

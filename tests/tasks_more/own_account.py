@@ -18,7 +18,7 @@ class Protocol:
     def __init__(self) -> None:
         self.balances: list[int] = []
 
-    def open(self, who):
+    def open(self, _who):
         self.balances.append(0)
         return len(self.balances) - 1
 

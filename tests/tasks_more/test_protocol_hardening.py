@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TASKS, load_modules
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from task_modules import TASKS, load_modules
 
 FOLDER = TASKS / "protocol_hardening"
 NAMES = (
@@ -148,7 +148,7 @@ def test_a_state_aware_attack_finds_compound_violations() -> None:
 
 
 def test_variants_use_every_defect_about_equally_often(private: Path) -> None:
-    """Sixteen variants of ten of eighteen defects, val and test different, and the visible ones hold no hidden defect."""
+    """Sixteen variants of ten of eighteen defects, val and test different; visible ones hold no hidden defect."""
     for split in ("val", "test"):
         variants = json.loads((private / f"{split}.json").read_text())
         counts = [sum(name in variant["defects"] for variant in variants) for name in DEFECTS]

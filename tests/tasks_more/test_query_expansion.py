@@ -7,12 +7,13 @@ import re
 import zipfile
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import TASKS, load_modules
 from hypothesis import given
 from hypothesis import strategies as st
+from task_modules import TASKS, load_modules
 
 task = load_modules(TASKS / "query_expansion", "prepare", "evaluate")
 prepare, evaluate = task.prepare, task.evaluate
@@ -42,7 +43,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("qe")
     patch = pytest.MonkeyPatch()
     patch.setattr(prepare, "wheel", lambda: None)
-    patch.setattr(prepare.zipfile, "ZipFile", lambda _: ontology())
+    archive = ontology()
+    patch.setattr(prepare, "zipfile", SimpleNamespace(ZipFile=lambda _: archive))
     prepare.prepare(folder / "public", folder / "private")
     patch.undo()
     return folder
@@ -171,7 +173,7 @@ def test_no_network_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(prepare.urllib.request, "urlopen", unreachable)
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    with pytest.raises(SystemExit, match="profile scifact needs .* cannot be reached"):
+    with pytest.raises(SystemExit, match=r"profile scifact needs .* cannot be reached"):
         prepare.prepare(tmp_path / "public", tmp_path / "private", "scifact")
 
 
