@@ -111,14 +111,15 @@ def ablated(bench: "Bench", folder: Path, runs: int) -> list[Contribution]:
     names = {commit: f"keep {number} ({commit[:8]})" for number, commit in enumerate(keeps, start=1)}
     without = {commit: workspace.without(commit) for commit in keeps}
     possible = {commit: files for commit, files in without.items() if files is not None}
-    losses: dict[str, list[float | None]] = {commit: [] for commit in (head, *possible)}
+    of_head: list[float | None] = []  # the head is itself the last keep: its trials are kept apart
+    losses: dict[str, list[float | None]] = {commit: [] for commit in possible}
     print(f"{len(keeps)} keeps: {runs * (_HEAD_FACTOR + len(possible))} trials", file=sys.stderr, flush=True)
     for number in range(1, runs * _HEAD_FACTOR + 1):
-        losses[head].append(_loss(bench, workspace.files(head), "head", number))
+        of_head.append(_loss(bench, workspace.files(head), "head", number))
         for commit, files in possible.items() if number <= runs else ():
             losses[commit].append(_loss(bench, files, f"without-{commit[:12]}", number))
     return contributions(
-        [loss for loss in losses[head] if loss is not None],
+        [loss for loss in of_head if loss is not None],
         {names[commit]: losses.get(commit) for commit in keeps},
     )
 
