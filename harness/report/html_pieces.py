@@ -63,6 +63,7 @@ def bars(headings: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> str:
 
 def diff(patch: str, limit: int = 40_000) -> str:
     """A unified diff, coloured by line."""
+    patch = patch.strip("\n")
     clipped = patch if len(patch) <= limit else patch[:limit] + "\n… clipped; the whole patch is in patches/"
     return (
         f"<pre>{''.join(_diff_line(line) for line in clipped.split(chr(10)))}</pre>" if patch.strip() else ""

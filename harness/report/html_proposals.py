@@ -43,7 +43,7 @@ def _words(proposal: Proposal) -> str:
     parts = []
     if proposal.hypothesis:
         parts.append(f"<p><b>Expected:</b> {as_html(proposal.hypothesis, 2000)}</p>")
-    if proposal.rationale.strip() != proposal.title:
+    if " ".join(proposal.rationale.split()) != proposal.title or len(proposal.title) > 200:
         parts.append(pre(proposal.rationale, 6000))
     if proposal.problem:
         parts.append(f"<p><b>Problem:</b> {as_html(proposal.problem, 1000)}</p>")

@@ -77,8 +77,8 @@ class Proposal:
 
     @property
     def title(self) -> str:
-        """First line of the rationale."""
-        return next((line.strip() for line in self.rationale.splitlines() if line.strip()), "")
+        """First paragraph of the rationale, on one line."""
+        return " ".join(self.rationale.strip().partition("\n\n")[0].split())
 
     @property
     def candidate_trials(self) -> list[Trial]:
