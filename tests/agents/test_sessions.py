@@ -13,7 +13,7 @@ from fake_provider import FakeProvider, Fault, Script, Turn
 from harness import ledger
 
 PROGRAM = Path(__file__).parent / "fake_command_line.py"
-SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.tag=one")
+SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=1.5", "budget.certificate=0", "session.tag=one")
 SETTINGS += ("budget.proposals=5", "keep=greedy")
 PRICE = (
     "{date: '2026-06', input: 3.0, output: 15.0, cached_input: 0.3, cache_write: 3.75, cache_write_hour: 6.0}"
