@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.budget import Budget
     from harness.evaluator import Scoring
     from harness.executors.local import Local
+    from harness.keep.early_stop import EarlyStop
     from harness.promotion import Promotion
     from harness.sandbox import Sandbox
     from harness.task import Task
@@ -35,6 +36,7 @@ _PARTS = (
     "sandbox",
     "scoring",
     "promotion",
+    "early_stop",
 )
 _SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
@@ -71,6 +73,7 @@ class Setup:
     tracking: Tracker
     scoring: "Scoring"
     promotion: "Promotion"
+    early_stop: "EarlyStop"
     open_sandbox: "Callable[[], Sandbox]"
     program: str
     session: SessionSettings

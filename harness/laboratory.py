@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import InfrastructureError
 from harness.ledger import Ledger, Row
 from harness.manifest import Manifest, manifest
-from harness.protocols import Evaluator, Executor, Tracker
+from harness.protocols import Evaluator, Executor, Stop, Tracker
 from harness.records import (
     Clock,
     Files,
@@ -82,11 +82,12 @@ class Laboratory:
         split: Split = Split.VAL,
         seed: int | None = None,
         clock: Clock | None = None,
+        stop: Stop | None = None,
     ) -> Observation:
         """One trial and its score, on the record. An infrastructure failure is repeated with a fresh seed.
 
         name: the trial's id; a repetition adds "~2". seed: only to repeat one on purpose. clock: only for a
-        trial that is not of the session's usual length.
+        trial that is not of the session's usual length. stop: see protocols.Executor.
         Raises InfrastructureError when it keeps failing.
         """
         for _ in range(MOST_ATTEMPTS):
@@ -95,7 +96,7 @@ class Laboratory:
             drawn = trial_seed(self.secret, trial_id) if seed is None else seed
             bounds = clock or self.profile.trial_clock()
             spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
-            result = self._run(spec, source, proposal, attempt)
+            result = self._run(spec, source, proposal, attempt, stop)
             if result.outcome is Outcome.INFRA_FAILED:
                 self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
                 time.sleep(self.pause_seconds)
@@ -107,7 +108,9 @@ class Laboratory:
             f"trial {name} failed {MOST_ATTEMPTS} times for a reason of ours: {result.reason}; {result.log[-200:]}"
         )
 
-    def _run(self, spec: TrialSpec, source: Files, proposal: int | None, attempt: int) -> TrialResult:
+    def _run(
+        self, spec: TrialSpec, source: Files, proposal: int | None, attempt: int, stop: Stop | None
+    ) -> TrialResult:
         about: dict[str, Json] = {
             "trial_id": spec.trial_id,
             "commit": spec.commit,
@@ -119,7 +122,7 @@ class Laboratory:
         self.record("trial_started", **about, clock=to_json(spec.clock))
         self.before_trial()
         with self.quiet if spec.clock.kind == "wall" else nullcontext():
-            result = self.executor.run(spec, source)
+            result = self.executor.run(spec, source, stop)
         fields = to_json(result)
         assert isinstance(fields, dict)
         self.record("trial_finished", **{**fields, **about})

@@ -1,6 +1,6 @@
 """The seams. `session.py` knows these and no concrete class; the config picks the implementation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -54,10 +54,15 @@ class Guard(Protocol):
     def __call__(self, evidence: Evidence) -> Verdict: ...
 
 
+Stop = Callable[[float, Mapping[str, Json]], bool]
+"""(share of the budget that is used, what the candidate claims so far) -> is the rest a waste of time?"""
+
+
 class Executor(Protocol):
     """Runs trials of candidates; returns when the process tree is gone and the artefact is ours."""
 
-    def run(self, spec: TrialSpec, source: Files) -> TrialResult: ...
+    def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
+        """stop: asked now and then; when it says so, the trial ends as timed_out with the reason "hopeless"."""
 
 
 class Evaluator(Protocol):

@@ -1,7 +1,7 @@
 """Decides about one proposal: guards, trials one at a time under the keep rule, checks before a keep."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness import evidence
@@ -11,7 +11,7 @@ from harness.intake import Intake
 from harness.laboratory import Laboratory
 from harness.limits import SessionLimits
 from harness.promotion import Promotion
-from harness.protocols import Guards, KeepRule
+from harness.protocols import Guards, KeepRule, Stop
 from harness.records import Action, Decision, Judgement, Observation, Role, Step, Verdict
 from harness.rows import to_json
 from harness.state import OpenProposal
@@ -33,7 +33,10 @@ class Ruling:
 
 @dataclass
 class Referee:
-    """Everything it decides follows from the rows so far, so an interrupted decision is simply taken up again."""
+    """Everything it decides follows from the rows so far, so an interrupted decision is simply taken up again.
+
+    stop_for: from the incumbent's trials, what a candidate's trial is watched with (see protocols.Stop).
+    """
 
     laboratory: Laboratory
     intake: Intake
@@ -41,6 +44,7 @@ class Referee:
     keep: KeepRule
     limits: SessionLimits
     promotion: Promotion
+    stop_for: Callable[[Sequence[Observation]], Stop | None] = field(default=lambda _: None)
 
     def __post_init__(self) -> None:
         self.state, self.task = self.laboratory.state, self.laboratory.task
@@ -113,8 +117,9 @@ class Referee:
             str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else role.value
         )
         source = self.intake.files_of(proposal.commit)
+        stop = self.stop_for(self.state.counted(self.state.incumbent)) if role is Role.CANDIDATE else None
         return self.laboratory.measure(
-            source, proposal.commit, role, name, proposal=proposal.number, seed=seed
+            source, proposal.commit, role, name, proposal=proposal.number, seed=seed, stop=stop
         )
 
     def _measure_trusted(self, commit: str, role: Role, name: str, proposal: int | None = None) -> None:

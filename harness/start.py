@@ -42,6 +42,7 @@ def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
     try:
         intake = Intake(bench.laboratory, bench.workspace, proposer, limits, setup.program)
         referee = Referee(bench.laboratory, intake, setup.guards, setup.keep, limits, setup.promotion)
+        referee.stop_for = setup.early_stop.stop_for
         session = Session(bench.laboratory, bench.workspace, intake, referee, limits)
         session.synchronise()
         if not bench.resumed:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from harness.errors import InfrastructureError
 from harness.gate import VARIABLE
 from harness.gate_keeper import GateKeeper, TrainingFiles
+from harness.protocols import Stop
 from harness.records import Clock, Outcome, TrialResult, TrialSpec
 from harness.sandbox import BadTree, Command, End, Process, Sandbox
 from harness.trial_artefact import ArtefactRefused, take_artefact
@@ -22,6 +23,7 @@ from harness.trial_claims import read_claims
 
 ARTEFACTS = "artefacts"
 _LOOK_SECONDS = 0.05
+_STOP_SECONDS = 1.0  # between two looks at what the candidate claims
 _SUSPENDED_SECONDS = 1.0
 _LATE_SHARE, _LATE_SECONDS = 0.02, 2.0  # what a kill may take on a machine under load
 _IDLE_FACTOR, _IDLE_SECONDS = 10.0, 60.0  # wall-clock cap where CPU time is billed
@@ -60,6 +62,13 @@ class Timer:
             idle, self._until("deadline", left if left <= 0 else max(0.001, left / (os.cpu_count() or 1)))
         )
 
+    def share(self) -> float:
+        """Of the billed time, how much is used; 0 before the gate opens."""
+        if self._opened is None:
+            return 0.0
+        wall, cpu = _now() - self._opened, self._process.cpu_seconds - self._cpu_before
+        return (wall if self._clock.kind == "wall" else cpu) / self._clock.seconds
+
     def _until(self, reason: str, left: float) -> float:
         if left > 0:
             return left
@@ -95,7 +104,9 @@ class Bench:
     folder: Path
 
 
-def run_trial(bench: Bench, spec: TrialSpec, command: Command, training: TrainingFiles) -> TrialResult:
+def run_trial(
+    bench: Bench, spec: TrialSpec, command: Command, training: TrainingFiles, stop: Stop | None = None
+) -> TrialResult:
     """Start, watch, kill, prove empty, take the artefact. command: without the gate, which is added here."""
     failed = TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "", level=bench.sandbox.level)
     timers: list[Timer] = []
@@ -109,7 +120,7 @@ def run_trial(bench: Bench, spec: TrialSpec, command: Command, training: Trainin
         with bench.sandbox.start(command) as process:
             gate.candidate.close()
             timers.append(Timer(spec.clock, process, gated=bool(training.files)))
-            end = _watch(process, timers[0], gate)
+            end = _watch(process, timers[0], gate, stop)
             return _result(bench, spec, process, timers[0], end)
     except BadTree as error:
         return replace(failed, outcome=Outcome.CRASHED, reason="bad_tree", log=str(error))
@@ -121,9 +132,15 @@ def run_trial(bench: Bench, spec: TrialSpec, command: Command, training: Trainin
         gate.close()
 
 
-def _watch(process: Process, timer: Timer, gate: GateKeeper) -> End:
+def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) -> End:
+    next_stop = time.monotonic() + _STOP_SECONDS
     while (end := process.wait(0)) is None:
         seconds = min(timer.patience(), _LOOK_SECONDS)
+        if seconds > 0 and stop and time.monotonic() >= next_stop:
+            next_stop = time.monotonic() + _STOP_SECONDS
+            assert process.out is not None
+            if stop(timer.share(), read_claims(process.out)):
+                timer.ended_for, seconds = "hopeless", 0.0
         if seconds <= 0:
             return process.kill()
         if not gate.serve(seconds):
@@ -175,7 +192,7 @@ def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outc
         return Outcome.INFRA_FAILED, "launcher_lost"
     if times.suspended > _SUSPENDED_SECONDS:
         return Outcome.INFRA_FAILED, "suspended"
-    if ended_for in {"startup", "idle"}:
+    if ended_for in {"startup", "idle", "hopeless"}:
         return Outcome.TIMED_OUT, ended_for
     patience = clock.seconds * _LATE_SHARE + _LATE_SECONDS if times.opened else 0.0
     if times.billed > clock.seconds + patience:

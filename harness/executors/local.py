@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.errors import InfrastructureError
 from harness.gate_keeper import TrainingFiles
+from harness.protocols import Stop
 from harness.records import Files, Role, TrialResult, TrialSpec
 from harness.sandbox import Command, Sandbox
 from harness.task import Profile, Task, TaskData
@@ -52,7 +53,7 @@ class LocalExecutor:
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
 
-    def run(self, spec: TrialSpec, source: Files) -> TrialResult:
+    def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         """Returns when the process tree is gone and the artefact is ours. Raises UserError for a missing GPU."""
         command = Command(
             script="train.py",
@@ -66,7 +67,7 @@ class LocalExecutor:
             gpu=self._gpu,
             threads=self._profile.threads,
         )
-        return run_trial(self._bench, spec, command, self._training_files(spec.role is Role.PLACEBO))
+        return run_trial(self._bench, spec, command, self._training_files(spec.role is Role.PLACEBO), stop)
 
     def _training_files(self, placebo: bool) -> TrainingFiles:
         if placebo not in self._training:

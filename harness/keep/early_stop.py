@@ -4,10 +4,12 @@ A claim can only ever hurt: a candidate that claims to be bad is discarded soone
 to its end and is scored like any other. The price is that a late starter may be thrown away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.keep.noise_level import mean
+from harness.protocols import Stop
+from harness.records import Json, Observation
 
 Curve = Sequence[tuple[float, float]]
 """(share of the budget used, claimed training loss), in order of time."""
@@ -29,6 +31,18 @@ class EarlyStop:
         if self.speed < 1:
             raise ValueError(f"speed is {self.speed}; below 1 a candidate equal to the incumbent is stopped")
 
+    def stop_for(self, incumbent: Sequence[Observation]) -> Stop | None:
+        """What a trial is watched with, given the incumbent's finished trials; None when that is turned off."""
+        curves = [_spread(seen.claims.get("curve")) for seen in incumbent if seen.score is not None]
+        if self.after >= 1:
+            return None
+
+        def stop(share: float, claims: Mapping[str, Json]) -> bool:
+            loss = claims.get("loss")
+            return isinstance(loss, int | float) and self.is_hopeless([(share, float(loss))], curves)
+
+        return stop
+
     def is_hopeless(self, running: Curve, incumbent: Sequence[Curve]) -> bool:
         """Whether to stop a trial whose claims so far are `running`, given complete curves of the incumbent.
 
@@ -41,6 +55,14 @@ class EarlyStop:
         here, end = mean([at(curve, share) for curve in whole]), mean([curve[-1][1] for curve in whole])
         # NaN compares false: a trial that claims nonsense goes on and fails by its score
         return loss - self.speed * max(0.0, here - end) > end
+
+
+def _spread(losses: Json) -> Curve:
+    """A claimed list of losses, taken to lie evenly over the budget."""
+    if not isinstance(losses, list):
+        return ()
+    known = [float(loss) for loss in losses if isinstance(loss, int | float)]
+    return [((number + 1) / len(known), loss) for number, loss in enumerate(known)]
 
 
 def at(curve: Curve, share: float) -> float:

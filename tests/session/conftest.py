@@ -9,12 +9,13 @@ import pytest
 
 from harness.budget import Budget
 from harness.intake import Intake
+from harness.keep.early_stop import EarlyStop
 from harness.keep.race import Race
 from harness.laboratory import Laboratory
 from harness.ledger import Ledger
 from harness.limits import SessionLimits
 from harness.promotion import Promotion
-from harness.protocols import Guards, Tracker
+from harness.protocols import Guards, Stop, Tracker
 from harness.records import (
     Direction,
     Files,
@@ -38,7 +39,7 @@ from harness.task import Profile, Task, TaskData
 from harness.workspace import Workspace
 
 
-class Stop(BaseException):
+class Killed(BaseException):
     """Plays kill -9: nothing of ours may catch it."""
 
 
@@ -59,8 +60,10 @@ class Machine:
     scored: list[tuple[str, Split]] = field(default_factory=list)
     fail_next: int = 0
 
-    def run(self, spec: TrialSpec, source: Files) -> TrialResult:
+    def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         self.runs.append(spec)
+        if stop and stop(0.5, {"loss": 9.0}):
+            return TrialResult(spec.trial_id, Outcome.TIMED_OUT, "hopeless")
         text = source["train.py"].decode()
         if self.fail_next:
             self.fail_next -= 1
@@ -82,6 +85,7 @@ class Machine:
             artefact_sha256=hashlib.sha256(str(value).encode()).hexdigest(),
             billed_seconds=1.0,
             wall_seconds=1.0,
+            claims={"loss": value, "curve": [5.0, 2.0, value]},
         )
 
     def score(self, result: TrialResult, source: Files, split: Split) -> Score:
@@ -128,7 +132,7 @@ class Recorder:
     def record(self, row: Mapping[str, Json]) -> None:
         self.seen.append(row)
         if row["seq"] == self.stop_after:
-            raise Stop
+            raise Killed
 
     def close(self) -> None: ...
 
@@ -163,6 +167,7 @@ class World:
     guards: Guards = (Forbids(),)
     budget: Budget = field(default_factory=Budget)
     promotion: Promotion = field(default_factory=Promotion)
+    early_stop: EarlyStop = field(default_factory=EarlyStop)
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -200,6 +205,7 @@ class World:
             laboratory.record("session_resumed", level=3, certified=True, interrupted=[])
         intake = Intake(laboratory, workspace, self.script, limits, "# Program")
         referee = Referee(laboratory, intake, self.guards, Race(), limits, self.promotion)
+        referee.stop_for = self.early_stop.stop_for
         session = Session(laboratory, workspace, intake, referee, limits)
         session.synchronise()
         return session

@@ -9,10 +9,11 @@ import pytest
 from harness import ledger
 from harness.budget import Budget
 from harness.errors import HarnessError, InfrastructureError
+from harness.keep.early_stop import EarlyStop
 from harness.promotion import Promotion
 from harness.records import Decision, Json, Proposal, Role, Split, Usage
 from harness.session import Session
-from tests.session.conftest import Forbids, Recorder, Stop, World
+from tests.session.conftest import Forbids, Killed, Recorder, World
 
 BETTER = "loss = 0.8\n# a larger model"
 WORSE = "loss = 1.5\n# less of it"
@@ -95,7 +96,7 @@ def test_a_session_killed_after_any_row_goes_on_where_it_stopped(
     rows = len(whole.laboratory.ledger.rows)
     for stop_after in range(1, rows):
         made = world(series, budget=budget)
-        with pytest.raises(Stop):
+        with pytest.raises(Killed):
             made.session(Recorder(stop_after)).run()
         resumed = made.session()
         resumed.run()
@@ -112,14 +113,14 @@ class StopsCandidate(Recorder):
 
     def record(self, row: Mapping[str, Json]) -> None:
         if row["kind"] == "trial_started" and row["role"] == Role.CANDIDATE:
-            raise Stop
+            raise Killed
 
 
 def test_a_candidate_that_is_there_whenever_the_harness_dies_is_discarded(world: Make) -> None:
     """The second interruption during the same candidate counts as its crash; an honest one survives the first."""
     made = world([BETTER])
     for _ in range(2):
-        with pytest.raises(Stop):
+        with pytest.raises(Killed):
             made.session(StopsCandidate()).run()
     session = made.session()
     session.run()
@@ -288,3 +289,11 @@ def test_the_placebo_check_stops_knowledge_that_came_with_the_source(world: Make
     short = [spec for spec in made.machine.runs if spec.role in (Role.PLACEBO, Role.PLACEBO_TWIN)]
     assert len(short) == 2 * 3 + 2 + 2
     assert {spec.clock.seconds for spec in short} == {0.1}
+
+
+def test_a_hopeless_trial_is_ended_early_only_where_asked_for(world: Make) -> None:
+    """A candidate that claims to be far behind is discarded; by default claims end nothing, and never keep."""
+    for after, expected in ((1.0, ("keep", "keep")), (0.3, ("discard", "timed_out"))):
+        session = world([BETTER], early_stop=EarlyStop(after=after)).session()
+        session.run()
+        assert decisions(session) == [expected]
