@@ -41,7 +41,7 @@ class BudgetHonesty:
         for trial in evidence.candidate_trials:
             for case, message in self._dishonest(trial):
                 return reject(self.name, f"budget.{case}", f"{trial.trial_id}: {message}")
-        latest = [*evidence.candidate_trials[-1:], *evidence.incumbent_trials[-1:]]
+        latest = evidence.candidate_trials[-1:]  # the trial that a repetition would replace
         for trial in latest:
             for case, message in self._disturbed(trial):
                 shown = {"trial_id": trial.trial_id}

@@ -1,12 +1,14 @@
 """Measures: starts trials, has them scored, and writes what happened before and after into the ledger."""
 
+import statistics
 import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.canary import canary_seconds, foreign_processes
 from harness.errors import InfrastructureError
 from harness.ledger import Ledger, Row
 from harness.manifest import Manifest, manifest
@@ -122,11 +124,25 @@ class Laboratory:
         self.record("trial_started", **about, clock=to_json(spec.clock))
         self.before_trial()
         with self.quiet if spec.clock.kind == "wall" else nullcontext():
+            seconds = canary_seconds(spec.clock.kind)
             result = self.executor.run(spec, source, stop)
+            seconds = max(seconds, canary_seconds(spec.clock.kind))
+        result = replace(result, machine={**result.machine, **self._machine(seconds)})
         fields = to_json(result)
         assert isinstance(fields, dict)
         self.record("trial_finished", **{**fields, **about})
         return result
+
+    def _machine(self, canary: float) -> dict[str, float]:
+        """How the machine was around a trial, compared with the baseline's trials (with itself if there are none)."""
+        known = [row["machine"].get("canary_seconds") for row in self._baseline_rows() if row.get("machine")]
+        reference = statistics.median([seconds for seconds in known if seconds] or [canary])
+        foreign = foreign_processes() if self.profile.gpu else None
+        found = {"canary_seconds": canary, "canary_ratio": reference / canary}
+        return found if foreign is None else {**found, "foreign_processes": float(foreign)}
+
+    def _baseline_rows(self) -> list[Row]:
+        return [dict(row) for row in self.state.finished.values() if row["role"] == Role.BASELINE]
 
     def _score(
         self, result: TrialResult, commit: str, role: Role, proposal: int | None, source: Files, split: Split

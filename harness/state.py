@@ -192,6 +192,7 @@ class State:
                 artefact_sha256=result.artefact_sha256,
                 billed_seconds=result.billed_seconds,
                 peak_memory_bytes=result.peak_memory_bytes,
+                machine=result.machine,
                 log=score.detail if score is not None and invalid else result.log,
             )
         )

@@ -15,6 +15,7 @@ STARTS_PROCESSES = {  # module -> what it may start: only sandbox.py starts what
     "harness.prepare",  # the task's own prepare.py
     "harness.placebo",  # likewise
     "harness.machine",  # nvidia-smi
+    "harness.canary",  # nvidia-smi
 }
 
 
@@ -136,6 +137,6 @@ def test_processes_are_started_in_known_places() -> None:
 def test_nothing_heavy_is_imported_before_it_is_needed(file: Path) -> None:
     """Loading a module of ours costs milliseconds: heavy libraries are imported inside the functions that need them."""
     heavy = {name.split(".")[0] for name in imported(file, top_only=True)} & HEAVY
-    if name_of(file).startswith("harness.config_") or name_of(file) == "harness.predictor_host":
+    if name_of(file).startswith(("harness.config_", "harness.sweep_arms", "harness.predictor_host")):
         heavy -= {"hydra", "omegaconf"}
     assert not heavy
