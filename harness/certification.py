@@ -48,6 +48,10 @@ def certify(laboratory: Laboratory, files_of: Callable[[str], Files], trials: in
         baseline_scores=to_json(scores[_ROLES[1]]),
         claimed=_claimed(laboratory, claimed_scores),
         certified=state.certified,
+        val_minus_test={
+            side: _gap(state.mean_score(commits[role]), state.mean_score(commits[role], role))
+            for side, role in zip(("head", "baseline"), _ROLES, strict=True)
+        },
         **fields,
     )
     return found
@@ -59,3 +63,8 @@ def _claimed(laboratory: Laboratory, scores: list[float | None]) -> float | None
     if head is None or baseline is None:
         return None
     return laboratory.state.loss(baseline) - laboratory.state.loss(head)
+
+
+def _gap(val: float | None, test: float | None) -> float | None:
+    """How much the search's split flatters: for the head more than for the baseline means that it was overfitted."""
+    return None if val is None or test is None else val - test
