@@ -179,7 +179,8 @@ class Protocol:
         self.need_live(grant)
         need(scope in grant.effective)
         need(self.scope_allowed_above(grant, scope))
-        need(grant.used + grant.promised + amount <= grant.limit)
+        # A limit that was lowered, or a merge, can leave less promised below than is spent there.
+        need(grant.used + max(grant.promised, grant.below) + amount <= grant.limit)
         for above in self.limits_above(grant):
             need(above.used + above.below + amount <= above.limit)
         self._spend(grant, amount)
