@@ -10,12 +10,12 @@ Stage = Literal["static", "runtime", "promotion"]
 
 
 def ask(guards: Guards, evidence: Evidence) -> list[Verdict]:
-    """The verdicts of the guards of the evidence's stage, in order, up to the first that does not accept."""
+    """The verdicts of the guards of the evidence's stage, in order, up to the first that rejects."""
     verdicts = []
     for guard in guards:
         if evidence.stage in guard.stages:
             verdicts.append(_asked(guard, evidence))
-            if verdicts[-1].judgement is not Judgement.ACCEPT:
+            if verdicts[-1].judgement is Judgement.REJECT:
                 break
     return verdicts
 
