@@ -5,7 +5,10 @@ proposal is wanted, its edit is merged with the new incumbent; where both touche
 Dropped proposals were paid for: what they cost is added to the next one's usage.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 
 from harness.agents.memory import PENDING
@@ -16,11 +19,38 @@ from harness.protocols import Agent
 from harness.records import Decision, Files, PastProposal, Proposal, Usage, View
 from harness.seeds import trial_seed
 
+_CLOSE_SECONDS = 10.0  # a request that is under way when the session ends is not waited for any longer
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     view: View
     future: "Future[Proposal | None]"
+
+
+class _Worker:
+    """One thread for all of an agent's thinking. It does not keep the harness from ending."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[tuple[Future[Proposal | None], Callable[[], Proposal | None]]] = (
+            queue.SimpleQueue()
+        )
+        threading.Thread(target=self._go_on, name="agent", daemon=True).start()
+
+    def submit(self, think: Callable[[], Proposal | None]) -> "Future[Proposal | None]":
+        future: Future[Proposal | None] = Future()
+        self._work.put((future, think))
+        return future
+
+    def _go_on(self) -> None:
+        while True:
+            future, think = self._work.get()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(think())
+            except BaseException as error:  # noqa: BLE001  # raised again where the result is wanted
+                future.set_exception(error)
 
 
 class LookAhead:
@@ -39,7 +69,7 @@ class LookAhead:
         self._agent = agent
         self._waiting: list[_Waiting] = []
         self._on_trial: list[PastProposal] = []
-        self._thread = ThreadPoolExecutor(1, "agent") if self.ahead > 0 else None
+        self._thread = _Worker() if self.ahead > 0 else None
 
     def next(self, view: View) -> Proposal | None:
         """Proposal `view.number`: the prepared one if it still fits, else a fresh one. Raises AgentError."""
@@ -65,11 +95,14 @@ class LookAhead:
                 self._start(self._later(view, number))
 
     def close(self) -> None:
-        """Waits for the proposal that is being thought out, if any; what it cost is added to `unused`."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=True, cancel_futures=True)
-        for entry in self._waiting:
-            self._lose(entry)
+        """Ends what is being thought out, soon; what it cost, as far as that is known, is added to `unused`."""
+        under_way = [entry for entry in self._waiting if not entry.future.cancel()]
+        if hasattr(self._agent, "close"):
+            self._agent.close()
+        wait([entry.future for entry in under_way], _CLOSE_SECONDS)
+        for entry in under_way:
+            if entry.future.done():
+                self._lose(entry)
         self._waiting = []
 
     def _later(self, view: View, number: int) -> View:
@@ -83,7 +116,8 @@ class LookAhead:
         decided = {past.number for past in view.history}
         self._on_trial = [past for past in self._on_trial if past.number not in decided]
         before = [entry for entry in self._waiting if entry.view.number < view.number]
-        future = self._thread.submit(self._think, view, tuple(self._on_trial), tuple(before))
+        on_trial = tuple(self._on_trial)
+        future = self._thread.submit(lambda: self._think(view, on_trial, tuple(before)))
         self._waiting.append(_Waiting(view, future))
 
     def _think(
@@ -100,7 +134,9 @@ class LookAhead:
     def _fresh(self, view: View) -> Proposal | None:
         if self._thread is None:
             return self._agent.propose(view)
-        return self._thread.submit(self._agent.propose, view).result()  # one thread: agents need no locks
+        return self._thread.submit(
+            lambda: self._agent.propose(view)
+        ).result()  # one thread: agents need no locks
 
     def _prepared(self, view: View) -> Proposal | None:
         """None when there is none, or none that fits; an agent that failed then is asked again."""
@@ -137,7 +173,8 @@ class LookAhead:
             self._lose(self._waiting.pop(0))
 
     def _lose(self, entry: _Waiting) -> None:
-        proposal = None if entry.future.cancelled() else _result(entry)
+        failed = entry.future.cancelled() or entry.future.exception() is not None
+        proposal = None if failed else entry.future.result()
         if proposal is not None:
             self.unused = added(self.unused, proposal.usage)
 

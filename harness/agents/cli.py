@@ -28,7 +28,7 @@ from harness.agents.spending import Meter, Prices, ProposalLimits, Purse
 from harness.agents.tools import SmokeTest
 from harness.errors import AgentError, UserError
 from harness.records import Files, Json, Level, Limits, Proposal, View
-from harness.sandbox import Command
+from harness.sandbox import Command, Process
 
 PROPOSAL = "PROPOSAL.md"
 EMPTY = "the agent stopped without a change"
@@ -75,6 +75,8 @@ class CommandLineAgent:
         self._context: AgentContext | None = None
         self._purse = Purse()
         self._smoke_test: SmokeTest | None = None
+        self._process: Process | None = None
+        self._closed = False
 
     def upstream(self) -> Upstream:
         raise NotImplementedError
@@ -135,7 +137,10 @@ class CommandLineAgent:
         try:
             command = self._command(view, context, broker.inside.fileno())
             with context.sandbox.start(command) as process:
+                self._process = process
                 broker.inside.close()
+                if self._closed:
+                    raise AgentError("the session ends")
                 end = process.wait(meter.seconds_left)
                 problem = (
                     ""
@@ -148,7 +153,15 @@ class CommandLineAgent:
                 assert process.out is not None
                 return _taken(process.out, end.status, problem, process.log)
         finally:
+            self._process = None
             broker.close()
+
+    def close(self) -> None:
+        """The session ends: so does the program, whatever it is at. May be called from any thread."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def _command(self, view: View, context: AgentContext, control: int) -> Command:
         call = self.invocation(self._program)

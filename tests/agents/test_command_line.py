@@ -191,6 +191,22 @@ def test_the_clock_ends_a_program(
     assert proposal.problem == "stopped before the limit of 0.05 minutes per proposal"
 
 
+def test_the_end_of_the_session_ends_a_program(
+    make_agent: MakeAgent, make_provider: MakeProvider, make_view: MakeView
+) -> None:
+    """Ctrl-C does not wait for twenty minutes of thought."""
+    agents: list[CommandLineAgent] = []
+
+    def script(number: int, _: Any) -> Turn:
+        if number:
+            agents[0].close()  # it is at work now
+        return shell("echo on and on")
+
+    agents.append(make_agent("codex", make_provider(script), minutes=60.0))
+    proposal = agents[0].propose(make_view())
+    assert proposal.problem
+
+
 def test_the_proxy_lets_nothing_else_through(
     make_agent: MakeAgent, make_provider: MakeProvider, make_view: MakeView
 ) -> None:

@@ -132,6 +132,32 @@ def test_nothing_is_paid_for_and_forgotten(make_view: MakeView) -> None:
     assert proposer.unused.dollars == 2.0
 
 
+def test_the_end_of_a_session_does_not_wait_for_the_agent(
+    make_view: MakeView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the agent is at: it is told to close, and left behind if it does not hear."""
+    monkeypatch.setattr("harness.lookahead._CLOSE_SECONDS", 0.2)
+    never = threading.Event()
+
+    class Stubborn(Thinker):
+        closed = False
+
+        def propose(self, view: View) -> Proposal:
+            never.wait()
+            return super().propose(view)
+
+        def close(self) -> None:
+            self.closed = True
+
+    agent = Stubborn(ahead=2)
+    proposer = LookAhead(agent)
+    proposer.prepare(make_view())
+    proposer.close()
+    assert agent.closed
+    assert not agent.views
+    never.set()
+
+
 def test_an_agent_that_failed_ahead_is_asked_again(make_view: MakeView) -> None:
     """A failure of an hour ago is not a failure now; one that lasts ends the session."""
     failing = [True, False]
