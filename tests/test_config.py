@@ -85,9 +85,15 @@ def test_the_default_is_complete() -> None:
 @pytest.mark.parametrize(
     "group", ["task", "agent", "budget", "guards", "keep", "executor", "tracking", "preset"]
 )
-def test_every_choice_that_is_offered_can_be_loaded(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What --help lists exists: each choice passes the check against its constructor and is built."""
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+def test_every_choice_that_is_offered_can_be_loaded(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What --help lists exists: given keys and programs, each choice fits its constructor and is built."""
+    for variable in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(variable, "none")
+    for program in ("claude", "codex"):
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     for choice in groups()[group].choices:
         assert config.load([f"{group}={choice}"]).choices[group] == choice
 
@@ -169,8 +175,8 @@ def test_the_fingerprint_covers_what_bears_on_results(own_task: str, tmp_path: P
         ("~task", "give task=choice"),
         ("task@other=digits", "give task=choice"),
         ("hydra.run.dir=/tmp", "hydra.run.dir cannot be set here"),
-        ("task=nanochat,digits", "several values; sweeps are not available"),
-        ("--multirun", "not available in this version"),
+        ("task=nanochat,digits", "several values; start a sweep with -m"),
+        ("--multirun", "a sweep needs an argument with several values"),
         ("--verbose", "unknown option '--verbose'; options: --help"),
         ("agent.x=[", "cannot read 'agent.x=['"),
         ("extra=1", "extra: no such key"),
