@@ -194,11 +194,11 @@ def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outc
         return Outcome.INFRA_FAILED, "suspended"
     if ended_for in {"startup", "idle", "hopeless"}:
         return Outcome.TIMED_OUT, ended_for
+    if end.status != 0 and not ended_for:
+        return Outcome.CRASHED, _status_word(end.status)
     patience = clock.seconds * _LATE_SHARE + _LATE_SECONDS if times.opened else 0.0
     if times.billed > clock.seconds + patience:
         return Outcome.TIMED_OUT, "late"
-    if end.status != 0 and not ended_for:
-        return Outcome.CRASHED, _status_word(end.status)
     return Outcome.COMPLETED, ended_for
 
 

@@ -4,7 +4,9 @@ from harness.agents import keys
 from harness.agents.claude import KEY, Messages
 from harness.agents.model import Request
 
-_SYSTEM = "You review changes of training programs for a benchmark. Answer exactly in the form that is asked for."
+_SYSTEM = (
+    "You review changes of training programs for a benchmark. Answer exactly in the form that is asked for."
+)
 _OUTPUT_TOKENS = 1000
 
 
