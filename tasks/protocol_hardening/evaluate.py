@@ -17,7 +17,7 @@ from defects_visible import VISIBLE
 
 MOST_TRACES = 20
 MOST_MEMORY_BYTES = 4096
-DEFECTS = {defect.__name__: defect for defect in (*VISIBLE, *HIDDEN)}
+DEFECTS = (*VISIBLE, *HIDDEN)
 
 
 def evaluate(subject, private: Path, split: str) -> dict[str, float]:
@@ -59,7 +59,7 @@ class Attack:
     """One campaign and what the candidate has been told about it."""
 
     def __init__(self, variant: dict) -> None:
-        defects = [DEFECTS[name] for name in variant["defects"]]
+        defects = [DEFECTS[number] for number in variant["defects"]]
         self.campaign = Campaign(defects, variant["calls"])
         self.seed, self.round = variant["seed"], 0
         self.results: list[str] = []

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from attack import ISSUER_DOES
 from campaign import MOST_OPERATIONS, Campaign, Trace
-from defects_hidden import HIDDEN
-from defects_visible import VISIBLE
+from evaluate import DEFECTS
 from hand_tests import traces as hand_traces
 from prepare import prepare
 from protocol import ACTORS, OPERATIONS, SCOPES, Protocol, Rejected
@@ -61,8 +60,7 @@ def show(name: str, source: Source, variants: list[dict], seeds: int) -> None:
 
 
 def campaign(source: Source, variant: dict, seed: int) -> Campaign:
-    by_name = {defect.__name__: defect for defect in (*VISIBLE, *HIDDEN)}
-    running = Campaign([by_name[name] for name in variant["defects"]], variant["calls"])
+    running = Campaign([DEFECTS[number] for number in variant["defects"]], variant["calls"])
     for trace in source(random.Random(f"{variant['seed']} {seed}"), running):
         running.run([trace])
         if running.over:
