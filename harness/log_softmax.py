@@ -35,7 +35,7 @@ def target_losses(logits: Floats, targets: Targets) -> Losses:
 
     Raises NotFinite if any logit is, IndexError if a target is not a class.
     """
-    content = memoryview(np.ascontiguousarray(logits)).cast("B")
+    content = np.ascontiguousarray(logits).data.cast("B")
     return LossWorkers(1).losses(content, "float32", logits.shape[1], targets)
 
 
@@ -102,4 +102,5 @@ def _block_losses(block: Floats, targets: Targets, scratch: Floats) -> Losses:
     else:
         np.exp(block, out=scratch)
     chosen = block[np.arange(len(block)), targets].astype(np.float64)
-    return np.log(scratch.sum(axis=1, dtype=np.float32).astype(np.float64)) + shift - chosen
+    losses: Losses = np.log(scratch.sum(axis=1, dtype=np.float32).astype(np.float64)) + shift - chosen
+    return losses

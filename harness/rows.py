@@ -34,7 +34,7 @@ def from_json(kind: type[Record], row: Mapping[str, Any]) -> Record:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
