@@ -29,12 +29,12 @@ def to_json(value: Any) -> Json:
 
 def from_json(kind: type[Record], row: Mapping[str, Any]) -> Record:
     """The record that `row` holds; other keys of the row are passed over, missing ones take their defaults."""
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type] # every class can be hashed
     return kind(**{name: _convert(hint, row[name]) for name, hint in hints.items() if name in row})
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
