@@ -54,7 +54,7 @@ CPU = Sizes(
     warm_up=0.02,
     warm_down=0.5,
     final_rate=0.02,
-    reserve_seconds=0.7,
+    reserve_seconds=0.8,
 )
 GPU = Sizes(
     depth=8,
