@@ -7,7 +7,7 @@ FAST = not slow and not gpu and not agents
 
 setup: ; @HARNESS_VENV="$(VENV)" ./scripts/bootstrap
 run: setup ; @$(PYTHON_IN_VENV) -m harness $(ARGS)
-test: setup ; @$(PYTHON_IN_VENV) -m pytest -m "$(FAST)" $(ARGS)
+test: setup ; @$(PYTHON_IN_VENV) -m pytest -m "$(FAST)" -n auto --dist loadfile $(ARGS)
 test-slow: setup ; @$(PYTHON_IN_VENV) -m pytest -m slow $(ARGS)
 test-gpu: setup ; @$(PYTHON_IN_VENV) -m pytest -m gpu $(ARGS)
 test-agents: setup ; @$(PYTHON_IN_VENV) -m pytest -m agents $(ARGS)
