@@ -17,7 +17,7 @@ from harness.errors import UserError
 SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.tag=one")
 EXPECTED = {  # proposal of tasks/digits/replay -> how its reason starts
     1: "keep.",
-    2: "keep.futile",
+    2: "duplicates.unchanged",
     3: "keep.futile",
     4: "crashed.exit_1",
     5: "seed.",
