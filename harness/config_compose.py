@@ -95,7 +95,9 @@ def _parsed(argument: str) -> Override:
     if not override.key_or_group:
         raise UserError(f"{argument!r} is not key=value; {_known_keys(argument)}")
     if override.is_sweep_override():
-        raise UserError(f"{argument!r} gives several values; start a sweep with -m: python -m harness -m {argument}")
+        raise UserError(
+            f"{argument!r} gives several values; start a sweep with -m: python -m harness -m {argument}"
+        )
     return override
 
 

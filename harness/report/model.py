@@ -201,7 +201,8 @@ class Session:
         proposal.incumbent_score = score_or_none(row.get("incumbent_score"))
 
     def _on_certificate(self, row: Row) -> None:
-        self.certificate = row
+        # A head's first one counts: asking again until one passes would be another search.
+        self.certificate = self.certificate or row
 
     def _on_notice(self, row: Row) -> None:
         self.notices.append(row)
