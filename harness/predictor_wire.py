@@ -6,14 +6,18 @@ sealed, so that neither its content (weights, source) nor its size (buffers: a t
 reader) can be changed by the other side.
 """
 
+import contextlib
 import fcntl
+import functools
 import json
 import mmap
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 PACKET_BYTES = 1 << 16
 CHUNK_BYTES = 1 << 16
@@ -55,9 +59,7 @@ def receive(channel: socket.socket, timeout_seconds: float | None = None) -> dic
     """
     channel.settimeout(timeout_seconds)
     try:
-        packet = channel.recv(PACKET_BYTES + 1)
-    except ConnectionResetError as error:
-        raise ChannelClosed from error
+        packet = _despite_reset(lambda: channel.recv(PACKET_BYTES + 1))
     finally:
         channel.settimeout(None)
     return _decoded(packet)
@@ -65,10 +67,7 @@ def receive(channel: socket.socket, timeout_seconds: float | None = None) -> dic
 
 def receive_with_files(channel: socket.socket, most: int) -> tuple[dict[str, Any], list[int]]:
     """The next message and up to `most` open files. Only for messages from a trusted side. Raises ChannelClosed."""
-    try:
-        packet, descriptors, _, _ = socket.recv_fds(channel, PACKET_BYTES + 1, most)
-    except ConnectionResetError as error:
-        raise ChannelClosed from error
+    packet, descriptors, _, _ = _despite_reset(lambda: socket.recv_fds(channel, PACKET_BYTES + 1, most))
     return _decoded(packet), list(descriptors)
 
 
@@ -89,14 +88,24 @@ def receive_bytes(channel: socket.socket, target: memoryview, timeout_seconds: f
     try:
         while filled < len(target):
             channel.settimeout(None if end is None else max(0.001, end - time.monotonic()))
-            size = channel.recv_into(target[filled : filled + CHUNK_BYTES])
+            room = target[filled : filled + CHUNK_BYTES]
+            size = _despite_reset(functools.partial(channel.recv_into, room))
             if not size:
                 raise ChannelClosed
             filled += size
-    except ConnectionResetError as error:
-        raise ChannelClosed from error
     finally:
         channel.settimeout(None)
+
+
+def _despite_reset(take: Callable[[], _T]) -> _T:
+    """What the other side sent before it went. Raises ChannelClosed.
+
+    Where it went without reading everything, the kernel tells of the reset first, once, and of the packets after it.
+    """
+    for _ in range(2):
+        with contextlib.suppress(ConnectionResetError):
+            return take()
+    raise ChannelClosed
 
 
 def _decoded(packet: bytes) -> dict[str, Any]:
