@@ -5,13 +5,14 @@ What it says about itself is shown beside the referee's clock, and nothing is de
 
 Names in `Observation.machine`, each optional:
     canary_ratio            speed of the referee's own fixed piece of work beside the trial, 1 = as calibrated
-    step_rate_ratio         speed of the unmodified baseline beside the trial, 1 = as calibrated
-    energy_ratio            energy of that fixed piece of work, 1 = as calibrated
+    step_rate_ratio         speed of the unmodified baseline, in this trial or the one before it, 1 = as calibrated
+    energy_ratio            energy of that fixed piece of work on a GPU, 1 = as calibrated
     foreign_processes       processes on the trial's device that are not the trial's
     left_processes          processes of the trial that were there after its end
 """
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 
 from guards.verdicts import accept, inconclusive, reject
@@ -44,11 +45,12 @@ class BudgetHonesty:
         latest = evidence.candidate_trials[-1:]  # the trial that a repetition would replace
         for trial in latest:
             for case, message in self._disturbed(trial):
-                shown = {"trial_id": trial.trial_id}
-                return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", {**shown})
+                about: dict[str, Json] = {"trial_id": trial.trial_id}
+                return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"
-        return accept(self.name, words, self._claims(evidence.candidate_trials[-1:]))
+        shown = self._claims(latest) | _step_rate(latest, evidence.incumbent_trials)
+        return accept(self.name, words, shown)
 
     def _dishonest(self, trial: Observation) -> Iterator[tuple[str, str]]:
         if trial.machine.get("left_processes", 0) > 0:
@@ -74,3 +76,19 @@ class BudgetHonesty:
             ratio = trial.machine.get(name, 1.0)
             if not math.isfinite(ratio) or abs(ratio - 1) > self._tolerance:
                 yield "disturbed", f"{words} was {ratio:.2f} of the calibration"
+
+
+def _step_rate(trials: Sequence[Observation], incumbents: Sequence[Observation]) -> dict[str, Json]:
+    """Claimed steps a second against the incumbent's: a reader sees what a change costs or saves a step."""
+    own, theirs = _rates(trials), _rates(incumbents)
+    return {"claimed_step_rate_ratio": own[-1] / statistics.median(theirs)} if own and theirs else {}
+
+
+def _rates(trials: Sequence[Observation]) -> list[float]:
+    steps = [(trial.claims.get("step"), trial.billed_seconds) for trial in trials]
+    rates = [
+        step / seconds
+        for step, seconds in steps
+        if isinstance(step, int | float) and not isinstance(step, bool) and seconds > 0
+    ]
+    return [rate for rate in rates if math.isfinite(rate) and rate > 0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from harness.canary import Canary, GpuCanary, HostCanary
 from harness.config import Setup
 from harness.errors import UserError
 from harness.evaluator import SandboxEvaluator
@@ -76,10 +77,11 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
             sandbox, setup.task, data, profile, folder, _placebo(setup, data, folder)
         )
         stack.callback(executor.close)
-        evaluator = SandboxEvaluator(
-            sandbox, setup.task, data, profile, folder, setup.scoring, setup.executor.gpu
-        )
+        gpu = setup.executor.device(profile)
+        evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
         stack.callback(evaluator.close)
+        canary: Canary = HostCanary() if gpu is None else GpuCanary(gpu)
+        stack.callback(canary.close)
         for tracker in trackers:
             stack.callback(tracker.close)
             tracker.open(folder, list(ledger.rows))
@@ -94,6 +96,7 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
             executor=executor,
             evaluator=evaluator,
             secret=_secret(folder),
+            canary=canary,
         )
         bench = Bench(folder, laboratory, workspace, sandbox, profile, resumed=bool(ledger.rows))
         _begin(bench, setup)

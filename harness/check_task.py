@@ -104,7 +104,8 @@ def _rig(setup: "Setup", folder: Path) -> Iterator[Rig]:
         def evaluator_for(profile_name: str, place: Path) -> SandboxEvaluator:
             other = task.profiles.get(profile_name, profile)
             scored = prepared(task, profile_name)
-            return SandboxEvaluator(sandbox, task, scored, other, place, setup.scoring, setup.executor.gpu)
+            gpu = setup.executor.device(other)
+            return SandboxEvaluator(sandbox, task, scored, other, place, setup.scoring, gpu)
 
         evaluator = evaluator_for(setup.budget.profile, folder)
         stack.callback(evaluator.close)

@@ -98,6 +98,7 @@ def load(arguments: list[str]) -> Setup:
     session = _mapping("session", config["session"])
     settings = Part("session", SessionSettings, check_arguments("session", SessionSettings, session)).build()
     built = {name: part.build() for name, part in parts.items() if name not in ("sandbox", "program")}
+    built["task"] = built["task"].for_profile(built["budget"].profile)
     program: Program = parts["program"].build()
     return Setup(
         **built,

@@ -68,9 +68,10 @@ def measure(task: Task, about: dict[str, Any], open_evaluator: Callable[[str, Pa
         except OSError as error:
             raise UserError(f"{artefact}: {error.strerror}") from error
         result = TrialResult("golden", Outcome.COMPLETED, "", artefact=f"artefacts/{copy.name}")
-        evaluator = open_evaluator(about.get("profile", "cpu"), Path(folder))
+        profile = about.get("profile", "cpu")
+        evaluator = open_evaluator(profile, Path(folder))
         try:
-            return evaluator.score(result, golden_source(task), Split(about["split"]))
+            return evaluator.score(result, golden_source(task.for_profile(profile)), Split(about["split"]))
         finally:
             if hasattr(evaluator, "close"):
                 evaluator.close()

@@ -3,12 +3,13 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from harness.canary import canary_seconds, foreign_processes
+from harness.canary import Canary, HostCanary
 from harness.errors import InfrastructureError
 from harness.ledger import Ledger, Row
 from harness.manifest import Manifest, manifest
@@ -41,7 +42,7 @@ class Laboratory:
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
     pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
-    on a wall clock, so that an agent's smoke test does not slow it down.
+    on a wall clock, so that an agent's smoke test does not slow it down. canary: looks at the machine meanwhile.
     """
 
     task: Task
@@ -57,6 +58,8 @@ class Laboratory:
     before_trial: Callable[[], None] = field(default=lambda: None)
     pause_seconds: float = 2.0
     quiet: threading.Lock = field(default_factory=threading.Lock)
+    canary: Canary = field(default_factory=HostCanary)
+    _warned: str = field(default="", init=False)
 
     def record(self, kind: str, **values: Json) -> Row:
         """A row: first on the disk, then in the state, then shown."""
@@ -123,23 +126,49 @@ class Laboratory:
         }
         self.record("trial_started", **about, clock=to_json(spec.clock))
         self.before_trial()
-        with self.quiet if spec.clock.kind == "wall" else nullcontext():
-            seconds = canary_seconds(spec.clock.kind)
+        undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
+        with undisturbed, self.canary.beside(spec.clock.kind) as found:
             result = self.executor.run(spec, source, stop)
-            seconds = max(seconds, canary_seconds(spec.clock.kind))
-        result = replace(result, machine={**result.machine, **self._machine(seconds)})
-        fields = to_json(result)
-        assert isinstance(fields, dict)
-        self.record("trial_finished", **{**fields, **about})
+        result = replace(result, machine={**result.machine, **found, **self._ratios(found)})
+        result = replace(result, machine={**result.machine, **self._baseline_speed(result, spec.commit)})
+        self._warn()
+        self.record("trial_finished", **{**_row(result), **about})
         return result
 
-    def _machine(self, canary: float) -> dict[str, float]:
+    def _ratios(self, found: Mapping[str, float]) -> dict[str, float]:
         """How the machine was around a trial, compared with the baseline's trials (with itself if there are none)."""
-        known = [row["machine"].get("canary_seconds") for row in self._baseline_rows() if row.get("machine")]
-        reference = statistics.median([seconds for seconds in known if seconds] or [canary])
-        foreign = foreign_processes() if self.profile.gpu else None
-        found = {"canary_seconds": canary, "canary_ratio": reference / canary}
-        return found if foreign is None else {**found, "foreign_processes": float(foreign)}
+        ratios = {}
+        if reference := self._reference("canary_seconds", found):
+            ratios["canary_ratio"] = reference / found["canary_seconds"]
+        if reference := self._reference("canary_joules", found):
+            ratios["energy_ratio"] = found["canary_joules"] / reference
+        return ratios
+
+    def _reference(self, name: str, found: Mapping[str, float]) -> float | None:
+        known = [row["machine"].get(name) for row in self._baseline_rows() if row.get("machine")]
+        values = [value for value in known if value] or [found.get(name)]
+        return statistics.median(value for value in values if value) if found.get(name) else None
+
+    def _baseline_speed(self, result: TrialResult, commit: str) -> dict[str, float]:
+        """The baseline's steps a second, of this trial or of the one just before it, against the calibration.
+
+        The unmodified task's own word counts here, no candidate's: it could buy another trial with it.
+        """
+        known = [rate for row in self._baseline_rows() if (rate := _step_rate(row))]
+        latest = {**_row(result), "commit": commit}
+        if commit != self.state.baseline and self.state.finished:
+            latest = dict(next(reversed(self.state.finished.values())))
+            if latest["role"] == Role.BASELINE:
+                return {}  # the calibration itself
+        rate = _step_rate(latest) if latest["commit"] == self.state.baseline else None
+        return {"step_rate_ratio": rate / statistics.median(known)} if rate and known else {}
+
+    def _warn(self) -> None:
+        """Once for each thing that the canary cannot see."""
+        if (warning := self.canary.warning()) != self._warned:
+            self._warned = warning
+            if warning:
+                self.notice(warning)
 
     def _baseline_rows(self) -> list[Row]:
         return [dict(row) for row in self.state.finished.values() if row["role"] == Role.BASELINE]
@@ -187,8 +216,7 @@ class Laboratory:
         outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
         reason = "interrupted_twice" if suspect else "interrupted"
         level = Level(self.state.level)
-        fields = to_json(TrialResult(str(row["trial_id"]), outcome, reason, level=level))
-        assert isinstance(fields, dict)
+        fields = _row(TrialResult(str(row["trial_id"]), outcome, reason, level=level))
         kept = {key: row[key] for key in ("trial_id", "commit", "role", "seed", "proposal", "attempt")}
         self.record("trial_finished", **{**fields, **kept})
 
@@ -197,3 +225,15 @@ class Laboratory:
         for row in self.state.finished.values():
             if row["commit"] == commit and row.get("artefact"):
                 (self.folder / str(row["artefact"])).unlink(missing_ok=True)
+
+
+def _row(result: TrialResult) -> dict[str, Json]:
+    fields = to_json(result)
+    assert isinstance(fields, dict)
+    return fields
+
+
+def _step_rate(row: Mapping[str, Any]) -> float | None:
+    """Steps a billed second by a trial's own count."""
+    step, seconds = row["claims"].get("step"), row["billed_seconds"]
+    return float(step) / seconds if type(step) in (int, float) and step > 0 and seconds > 0 else None

@@ -43,7 +43,8 @@ def prepared(task: Task, profile: str) -> TaskData:
 def _key(task: Task, profile: str) -> str:
     """Changes with every file of the task that could bear on its data, and with the profile."""
     digest = hashlib.sha256(profile.encode())
-    for name in sorted(task.source().keys() - set(task.editable) | {"prepare.py"}):
+    modules = {file.name for file in task.path.glob("*.py")}  # prepare.py may import any of them
+    for name in sorted((task.source().keys() | modules) - set(task.editable)):
         digest.update(name.encode() + b"\0" + hashlib.sha256((task.path / name).read_bytes()).digest())
     return digest.hexdigest()[:16]
 
@@ -59,7 +60,13 @@ def _make(task: Task, profile: str, folder: Path) -> None:
         print(f"preparing the data of task {task.name}, once ...", file=sys.stderr, flush=True)
         environment = {**os.environ, "HARNESS_CACHE": str(cache_folder()), "PYTHONPATH": _import_path()}
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # notices and progress of downloads, for people, as they come
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         if done.returncode:
             tail = " | ".join(line.strip() for line in done.stderr.strip().splitlines()[-_TAIL_LINES:])

@@ -108,7 +108,7 @@ def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
             dollars=setup.budget.dollars,
             tokens=setup.budget.tokens,
             quiet=laboratory.quiet,
-            gpu=setup.executor.gpu,
+            gpu=setup.executor.device(bench.profile),
         )
         agent.open(context)
 

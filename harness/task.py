@@ -1,7 +1,7 @@
 """A task: a folder with task.yaml, program.md, prepare.py, evaluate.py and the files that an agent may edit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from harness.records import Clock, Direction, Files, Limits
@@ -18,7 +18,7 @@ class Profile:
     """What one trial gets. `seconds` is billed from the opening of the data gate, see records.Clock.
 
     steps, tokens: fixed work instead of time; `seconds` is then only a cap. threads: CPU threads.
-    classes: overrides the task's. gpu: whether trials need one.
+    classes: overrides the task's. gpu: whether trials need one. overlay: the task's while this profile is chosen.
     """
 
     seconds: float
@@ -30,6 +30,7 @@ class Profile:
     tokens: int | None = None
     classes: int | None = None
     gpu: bool = False
+    overlay: str = ""
     processes: int = 64
     out_mib: int = 1024
     artefact_mib: int = 512
@@ -71,7 +72,9 @@ class Task:
     predictor: whether scoring needs the candidate's own code ("tokens": logits per token, "items": JSON
     answers to JSON items, "none"); entry: the file whose `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
-    references: name -> score on val of simple methods, to compare with. replay: folder of recorded proposals.
+    references: name -> score on val of simple methods, to compare with; they belong to the first profile.
+    replay: folder of recorded proposals. overlay: a folder in the task's whose files stand in for those of the same
+    name: the editable ones, program.md and `replay`. What is readable only is the referee's and cannot be replaced.
     """
 
     folder: str
@@ -88,6 +91,7 @@ class Task:
     determinism: str = "none"
     references: Mapping[str, float] = field(default_factory=dict)
     replay: str = "replay"
+    overlay: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a folder that is not a task."""
@@ -103,13 +107,26 @@ class Task:
             self._check_file(name)
         if set(self.editable) & set(REFEREE_FILES):
             raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")
+        for overlay in {self.overlay, *(profile.overlay for profile in self.profiles.values())} - {""}:
+            self._check_overlay(overlay)
 
     def _check_file(self, name: str) -> None:
+        self._check_path(name)
+        if not (self.path / name).is_file():
+            raise ValueError(f"task {self.name} has no file {name}")
+
+    def _check_path(self, name: str) -> None:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name:
             raise ValueError(f"{name!r} is not a plain path inside the task's folder")
-        if not (self.path / name).is_file():
-            raise ValueError(f"task {self.name} has no file {name}")
+
+    def _check_overlay(self, name: str) -> None:
+        self._check_path(name)
+        if not (self.path / name).is_dir():
+            raise ValueError(f"task {self.name} has no folder {name} to overlay")
+        for fixed in sorted({*REFEREE_FILES, *self.readable} - set(self.editable)):
+            if (self.path / name / fixed).exists():
+                raise ValueError(f"overlay {name} may not hold {fixed}: it is the referee's")
 
     @property
     def path(self) -> Path:
@@ -119,12 +136,24 @@ class Task:
     def name(self) -> str:
         return self.path.name
 
+    def for_profile(self, name: str) -> "Task":
+        """As it is with a profile; unchanged for an unknown one, which Budget.trial_profile refuses."""
+        if name not in self.profiles:
+            return self
+        references = self.references if name == next(iter(self.profiles)) else {}
+        return replace(self, overlay=self.profiles[name].overlay, references=references)
+
+    def file(self, name: str) -> Path:
+        """Where an editable file, program.md or the replay folder lies."""
+        replaced = self.path / self.overlay / name
+        return replaced if replaced.exists() else self.path / name
+
     @property
     def program_text(self) -> str:
         """The task's own notes to an agent."""
-        return (self.path / "program.md").read_text(encoding="utf-8")
+        return self.file("program.md").read_text(encoding="utf-8")
 
     def source(self) -> Files:
         """A candidate's tree: the editable and the readable files, as they are in the folder."""
         names = dict.fromkeys((*self.editable, *self.readable))
-        return {name: (self.path / name).read_bytes() for name in names}
+        return {name: self.file(name).read_bytes() for name in names}

@@ -6,7 +6,9 @@ no work tree, no hooks, no filters, no configuration but ours.
 """
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
@@ -37,6 +39,7 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "harness@localhost",
 }
 _PLAIN_FILE = "100644"
+_LOCK_SECONDS = 2.0
 
 
 class BadPath(ValueError):
@@ -52,8 +55,9 @@ class Workspace:
             del os.environ[key]  # of a hook or tool that called us: another repository
         path = folder / FOLDER_NAME
         self.branch = f"autoresearch/{tag}"
+        _free_of_locks(path)
         try:
-            self._repo = Repo(path) if path.exists() else Repo.init(path, bare=True)
+            self._repo = Repo(path) if path.exists() else _new_repository(path)
         except (InvalidGitRepositoryError, NoSuchPathError) as error:
             raise LedgerError(f"{path} is not a git repository any more") from error
         self._repo.git.update_environment(**_ENVIRONMENT)
@@ -70,8 +74,8 @@ class Workspace:
         if existing:
             return existing
         commit = self._commit(files, (), "Baseline: the task as it is")
-        self._git.update_ref(BASELINE_REF, commit)
         self._git.update_ref(f"refs/heads/{self.branch}", commit)
+        self._git.update_ref(BASELINE_REF, commit)  # last: says that all the rest is there
         return commit
 
     def propose(self, number: int, parent: str, changed: Files, deleted: Sequence[str], message: str) -> str:
@@ -166,6 +170,29 @@ class Workspace:
     def _text(output: object) -> str:
         assert isinstance(output, str)
         return output
+
+
+def _new_repository(path: Path) -> Repo:
+    """Under another name until it is whole: a kill in the middle leaves nothing that looks like a repository."""
+    making = path.with_suffix(".new")
+    shutil.rmtree(making, ignore_errors=True)
+    Repo.init(making, bare=True).close()
+    making.rename(path)
+    return Repo(path)
+
+
+def _free_of_locks(path: Path) -> None:
+    """Removes the lock files of a git that was killed with its session; one that still runs may end first.
+
+    Only the session's one process, which holds the folder's lock, starts git here.
+    """
+    end = time.monotonic() + _LOCK_SECONDS
+    while locks := list(path.rglob("*.lock")):
+        if time.monotonic() > end:
+            for lock in locks:
+                lock.unlink(missing_ok=True)
+            return
+        time.sleep(0.05)
 
 
 def merge(ours: bytes, base: bytes, theirs: bytes) -> bytes | None:

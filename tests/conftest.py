@@ -1,7 +1,12 @@
 """Settings for all tests."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 # How fast a machine draws examples says nothing about the code.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
+
+# A shell starts background jobs with SIGINT ignored; programs that tests start would ignore their Ctrl-C, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import harness
 from harness import config
 from harness.__main__ import main
 from harness.config_choices import groups
 from harness.errors import AgentError, UserError
+from harness.executors.local import Local
 from harness.locations import program_file, task_folders
+from harness.task import Profile
 
 HEAVY = ("torch", "hydra", "omegaconf", "yaml", "pydantic", "numpy", "anthropic", "pandas", "git")
 
@@ -251,3 +254,13 @@ def test_errors_of_a_session_are_one_line(
     _with_start(monkeypatch, error)
     code, _, err = call()
     assert (code, err.count("\n")) == (expected, 1)
+
+
+def test_training_scoring_and_tries_share_one_gpu() -> None:
+    """Without a word a GPU profile gets the first GPU, others none; a number in the configuration wins."""
+    on_gpu, on_cpu = Profile(seconds=1.0, gpu=True), Profile(seconds=1.0)
+    assert (Local().device(on_gpu), Local().device(on_cpu)) == (0, None)
+    assert (Local(gpu=3).device(on_gpu), Local(gpu=3).device(on_cpu)) == (3, 3)
+    package = Path(harness.__file__).parent
+    named = [file.name for file in package.rglob("*.py") if "executor.gpu" in file.read_text()]
+    assert named == ["sweep.py"]  # which sets it; all others ask for the device

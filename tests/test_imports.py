@@ -15,7 +15,7 @@ STARTS_PROCESSES = {  # module -> what it may start: only sandbox.py starts what
     "harness.prepare",  # the task's own prepare.py
     "harness.placebo",  # likewise
     "harness.machine",  # nvidia-smi
-    "harness.canary",  # nvidia-smi
+    "harness.canary",  # canary_kernel.py, a fixed program of ours
 }
 
 

@@ -23,7 +23,7 @@ class Replay:
     def open(self, context: AgentContext) -> None:
         """Raises UserError when no folder was given and the task brings no patches."""
         if self._patches is None:
-            self._patches = _patches(context.task.path / context.task.replay)
+            self._patches = _patches(context.task.file(context.task.replay))
 
     def propose(self, view: View) -> Proposal | None:
         assert self._patches is not None, "the session must open() the agent first"

@@ -31,8 +31,11 @@ class Local:
         placebo: Path | None = None,
     ) -> "LocalExecutor":
         """placebo: folder of shuffled training data, read at the first trial with that role."""
-        gpu = 0 if self.gpu is None and profile.gpu else self.gpu
-        return LocalExecutor(sandbox, task, data, profile, folder, placebo, gpu)
+        return LocalExecutor(sandbox, task, data, profile, folder, placebo, self.device(profile))
+
+    def device(self, profile: Profile) -> int | None:
+        """The GPU of everything that belongs to a trial: its training, its scoring, an agent's try of it."""
+        return 0 if self.gpu is None and profile.gpu else self.gpu
 
 
 class LocalExecutor:

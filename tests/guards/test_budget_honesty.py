@@ -76,3 +76,12 @@ def test_claims_buy_nothing(claims: dict[str, float]) -> None:
     assert found.judgement is Judgement.ACCEPT
     odd = isinstance(claims.get("seconds"), float)
     assert ("claimed_seconds" in found.evidence) == odd
+
+
+def test_a_claimed_step_rate_is_shown_and_decides_nothing() -> None:
+    """Beside the incumbent's own, whatever it is; numbers that are none are passed over."""
+    incumbent = trial({}, {"step": 100}, Role.INCUMBENT)
+    for step, ratio in ((250, 2.5), (1e308, 1e306), ("many", None), (True, None), (math.inf, None)):
+        found = verdict(trial({}, {"step": step}), incumbent)
+        assert found.judgement is Judgement.ACCEPT
+        assert found.evidence.get("claimed_step_rate_ratio") == (pytest.approx(ratio) if ratio else None)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.budget import Budget
+from harness.canary import Canary, HostCanary
 from harness.intake import Intake
 from harness.keep.early_stop import EarlyStop
 from harness.keep.race import Race
@@ -85,7 +86,7 @@ class Machine:
             artefact_sha256=hashlib.sha256(str(value).encode()).hexdigest(),
             billed_seconds=1.0,
             wall_seconds=1.0,
-            claims={"loss": value, "curve": [5.0, 2.0, value]},
+            claims={"loss": value, "curve": [5.0, 2.0, value], "step": 100},
         )
 
     def score(self, result: TrialResult, source: Files, split: Split) -> Score:
@@ -168,6 +169,7 @@ class World:
     budget: Budget = field(default_factory=Budget)
     promotion: Promotion = field(default_factory=Promotion)
     early_stop: EarlyStop = field(default_factory=EarlyStop)
+    canary: Canary = field(default_factory=HostCanary)
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -190,6 +192,7 @@ class World:
             self.machine,
             b"secret" * 6,
             pause_seconds=0.0,
+            canary=self.canary,
         )
         limits = SessionLimits(self.budget, profile)
         if not ledger.rows:
