@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from harness.agents.memory import PENDING
 from harness.agents.merge import Conflict, merged
-from harness.agents.spending import added
 from harness.errors import AgentError
 from harness.protocols import Agent
 from harness.records import Decision, Files, PastProposal, Proposal, Usage, View
 from harness.seeds import trial_seed
+from harness.state import added
 
 _CLOSE_SECONDS = 10.0  # a request that is under way when the session ends is not waited for any longer
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from harness.records import Usage
+from harness.state import added
 
 _LEAST_OUTPUT = 512  # a reply shorter than this could hold no edit
 _PER_REQUEST = 1024  # tokens that a provider adds for tools and framing
@@ -148,10 +149,6 @@ class Meter:
 
 def total_tokens(usage: Usage) -> int:
     return usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens + usage.output_tokens
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    return Usage(**{f.name: getattr(one, f.name) + getattr(other, f.name) for f in fields(Usage)})
 
 
 def prices_of(prices: Mapping[str, Prices], model: str) -> Prices:

@@ -14,10 +14,11 @@ from harness.agents.claude_code import ClaudeCode
 from harness.agents.cli import CommandLineAgent
 from harness.agents.codex import Codex
 from harness.agents.context import AgentContext
-from harness.agents.spending import Prices, ProposalLimits, Usage, added
+from harness.agents.spending import Prices, ProposalLimits, Usage
 from harness.errors import AgentError, SandboxUnavailable, UserError
 from harness.records import Files, Level, View
 from harness.sandbox import Command, Sandbox, open_sandbox
+from harness.state import added
 from harness.task import Profile, TaskData
 
 MakeView = Callable[..., View]

@@ -17,9 +17,10 @@ from harness.agents import cli, keys
 from harness.agents.claude_code import ClaudeCode
 from harness.agents.codex import Codex
 from harness.agents.context import AgentContext
-from harness.agents.spending import Prices, ProposalLimits, Usage, added
+from harness.agents.spending import Prices, ProposalLimits, Usage
 from harness.records import View
 from harness.sandbox import open_sandbox
+from harness.state import added
 from harness.task import Profile, TaskData
 
 PRICES = {"small": Prices("2026-06", 3.0, 15.0, 0.3, 3.75, 6.0)}

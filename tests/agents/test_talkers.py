@@ -11,10 +11,11 @@ from fake_provider import FakeProvider, Fault, Script, Turn
 from harness.agents import keys
 from harness.agents.claude import Claude
 from harness.agents.openai import OpenAI
-from harness.agents.spending import Prices, ProposalLimits, Usage, added
+from harness.agents.spending import Prices, ProposalLimits, Usage
 from harness.agents.talker import Talker
 from harness.errors import AgentError, UserError
 from harness.records import View
+from harness.state import added
 
 MakeView = Callable[..., View]
 Decide = Callable[..., View]
