@@ -10,3 +10,5 @@ settings.load_profile("any_machine")
 
 # A shell starts background jobs with SIGINT ignored; programs that tests start would ignore their Ctrl-C, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+pytest_plugins = ["sandbox_levels"]  # fixtures for tests/sandbox and tests/attacks, a line at the end

@@ -1,15 +1,10 @@
 """Views as a session would hand them out, and providers on the loopback."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))  # for fake_provider
-
 from fake_provider import FakeProvider, Script
 
 from harness.records import Decision, Direction, PastProposal, Proposal, View

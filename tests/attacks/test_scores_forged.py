@@ -1,13 +1,8 @@
 """Predictors that forge the number itself: attack group A, each beside an honest one of the same shape."""
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "evaluator"))
-
 from scoring_bench import FAST, Bench, bench, honest, local_referee, model, source
 
 __all__ = ["bench", "local_referee", "model"]

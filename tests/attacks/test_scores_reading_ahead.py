@@ -5,13 +5,8 @@ attempts to notice or to outlive an audit.
 """
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "evaluator"))
-
 from scoring_bench import FAST, Bench, bench, local_referee, model, source
 
 __all__ = ["bench", "local_referee", "model"]

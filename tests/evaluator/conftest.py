@@ -1,9 +1,4 @@
-"""Lets the tests here import the helpers beside them."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+"""Small models and a bench to score them on."""
 
 from scoring_bench import bench, local_referee, model
 

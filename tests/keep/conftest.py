@@ -1,12 +1,6 @@
 """The synthetic nights of scripts/ are what the rules are measured on; the tests measure with the same."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
 import synthetic_nights
 
 

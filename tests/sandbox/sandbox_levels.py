@@ -1,6 +1,6 @@
 """Shared by the tests of the sandbox and of the attacks on it: a bench for each isolation level, each forced.
 
-Loaded by the conftest files of both folders. A level that this machine cannot give is skipped, and said so at the end.
+A plugin of tests/conftest.py. A level that this machine cannot give is skipped, and said so at the end.
 """
 
 import os
@@ -153,7 +153,7 @@ def processes_named(word: str) -> list[int]:
     return found
 
 
-def say_levels(terminalreporter: Any) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """One line at the end of every test session that touched a level: what ran and what did not."""
     counts: dict[str, dict[str, int]] = {level: {} for level in LEVELS}
     for outcome in ("passed", "failed", "error", "skipped"):
@@ -166,7 +166,6 @@ def say_levels(terminalreporter: Any) -> None:
         + (", ".join(f"{number} {outcome}" for outcome, number in count.items()) or "no test ran")
         for level, count in counts.items()
     ]
-    if any(counts.values()) and not getattr(terminalreporter, "levels_said", False):
-        terminalreporter.levels_said = True
+    if any(counts.values()):
         terminalreporter.section("isolation levels")
         terminalreporter.write_line("; ".join(words))
