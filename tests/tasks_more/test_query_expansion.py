@@ -165,18 +165,6 @@ def test_placebo_keeps_everything_but_the_pairing(data: Path, tmp_path: Path) ->
     assert before != after
 
 
-def test_no_network_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The BEIR profiles say what to do where the open internet cannot be reached."""
-
-    def unreachable(*_: Any, **__: Any) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(prepare.urllib.request, "urlopen", unreachable)
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"profile scifact needs .* cannot be reached"):
-        prepare.prepare(tmp_path / "public", tmp_path / "private", "scifact")
-
-
 def beir_archive(splits: tuple[str, ...]) -> zipfile.ZipFile:
     archive = zipfile.ZipFile(io.BytesIO(), "w")
     texts = [json.dumps({"_id": f"d{n}", "title": "t", "text": "x"}) for n in range(40)]
