@@ -1,13 +1,11 @@
 """Claude Code, headless: `claude -p`, in the sandbox, through the referee's proxy. Key: ANTHROPIC_API_KEY."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from harness.agents import keys
 from harness.agents.claude import KEY
 from harness.agents.cli import CommandLineAgent, Invocation
 from harness.agents.proxy import Upstream
-from harness.agents.spending import Prices, ProposalLimits, prices_of
 from harness.records import Json
 
 _TOOLS = "Bash,Edit,Read,Write,Glob,Grep"
@@ -15,22 +13,7 @@ _TOOLS = "Bash,Edit,Read,Write,Glob,Grep"
 
 class ClaudeCode(CommandLineAgent):
     what = "agent=claude_code"
-
-    def __init__(
-        self,
-        model: str,
-        prices: Mapping[str, Prices],
-        limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
-        program: str = "claude",
-        base_url: str = "https://api.anthropic.com",
-        memory_tokens: int = 6000,
-        ahead: int = 1,
-    ) -> None:
-        """See conf/agent/claude_code.yaml. Raises UserError without the key or the program, ValueError for a
-        model without prices."""
-        keys.require(KEY, self.what)
-        super().__init__(program, prices_of(prices, model), limits, ahead=ahead, memory_tokens=memory_tokens)
-        self._model, self._base_url = model, base_url
+    key = KEY
 
     def upstream(self) -> Upstream:
         return Upstream(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.agents import keys
 from harness.agents.broker import Answer, Broker, json_answer
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
@@ -24,7 +25,7 @@ from harness.agents.memory import memory
 from harness.agents.model import Faults
 from harness.agents.proxy import Proxy, Upstream
 from harness.agents.smoke import make_smoke_test
-from harness.agents.spending import Meter, Prices, ProposalLimits, Purse
+from harness.agents.spending import Meter, Prices, ProposalLimits, Purse, prices_of
 from harness.agents.tools import SmokeTest
 from harness.errors import AgentError, UserError
 from harness.records import Files, Json, Level, Limits, Proposal, View
@@ -60,17 +61,30 @@ class Invocation:
 
 
 class CommandLineAgent:
-    """What is common to all. A subclass says how its program is called and what its stream means."""
+    """What is common to all. A subclass says how its program is called and what its stream means.
 
-    ahead: int
-    what = "agent"
+    what: how people choose it. key: variable that holds the provider's key.
+    """
+
+    what: str
+    key: str
 
     def __init__(
-        self, program: str, prices: Prices, limits: ProposalLimits, *, ahead: int, memory_tokens: int
+        self,
+        model: str,
+        prices: Mapping[str, Prices],
+        program: str,
+        base_url: str,
+        limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
+        memory_tokens: int = 6000,
+        ahead: int = 1,
     ) -> None:
-        """Raises UserError when the program is not installed."""
+        """See conf/agent/claude_code.yaml. Raises UserError without the key or the program, ValueError for a
+        model without prices."""
+        keys.require(self.key, self.what)
         self._program, self._visible = _installed(program, self.what)
-        self._prices, self._limits, self._memory_tokens = prices, limits, memory_tokens
+        self._model, self._base_url = model, base_url
+        self._prices, self._limits, self._memory_tokens = prices_of(prices, model), limits, memory_tokens
         self.ahead = ahead
         self._context: AgentContext | None = None
         self._purse = Purse()

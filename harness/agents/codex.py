@@ -1,12 +1,10 @@
 """Codex, headless: `codex exec --json`, in the sandbox, through the referee's proxy. Key: OPENAI_API_KEY."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from harness.agents import keys
 from harness.agents.cli import CommandLineAgent, Invocation
 from harness.agents.proxy import Upstream
-from harness.agents.spending import Prices, ProposalLimits, prices_of
 from harness.records import Json
 
 KEY = "OPENAI_API_KEY"
@@ -27,22 +25,7 @@ supports_websockets = false
 
 class Codex(CommandLineAgent):
     what = "agent=codex"
-
-    def __init__(
-        self,
-        model: str,
-        prices: Mapping[str, Prices],
-        limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
-        program: str = "codex",
-        base_url: str = "https://api.openai.com",
-        memory_tokens: int = 6000,
-        ahead: int = 1,
-    ) -> None:
-        """See conf/agent/codex.yaml. Raises UserError without the key or the program, ValueError for a model
-        without prices."""
-        keys.require(KEY, self.what)
-        super().__init__(program, prices_of(prices, model), limits, ahead=ahead, memory_tokens=memory_tokens)
-        self._model, self._base_url = model, base_url
+    key = KEY
 
     def upstream(self) -> Upstream:
         return Upstream(

@@ -57,9 +57,9 @@ def make_agent(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         agent = kinds[kind](
             "small",
             PRICES,
+            PROGRAM,
+            provider.url,
             ProposalLimits(**{"minutes": 2.0, **limits}),
-            program=PROGRAM,
-            base_url=provider.url,
         )
         task: Any = SimpleNamespace(program_text="notes of the task")
         data = TaskData(tmp_path / "public", tmp_path / "private")
@@ -246,7 +246,7 @@ def test_no_program_no_start(make_agent: MakeAgent, make_provider: MakeProvider)
     """Said by the constructor."""
     make_agent("claude_code", make_provider(in_turn()))
     with pytest.raises(UserError, match="no program 'claude-that-is-not-there'"):
-        ClaudeCode("small", PRICES, program="claude-that-is-not-there")
+        ClaudeCode("small", PRICES, "claude-that-is-not-there", "http://127.0.0.1:9")
 
 
 NETWORK = b"""

@@ -63,7 +63,7 @@ def test_five_proposals(
     monkeypatch.setenv("OPENAI_API_KEY", "canary-key")
     monkeypatch.setattr(cli, "make_smoke_test", lambda _: lambda *_: (True, "it runs"))
     provider = make_provider(script)
-    agent = made("small", PRICES, ProposalLimits(minutes=5.0), program=program, base_url=provider.url)
+    agent = made("small", PRICES, program, provider.url, ProposalLimits(minutes=5.0))
     task: Any = SimpleNamespace(program_text="notes")
     data = TaskData(tmp_path, tmp_path)
     agent.open(AgentContext(open_sandbox(), task, data, Profile(5.0), tmp_path / "agent"))
