@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 import psutil
 
 from harness.sandbox_referee.devices import devices
+from harness.turns import VARIABLE
 
 _BYTES = 4 << 20
 _REPEATS = 5
@@ -222,6 +223,9 @@ def _foreign(answer: Mapping[str, Any]) -> int | None:
 
 
 def foreign(listed: Iterable[int]) -> int:
-    """How many of these process ids belong neither to this process nor to its descendants."""
-    ours = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    """How many of these process ids belong neither to this process nor to its descendants, nor to its sweep's:
+    sessions that take turns with this one keep a process on the GPU that does nothing meanwhile.
+    """
+    root = psutil.Process(os.getppid() if VARIABLE in os.environ else os.getpid())
+    ours = {root.pid, *(child.pid for child in root.children(recursive=True))}
     return sum(pid not in ours for pid in listed)

@@ -31,6 +31,7 @@ from harness.rows import from_json, to_json
 from harness.seeds import trial_seed
 from harness.state import State
 from harness.task import Profile, Task, TaskData
+from harness.turns import turn
 
 MOST_ATTEMPTS = 3
 _CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
@@ -101,20 +102,26 @@ class Laboratory:
             drawn = trial_seed(self.secret, trial_id) if seed is None else seed
             bounds = clock or self.profile.trial_clock()
             spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
-            result = self._run(spec, source, proposal, attempt, stop)
-            if result.outcome is Outcome.INFRA_FAILED:
-                self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
-                time.sleep(self.pause_seconds)
-                continue
-            if result.outcome is Outcome.COMPLETED:
-                self._score(result, commit, role, proposal, source, split)
-            return self.state.observations[commit][-1]
+            with turn() as waited:
+                result = self._run(spec, source, proposal, attempt, stop, waited)
+                if result.outcome is Outcome.COMPLETED:
+                    self._score(result, commit, role, proposal, source, split)
+            if result.outcome is not Outcome.INFRA_FAILED:
+                return self.state.observations[commit][-1]
+            self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
+            time.sleep(self.pause_seconds)
         raise InfrastructureError(
             f"trial {name} failed {MOST_ATTEMPTS} times for a reason of ours: {result.reason}; {result.log[-200:]}"
         )
 
     def _run(
-        self, spec: TrialSpec, source: Files, proposal: int | None, attempt: int, stop: Stop | None
+        self,
+        spec: TrialSpec,
+        source: Files,
+        proposal: int | None,
+        attempt: int,
+        stop: Stop | None,
+        waited_seconds: float,
     ) -> TrialResult:
         about: dict[str, Json] = {
             "trial_id": spec.trial_id,
@@ -124,7 +131,8 @@ class Laboratory:
             "proposal": proposal,
             "attempt": attempt,
         }
-        self.record("trial_started", **about, clock=to_json(spec.clock))
+        waited = round(waited_seconds, 3)
+        self.record("trial_started", **about, clock=to_json(spec.clock), waited_seconds=waited)
         self.before_trial()
         undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
         with undisturbed, self.canary.beside(spec.clock.kind) as found:

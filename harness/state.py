@@ -63,7 +63,9 @@ class State:
     trial_seconds: float = 0.0
     certificates: list[Row] = field(default_factory=list)
     ended: Row | None = None
-    active_seconds: float = 0.0  # wall-clock time with the harness up, over all its starts
+    active_seconds: float = (
+        0.0  # wall-clock time with the harness up, over all its starts, less waits for a turn
+    )
     last_time: str = ""
 
     def apply(self, row: Row) -> None:
@@ -149,6 +151,7 @@ class State:
     def _on_trial_started(self, row: Row) -> None:
         self.started[str(row["trial_id"])] = row
         self.attempts[str(row["trial_id"]).partition("~")[0]] += 1
+        self.active_seconds = max(0.0, self.active_seconds - row.get("waited_seconds", 0.0))
 
     def _on_trial_finished(self, row: Row) -> None:
         trial_id = str(row["trial_id"])

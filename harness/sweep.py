@@ -1,19 +1,21 @@
 """`python -m harness -m agent=random,optuna repeat=0,1,2`: one session for each combination, in its own process.
 
-Sessions share the machine: one at a time on each GPU, or on every two cores where there is none. Repeats are
-interleaved, so a machine that grows slower over the day is slow for every arm. A failed arm is a result and is
-written down; the same command goes on with an interrupted sweep.
+Sessions share the machine: several go on side by side and take turns, trial by trial, one trial at a time on each
+GPU, or on every two cores where there is none. So a machine that grows slower over the night is slow for every arm,
+and one arm's agent thinks while another's trial runs. All arms of a repeat come before the next repeat. A failed arm
+is a result and is written down; the same command goes on with an interrupted sweep.
 """
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,10 +29,13 @@ from harness.report.reading import LEDGER, Tail, session_folders
 from harness.report.words import signed
 from harness.sweep_arms import Arm, Sweep, sweep_of
 from harness.sweep_record import Record
+from harness.turns import VARIABLE, Turns
 
 _PATIENCE_SECONDS = 60.0  # for a session to end in order, before it is killed
 _INTERRUPTED = 130
 _BUSY = "in use by another process"
+_MOST_ABREAST = 4
+_SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its share of a trial
 
 
 def main(argv: list[str]) -> int:
@@ -45,7 +50,8 @@ def main(argv: list[str]) -> int:
         if not record.rows:
             arms = {arm.name: arm.choices for arm in sweep.arms}
             record.add("sweep_started", arguments=argv, arms=arms)
-        runner = Runner(sweep, record, [gpus[slot % len(gpus)] if gpus else None for slot in range(slots)])
+        places = [gpus[slot % len(gpus)] if gpus else None for slot in range(slots)]
+        runner = Runner(sweep, record, places, sweep.abreast or _abreast(len(sweep.arms), slots))
         runner.run()
         failed = [row for row in record.ended().values() if row["code"] != 0]
         _say(
@@ -56,15 +62,17 @@ def main(argv: list[str]) -> int:
 
 @dataclass
 class Runner:
-    """slots: one entry a session that may go on at a time: the GPU that it gets, or None."""
+    """slots: one entry a trial that may run at a time: the GPU that it gets, or None. abreast: sessions a slot."""
 
     sweep: Sweep
     record: Record
     slots: list[int | None]
+    abreast: int = 1
     command: tuple[str, ...] = (sys.executable, "-m", "harness.sweep_child")
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _processes: set["subprocess.Popen[bytes]"] = field(default_factory=set)
+    _turns: dict[int | None, Turns] = field(default_factory=dict)
 
     def run(self) -> None:
         """Returns when every arm has ended. KeyboardInterrupt ends the sessions in order first."""
@@ -74,12 +82,17 @@ class Runner:
         ]
         waiting = deque(left)
         _say(
-            f"sweep {self.sweep.folder}: {len(left)} of {len(self.sweep.arms)} arms, {len(self.slots)} at a time"
+            f"sweep {self.sweep.folder}: {len(left)} of {len(self.sweep.arms)} arms, "
+            f"{len(self.slots) * self.abreast} at a time, trials of {len(self.slots)}"
         )
         threads = [
-            threading.Thread(target=self._work, args=(waiting, slot), daemon=True) for slot in self.slots
+            threading.Thread(target=self._work, args=(waiting, slot), daemon=True)
+            for slot in self.slots * self.abreast
         ]
-        with _terminated_as_interrupted():
+        with _terminated_as_interrupted(), ExitStack() as stack:
+            for gpu, trials in Counter(self.slots).items():
+                self._turns[gpu] = Turns(trials)
+                stack.callback(self._turns[gpu].close)
             try:
                 for thread in threads:
                     thread.start()
@@ -150,7 +163,7 @@ class Runner:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its sessions
-                env={**os.environ, "HARNESS_SWEEP": self.sweep.folder.name},
+                env={**os.environ, "HARNESS_SWEEP": self.sweep.folder.name, VARIABLE: self._turns[gpu].path},
             )
             self._processes.add(process)
         code = process.wait()
@@ -203,6 +216,13 @@ def _locked(folder: Path) -> Iterator[None]:
         raise UserError(f"the sweep {folder} is going on in another process") from None
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise UserError(f"cannot use {folder} as a sweep's folder: {error.strerror}") from None
+
+
+def _abreast(arms: int, slots: int) -> int:
+    """Sessions a slot when nobody says: what the arms need and the memory has room for, four at most."""
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    room = int(memory_gib / slots / _SESSION_GIB)
+    return max(1, min(math.ceil(arms / slots), room, _MOST_ABREAST))
 
 
 def _gpus() -> list[int]:

@@ -32,11 +32,12 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """folder: of the sweep, the same whenever the same command is given. slots: None asks the machine."""
+    """folder: of the sweep, the same whenever the same command is given. slots, abreast: None asks the machine."""
 
     folder: Path
     arms: tuple[Arm, ...]
     slots: int | None = None
+    abreast: int | None = None
     retry_failed: bool = False
 
 
@@ -45,7 +46,8 @@ def sweep_of(arguments: Sequence[str]) -> Sweep:
 
     Raises UserError for arguments that cannot be read, for more than a thousand arms, and for none to compare.
     """
-    own = {"sweep.slots": "", "sweep.retry_failed": "", "session.folder": "sessions", "session.tag": ""}
+    names = ("sweep.slots", "sweep.abreast", "sweep.retry_failed", "session.folder", "session.tag")
+    own = {**dict.fromkeys(names, ""), "session.folder": "sessions"}
     fixed: list[str] = []
     swept: dict[str, list[str]] = {}
     for argument in arguments:
@@ -63,7 +65,8 @@ def sweep_of(arguments: Sequence[str]) -> Sweep:
     arms = tuple(_arms(swept, fixed))
     tag = own["session.tag"] or f"sweep-{_short(sorted(arguments))}"
     folder = Path(own["session.folder"].strip("\"'")) / tag
-    return Sweep(folder, arms, _slots(own["sweep.slots"]), own["sweep.retry_failed"].lower() == "true")
+    slots, abreast = (_number(name, own[name]) for name in ("sweep.slots", "sweep.abreast"))
+    return Sweep(folder, arms, slots, abreast, own["sweep.retry_failed"].lower() == "true")
 
 
 def _read(argument: str) -> tuple[str, list[str]]:
@@ -86,11 +89,11 @@ def _single(key: str, values: list[str]) -> str:
     return values[0]
 
 
-def _slots(text: str) -> int | None:
+def _number(name: str, text: str) -> int | None:
     if not text:
         return None
     if not text.isdigit() or int(text) < 1:
-        raise UserError(f"sweep.slots={text}: give a number above 0")
+        raise UserError(f"{name}={text}: give a number above 0")
     return int(text)
 
 

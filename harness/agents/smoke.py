@@ -9,6 +9,9 @@ from harness.agents.tools import SmokeTest
 from harness.errors import InfrastructureError
 from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
 from harness.seeds import new_secret, trial_seed
+from harness.turns import turn
+
+_BUSY = "A trial is being measured; no smoke test is possible now. Submit without, or ask later."
 
 
 def make_smoke_test(context: AgentContext) -> SmokeTest | None:
@@ -27,19 +30,19 @@ def make_smoke_test(context: AgentContext) -> SmokeTest | None:
         name = f"smoke-{next(numbers)}"
         clock = replace(context.profile.trial_clock(), seconds=seconds, steps=None, tokens=None)
         spec = TrialSpec(name, "", Role.CANDIDATE, trial_seed(secret, name), clock, context.limits)
-        wall = clock.kind == "wall"  # on a CPU clock a neighbour costs a trial nothing that is billed
-        if wall and not context.quiet.acquire(timeout=patience):
-            return (
-                True,
-                "A trial is being measured; no smoke test is possible now. Submit without, or ask later.",
-            )
-        try:
-            result = executor.run(spec, source)
-        except InfrastructureError as error:
-            return True, f"The smoke test could not be made ({error}); this says nothing about your edit."
-        finally:
-            if wall:
-                context.quiet.release()
+        with contextlib.ExitStack() as stack:
+            if clock.kind == "wall":  # on a CPU clock a neighbour costs a trial nothing that is billed
+                try:
+                    stack.enter_context(turn(patience))
+                except TimeoutError:
+                    return True, _BUSY
+                if not context.quiet.acquire(timeout=patience):
+                    return True, _BUSY
+                stack.callback(context.quiet.release)
+            try:
+                result = executor.run(spec, source)
+            except InfrastructureError as error:
+                return True, f"The smoke test could not be made ({error}); this says nothing about your edit."
         if result.artefact:
             with contextlib.suppress(OSError):
                 (folder / result.artefact).unlink()

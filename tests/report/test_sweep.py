@@ -1,5 +1,6 @@
 """Sweeps: which sessions they are made of, that a failed one is a result, that an interrupted sweep goes on."""
 
+import itertools
 import json
 import os
 import re
@@ -93,9 +94,10 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "stub.py").write_text(STUB)
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments, slots=(None,)):
+    def call(*arguments, slots=(None,), abreast=1):
         sweep = sweep_of([*arguments, "session.tag=s"])
-        Runner(sweep, Record(sweep.folder), list(slots), (sys.executable, str(tmp_path / "stub.py"))).run()
+        command = (sys.executable, str(tmp_path / "stub.py"))
+        Runner(sweep, Record(sweep.folder), list(slots), abreast, command).run()
         return tmp_path / "sessions" / "s"
 
     return call
@@ -126,6 +128,13 @@ def test_slots_are_kept_and_each_gpu_has_one_session(run, monkeypatch):
     assert {line.split()[1] for line in (folder / "starts.txt").read_text().splitlines()} == {"0", "1"}
 
 
+def test_sessions_go_on_side_by_side(run, monkeypatch):
+    """As many as were asked for, and never more."""
+    monkeypatch.setenv("STUB_SECONDS", "1.0")
+    folder = run("agent=a,b,c,d,e,f", abreast=3)
+    assert max(map(int, (folder / "most.txt").read_text().split())) == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_interrupted_sweep_goes_on_with_the_same_command(run, tmp_path, number):
     """Ended arms stay ended, the one under way is run again; no session outlives the sweep."""
@@ -135,7 +144,7 @@ def test_interrupted_sweep_goes_on_with_the_same_command(run, tmp_path, number):
         "sweep = sweep_of(['agent=a,b,c', 'session.tag=s'])\n"
         f"command = (sys.executable, '-c', 'import sys\\nfrom harness.sweep_child import end_with_parent\\n"
         f"end_with_parent(int(sys.argv[1]))\\nexec(open({str(tmp_path / 'stub.py')!r}).read())')\n"
-        "Runner(sweep, Record(sweep.folder), [None], command).run()\n"
+        "Runner(sweep, Record(sweep.folder), [None], 1, command).run()\n"
     )
     file = tmp_path / "sweep.py"
     file.write_text(code.replace("'-c', 'import", "'-c', '''import").replace(".read())')", ".read())''')"))
@@ -186,7 +195,8 @@ def test_every_arm_is_checked_before_any_is_started(tmp_path, monkeypatch):
 def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
     """Two control agents on the smallest task: one command, kill -9, the same command, every arm ended once."""
     command = [sys.executable, "-m", "harness", "-m", "agent=random,optuna", "repeat=0,1", "preset=smoke",
-               "budget.proposals=2", "session.tag=s", f"session.folder={tmp_path}"]  # fmt: skip
+               "budget.proposals=2", "session.tag=s", f"session.folder={tmp_path}", "sweep.slots=1",
+               "sweep.abreast=2"]  # fmt: skip
     with subprocess.Popen(command, cwd=tmp_path) as process:
         wait = time.monotonic() + 600
         while not re.search(
@@ -198,11 +208,22 @@ def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, timeout=1200)
     ended = [row for row in read(tmp_path / "s") if row["kind"] == "arm_ended"]
     assert [row["code"] for row in ended] == [0, 0, 0, 0]
+    trials = []
     for ledger in tmp_path.glob("s/*/*/ledger.jsonl"):
         rows = rows_of(ledger.parent)
         assert rows[-1]["kind"] == "session_ended"
         finished = [row["trial_id"] for row in rows if row["kind"] == "trial_finished"]
         assert len(finished) == len(set(finished))
+        started = {row["trial_id"]: row["time"] for row in rows if row["kind"] == "trial_started"}
+        trials += [
+            (started[row["trial_id"]], row["time"], ledger.parent)
+            for row in rows
+            if row["kind"] == "trial_finished" and row["reason"] != "interrupted"
+        ]
+    trials.sort()
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(trials))  # one at a time
+    changes = sum(first[2] != second[2] for first, second in itertools.pairwise(trials))
+    assert changes > len(trials) / 2  # turn by turn, not session by session
     said = subprocess.run(
         [sys.executable, "-m", "harness.compare", tmp_path / "s", "--json", tmp_path / "c.json"],
         check=True, capture_output=True, text=True, timeout=300,

@@ -1,0 +1,110 @@
+"""Sessions that share a machine: real processes on a real socket, one measuring at a time, in the order of asking."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.turns import VARIABLE, Turns, turn
+
+SESSION = """
+import sys, time
+from harness.turns import turn
+for number in range(int(sys.argv[2])):
+    with turn() as waited:
+        print("in", sys.argv[1], flush=True)
+        time.sleep(0.1)
+        print("out", sys.argv[1], flush=True)
+"""
+
+
+def start(turns: Turns, name: str, count: int, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-c", SESSION, name, str(count)], stdout=file, env={VARIABLE: turns.path}
+        )
+
+
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch):
+    with contextlib.closing(Turns(1)) as turns:
+        monkeypatch.setenv(VARIABLE, turns.path)
+        yield turns
+
+
+def test_one_measures_at_a_time_and_everybody_comes_round(one: Turns, tmp_path: Path) -> None:
+    """Nobody enters before the other has left, and nobody has two turns more than one that waits."""
+    log = tmp_path / "log"
+    with contextlib.ExitStack() as stack:
+        with turn():  # noqa: SIM117 -- until all of them wait, not until they end
+            for name in "abc":
+                stack.enter_context(start(one, name, 4, log))
+            wait_until(lambda: len(one._waiting) == 3)
+    words = log.read_text().split()
+    assert words[0::4] == ["in"] * 12
+    assert words[2::4] == ["out"] * 12
+    order = words[1::4]
+    assert order == words[3::4]
+    for taken in range(3, 10, 3):  # while all three are there
+        counts = [order[:taken].count(name) for name in "abc"]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_a_killed_session_gives_its_turn_back(one: Turns, tmp_path: Path) -> None:
+    """One that measures, and one that waits."""
+    code = "import time\nfrom harness.turns import turn\nwith turn():\n    print(1, flush=True)\n    time.sleep(60)"
+    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={VARIABLE: one.path})
+    assert first.stdout is not None
+    assert first.stdout.readline()
+    second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={VARIABLE: one.path})
+    wait_until(lambda: len(one._waiting) == 1)
+    with pytest.raises(TimeoutError), turn(0.1):
+        pass
+    for process in (second, first):
+        process.kill()
+        process.communicate()
+    with turn(10.0) as waited:
+        assert waited < 10.0
+
+
+def test_as_many_as_there_is_room_for() -> None:
+    with contextlib.closing(Turns(2)) as turns, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, turns.path)
+        with turn(), turn(), pytest.raises(TimeoutError), turn(0.1):
+            pass
+
+
+def test_nobody_waits_for_a_sweep_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor outside of one."""
+    with turn() as waited:
+        assert waited == 0.0
+    turns = Turns(1)
+    monkeypatch.setenv(VARIABLE, turns.path)
+    entered = threading.Event()
+
+    def waits() -> None:
+        with turn():
+            entered.set()
+
+    with turn():
+        thread = threading.Thread(target=waits)
+        thread.start()
+        wait_until(lambda: len(turns._waiting) == 1)
+        assert not entered.is_set()
+        turns.close()
+        thread.join(10)
+        assert entered.is_set()
+    with turn():
+        pass
+
+
+def wait_until(is_so) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came")
