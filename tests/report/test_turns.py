@@ -39,8 +39,8 @@ def one(monkeypatch: pytest.MonkeyPatch):
 def test_one_measures_at_a_time_and_everybody_comes_round(one: Turns, tmp_path: Path) -> None:
     """Nobody enters before the other has left, and nobody has two turns more than one that waits."""
     log = tmp_path / "log"
-    with contextlib.ExitStack() as stack:
-        with turn():  # noqa: SIM117 -- until all of them wait, not until they end
+    with contextlib.ExitStack() as stack:  # noqa: SIM117 -- the turn ends before the sessions do
+        with turn():
             for name in "abc":
                 stack.enter_context(start(one, name, 4, log))
             wait_until(lambda: len(one._waiting) == 3)
