@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 
 import psutil
 
-from harness.sandbox_referee.devices import devices
+from harness.sandbox_referee.devices import outside
 from harness.turns import VARIABLE
 
 _BYTES = 4 << 20
@@ -158,7 +158,7 @@ class Kernel:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={"LANG": "C.UTF-8", **kept, **devices(gpu).environment},
+            env={"LANG": "C.UTF-8", **kept, **outside(gpu)},
             start_new_session=True,
         )
         try:

@@ -13,7 +13,7 @@ from typing import IO
 from harness import predictor_wire as wire
 from harness.errors import InfrastructureError
 from harness.sandbox import Command, Process, Sandbox
-from harness.sandbox_referee.devices import devices
+from harness.sandbox_referee.devices import outside
 
 _PACKAGE = Path(__file__).resolve().parent
 _REFEREE = """
@@ -108,7 +108,7 @@ class RefereeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env={"LANG": "C.UTF-8", **kept, **numbers, **devices(gpu).environment},
+                env={"LANG": "C.UTF-8", **kept, **numbers, **outside(gpu)},
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )

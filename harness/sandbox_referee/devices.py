@@ -43,6 +43,13 @@ def devices(gpu: int | None) -> Devices:
     return Devices(tuple(nodes), (folder,) if folder else (), environment)
 
 
+def outside(gpu: int | None) -> dict[str, str]:
+    """Variables for a process of ours on that GPU. It is in no sandbox and sees the other cards, too."""
+    if gpu is None:
+        return {}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(gpu), **devices(gpu).environment}
+
+
 def _unique_name(node: str) -> str:
     """The GPU's UUID, which means the same card however many others the driver can see; "" if not told."""
     minor = node.removeprefix("/dev/nvidia")
