@@ -13,6 +13,7 @@ wrong in evaluate.py or in starting processes is ours ("infra_failed").
 import dataclasses
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ __all__ = ["SandboxEvaluator", "Scoring"]
 
 _GATE = Path(__file__).resolve().parent / "gate.py"
 _PREDICTORS = 2  # main and cold
+_SLOW_IMPORTS = ("numpy", "torch", "safetensors.torch", "safetensors.numpy")
 _DEFAULTS = Scoring()
 
 
@@ -51,7 +53,12 @@ class SandboxEvaluator:
         self._settings = settings.fitted(gpu is not None)
         predictors = 0 if task.predictor == "none" else _PREDICTORS
         command = Command(
-            script="", public=data.public, limits=self._limits(), gpu=gpu, threads=profile.threads
+            script="",
+            arguments=_early_imports(task.source()),
+            public=data.public,
+            limits=self._limits(),
+            gpu=gpu,
+            threads=profile.threads,
         )
         self._station = Station(
             sandbox, command, predictors=predictors, threads=self._settings.threads, warm=settings.warm
@@ -136,6 +143,15 @@ class SandboxEvaluator:
     def close(self) -> None:
         """Ends the processes that wait for a next score."""
         self._station.close()
+
+
+def _early_imports(source: Files) -> tuple[str, ...]:
+    """What a predictor loads before it has a candidate: of what takes long, the packages that the task itself names."""
+    pattern = re.compile(rb"^\s*(?:import|from) ([\w.]+)", re.MULTILINE)
+    found = {name.decode() for content in source.values() for name in pattern.findall(content)}
+    return tuple(
+        module for module in _SLOW_IMPORTS if any(f"{name}.".startswith(f"{module}.") for name in found)
+    )
 
 
 def _nothing() -> None:

@@ -22,7 +22,6 @@ sys.path.insert(0, {parent!r})
 from harness.evaluator_referee import main
 main({descriptor}, {early!r})
 """
-_EARLY_IMPORTS = ("numpy", "torch", "safetensors.torch")
 _KEPT = ("PATH", "HOME", "HARNESS_CACHE", "TMPDIR", "LD_LIBRARY_PATH")
 _READY_SECONDS = 120.0
 
@@ -31,10 +30,10 @@ class Predictor:
     """A sandbox that waits for source and weights. `end` goes to the referee; `process` stays here."""
 
     def __init__(self, sandbox: Sandbox, command: Command) -> None:
-        """command: without arguments. Raises SandboxUnavailable, InfrastructureError."""
+        """command: its arguments are modules to import early. Raises SandboxUnavailable, InfrastructureError."""
         self._ready = False
         self.end, theirs = wire.make_channel()
-        arguments = (str(theirs.fileno()), "{data}", *_EARLY_IMPORTS)
+        arguments = (str(theirs.fileno()), "{data}", *command.arguments)
         os.set_inheritable(theirs.fileno(), True)
         try:
             self.process: Process = sandbox.start(
