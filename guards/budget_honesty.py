@@ -1,6 +1,7 @@
 """Whether every trial had the same machine under it, and what a candidate says about its budget.
 
-Only what the referee measures can buy a repetition: a candidate must not get another try by saying odd things.
+Only what the referee measures, and what the unmodified baseline says of its steps, can buy a repetition: a candidate
+must not get another try by saying odd things.
 What it says about itself is shown beside the referee's clock, and nothing is decided on it.
 
 Names in `Observation.machine`, each optional:
@@ -81,7 +82,10 @@ class BudgetHonesty:
 def _step_rate(trials: Sequence[Observation], incumbents: Sequence[Observation]) -> dict[str, Json]:
     """Claimed steps a second against the incumbent's: a reader sees what a change costs or saves a step."""
     own, theirs = _rates(trials), _rates(incumbents)
-    return {"claimed_step_rate_ratio": own[-1] / statistics.median(theirs)} if own and theirs else {}
+    if not own or not theirs:
+        return {}
+    ratio = own[-1] / statistics.median(theirs)
+    return {"claimed_step_rate_ratio": ratio} if math.isfinite(ratio) else {}
 
 
 def _rates(trials: Sequence[Observation]) -> list[float]:

@@ -80,7 +80,7 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
         gpu = setup.executor.device(profile)
         evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
         stack.callback(evaluator.close)
-        canary: Canary = HostCanary() if gpu is None else GpuCanary(gpu)
+        canary: Canary = HostCanary() if gpu is None or not profile.gpu else GpuCanary(gpu)
         stack.callback(canary.close)
         for tracker in trackers:
             stack.callback(tracker.close)

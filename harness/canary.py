@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -29,8 +30,10 @@ _KEPT = ("PATH", "HOME", "TMPDIR")
 _START_SECONDS = 120.0
 _ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 15.0
+_END_SECONDS = 10.0
 
 Found = dict[str, float]
+"""canary_seconds: of the hashing; kernel_seconds, kernel_joules: of a product on the GPU; foreign_processes."""
 
 
 class Canary(Protocol):
@@ -76,7 +79,7 @@ class GpuCanary:
     """Of a GPU: time and energy of a fixed kernel before and after the trial; other programs on it meanwhile.
 
     The kernel runs in a process of its own (canary_kernel.py), so that the session imports no torch and a failing
-    driver takes nothing along. Where the GPU cannot be asked, the host's canary stands in, and `warning` says so.
+    driver takes nothing along. Where the GPU cannot be asked, the processor is looked at, and `warning` says so.
     """
 
     def __init__(self, gpu: int | None, look_seconds: float = _LOOK_SECONDS) -> None:
@@ -104,9 +107,9 @@ class GpuCanary:
             over.set()
             looking.join()
         after = self._ask("work") or before
-        found["canary_seconds"] = max(before["seconds"], after["seconds"])
+        found["kernel_seconds"] = max(before["seconds"], after["seconds"])
         if before["joules"] is not None and after["joules"] is not None:
-            found["canary_joules"] = max(before["joules"], after["joules"])
+            found["kernel_joules"] = max(before["joules"], after["joules"])
         seen = [count for count in (*foreign, _foreign(after)) if count is not None]
         if seen:
             found["foreign_processes"] = float(max(seen))
@@ -157,6 +160,7 @@ class Kernel:
             [sys.executable, "-I", "-B", str(_KERNEL), where],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             stderr=self._log,
             env={"LANG": "C.UTF-8", **kept, **outside(gpu)},
             start_new_session=True,
@@ -186,28 +190,33 @@ class Kernel:
 
     def _answer(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None
-        timer = threading.Timer(seconds, self._process.kill)  # a hanging driver must not hang the session
-        timer.start()
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
-        if not line:
-            raise KernelFailed(self._words())
+        line, end = b"", time.monotonic() + seconds
+        poller = select.poll()
+        poller.register(self._process.stdout, select.POLLIN)
+        while not line.endswith(b"\n"):
+            if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
+                raise KernelFailed("no answer in time")
+            if not (more := os.read(self._process.stdout.fileno(), 1 << 16)):
+                raise KernelFailed(self._words())
+            line += more
         answer = json.loads(line)
         assert isinstance(answer, dict)
         return answer
 
     def _words(self) -> str:
-        self._process.kill()
-        self._process.wait()
+        self._end()
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else "no answer in time"
+        return lines[-1][:300] if lines else "it ended without a word"
+
+    def _end(self) -> None:
+        """A process that hangs in the driver cannot be killed; it is not waited for."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._end()
         for pipe in (self._process.stdin, self._process.stdout, self._log):
             assert pipe is not None
             with contextlib.suppress(OSError):
@@ -228,4 +237,6 @@ def foreign(listed: Iterable[int]) -> int:
     """
     root = psutil.Process(os.getppid() if VARIABLE in os.environ else os.getpid())
     ours = {root.pid, *(child.pid for child in root.children(recursive=True))}
-    return sum(pid not in ours for pid in listed)
+    return sum(
+        pid not in ours and psutil.pid_exists(pid) for pid in listed
+    )  # one that has ended may be a child's

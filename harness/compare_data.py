@@ -12,7 +12,6 @@ from harness.report.analysis import claimed_gain
 from harness.report.model import Session
 from harness.report.parts import number
 from harness.report.reading import session_folders
-from harness.report.words import seconds_between
 from harness.sweep_record import read as read_record
 
 _FALSE_KEEPS = {
@@ -222,9 +221,3 @@ def gains(rows: Sequence[Result], relative: bool) -> list[Gain]:
 def hours_to_target(row: Result, target: float) -> float | None:
     """Trial hours until the claimed gain reached the target; None if it never did."""
     return next((hours for hours, gain in row.steps if gain >= target), None)
-
-
-def session_hours(folder: Path) -> float:
-    """Wall hours from the first row to the last."""
-    session = Session(read(folder))
-    return seconds_between(session.first_time, session.last_time) / 3600

@@ -110,7 +110,9 @@ def load(arguments: list[str]) -> Setup:
         config=config,
         choices=choices,
         arguments=tuple(arguments),
-        fingerprint=fingerprint(config, program.text, built["task"].source()),
+        fingerprint=fingerprint(
+            config, program.text, {**built["task"].fixed_files(), **built["task"].source()}
+        ),
     )
 
 

@@ -61,6 +61,9 @@ class Laboratory:
     quiet: threading.Lock = field(default_factory=threading.Lock)
     canary: Canary = field(default_factory=HostCanary)
     _warned: str = field(default="", init=False)
+    _baseline_rate: float | None = field(
+        default=None, init=False
+    )  # of the trial before, if it was the baseline's
 
     def record(self, kind: str, **values: Json) -> Row:
         """A row: first on the disk, then in the state, then shown."""
@@ -138,7 +141,8 @@ class Laboratory:
         with undisturbed, self.canary.beside(spec.clock.kind) as found:
             result = self.executor.run(spec, source, stop)
         result = replace(result, machine={**result.machine, **found, **self._ratios(found)})
-        result = replace(result, machine={**result.machine, **self._baseline_speed(result, spec.commit)})
+        speed = self._baseline_speed(result, spec.commit, spec.role)
+        result = replace(result, machine={**result.machine, **speed})
         self._warn()
         self.record("trial_finished", **{**_row(result), **about})
         return result
@@ -146,10 +150,11 @@ class Laboratory:
     def _ratios(self, found: Mapping[str, float]) -> dict[str, float]:
         """How the machine was around a trial, compared with the baseline's trials (with itself if there are none)."""
         ratios = {}
-        if reference := self._reference("canary_seconds", found):
-            ratios["canary_ratio"] = reference / found["canary_seconds"]
-        if reference := self._reference("canary_joules", found):
-            ratios["energy_ratio"] = found["canary_joules"] / reference
+        for name in ("canary_seconds", "kernel_seconds"):  # one of them: of the processor or of the GPU
+            if reference := self._reference(name, found):
+                ratios["canary_ratio"] = reference / found[name]
+        if reference := self._reference("kernel_joules", found):
+            ratios["energy_ratio"] = found["kernel_joules"] / reference
         return ratios
 
     def _reference(self, name: str, found: Mapping[str, float]) -> float | None:
@@ -157,19 +162,18 @@ class Laboratory:
         values = [value for value in known if value] or [found.get(name)]
         return statistics.median(value for value in values if value) if found.get(name) else None
 
-    def _baseline_speed(self, result: TrialResult, commit: str) -> dict[str, float]:
+    def _baseline_speed(self, result: TrialResult, commit: str, role: Role) -> dict[str, float]:
         """The baseline's steps a second, of this trial or of the one just before it, against the calibration.
 
         The unmodified task's own word counts here, no candidate's: it could buy another trial with it.
         """
         known = [rate for row in self._baseline_rows() if (rate := _step_rate(row))]
-        latest = {**_row(result), "commit": commit}
-        if commit != self.state.baseline and self.state.finished:
-            latest = dict(next(reversed(self.state.finished.values())))
-            if latest["role"] == Role.BASELINE:
-                return {}  # the calibration itself
-        rate = _step_rate(latest) if latest["commit"] == self.state.baseline else None
-        return {"step_rate_ratio": rate / statistics.median(known)} if rate and known else {}
+        before, self._baseline_rate = self._baseline_rate, None
+        if commit == self.state.baseline:
+            before = _step_rate(_row(result))
+            if role is not Role.BASELINE:  # those are the calibration
+                self._baseline_rate = before
+        return {"step_rate_ratio": before / statistics.median(known)} if before and known else {}
 
     def _warn(self) -> None:
         """Once for each thing that the canary cannot see."""
@@ -216,7 +220,8 @@ class Laboratory:
             split = Split.TEST if role.value.startswith("certificate") else Split.VAL
             if not (self.folder / result.artefact).is_file():
                 raise InfrastructureError(f"the artefact of trial {trial_id} is gone: {result.artefact}")
-            self._score(result, row["commit"], role, row["proposal"], files_of(row["commit"]), split)
+            with turn():
+                self._score(result, row["commit"], role, row["proposal"], files_of(row["commit"]), split)
         return interrupted
 
     def _close_interrupted(self, row: Row) -> None:

@@ -43,9 +43,8 @@ def prepared(task: Task, profile: str) -> TaskData:
 def _key(task: Task, profile: str) -> str:
     """Changes with every file of the task that could bear on its data, and with the profile."""
     digest = hashlib.sha256(profile.encode())
-    modules = {file.name for file in task.path.glob("*.py")}  # prepare.py may import any of them
-    for name in sorted((task.source().keys() | modules) - set(task.editable)):
-        digest.update(name.encode() + b"\0" + hashlib.sha256((task.path / name).read_bytes()).digest())
+    for name, content in task.fixed_files().items():
+        digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()[:16]
 
 

@@ -23,10 +23,12 @@ from filelock import FileLock, Timeout
 
 from harness.config_compose import composed
 from harness.errors import UserError
+from harness.machine import memory_bytes
 from harness.report.escape import one_line
 from harness.report.model import Session
 from harness.report.reading import LEDGER, Tail, session_folders
 from harness.report.words import signed
+from harness.sandbox_referee.devices import permitted_gpus
 from harness.sweep_arms import Arm, Sweep, sweep_of
 from harness.sweep_record import Record
 from harness.turns import VARIABLE, Turns
@@ -41,7 +43,7 @@ _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its shar
 def main(argv: list[str]) -> int:
     """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
     sweep = sweep_of(argv)
-    gpus = _gpus()
+    gpus = permitted_gpus()
     for arm in sweep.arms:
         composed(list(arm.arguments))
     slots = sweep.slots or len(gpus) or max(1, (os.cpu_count() or 1) // 2)
@@ -220,19 +222,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _abreast(arms: int, slots: int) -> int:
     """Sessions a slot when nobody says: what the arms need and the memory has room for, four at most."""
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    room = int(memory_gib / slots / _SESSION_GIB)
+    room = int(memory_bytes() / (1 << 30) / slots / _SESSION_GIB)
     return max(1, min(math.ceil(arms / slots), room, _MOST_ABREAST))
-
-
-def _gpus() -> list[int]:
-    """Indices of the GPUs that sessions may use; CUDA_VISIBLE_DEVICES limits them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [index for index, entry in enumerate(visible.split(",")) if entry.strip()]
-    return sorted(
-        int(entry.name[6:]) for entry in Path("/dev").glob("nvidia[0-9]*") if entry.name[6:].isdigit()
-    )
 
 
 def _outcome(folder: Path) -> str:

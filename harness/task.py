@@ -73,8 +73,9 @@ class Task:
     answers to JSON items, "none"); entry: the file whose `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
-    replay: folder of recorded proposals. overlay: a folder in the task's whose files stand in for those of the same
-    name: the editable ones, program.md and `replay`. What is readable only is the referee's and cannot be replaced.
+    replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
+    stand in for those of the same name: the editable ones, program.md and `replay`. What is readable only is the
+    referee's and cannot be replaced.
     """
 
     folder: str
@@ -91,7 +92,7 @@ class Task:
     determinism: str = "none"
     references: Mapping[str, float] = field(default_factory=dict)
     replay: str = "replay"
-    overlay: str = ""
+    overlay: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError for a folder that is not a task."""
@@ -107,7 +108,7 @@ class Task:
             self._check_file(name)
         if set(self.editable) & set(REFEREE_FILES):
             raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")
-        for overlay in {self.overlay, *(profile.overlay for profile in self.profiles.values())} - {""}:
+        for overlay in {profile.overlay for profile in self.profiles.values()} - {""}:
             self._check_overlay(overlay)
 
     def _check_file(self, name: str) -> None:
@@ -141,7 +142,9 @@ class Task:
         if name not in self.profiles:
             return self
         references = self.references if name == next(iter(self.profiles)) else {}
-        return replace(self, overlay=self.profiles[name].overlay, references=references)
+        made = replace(self, references=references)
+        object.__setattr__(made, "overlay", self.profiles[name].overlay)
+        return made
 
     def file(self, name: str) -> Path:
         """Where an editable file, program.md or the replay folder lies."""
@@ -152,6 +155,12 @@ class Task:
     def program_text(self) -> str:
         """The task's own notes to an agent."""
         return self.file("program.md").read_text(encoding="utf-8")
+
+    def fixed_files(self) -> Files:
+        """The referee's part of the folder's programs: what is readable only, and modules that it may import."""
+        names = {*self.readable, *REFEREE_FILES, *(file.name for file in self.path.glob("*.py"))}
+        names -= {*self.editable, "task.yaml"}  # the schema's values are compared as such
+        return {name: (self.path / name).read_bytes() for name in sorted(names)}
 
     def source(self) -> Files:
         """A candidate's tree: the editable and the readable files, as they are in the folder."""

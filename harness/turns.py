@@ -17,6 +17,7 @@ from pathlib import Path
 
 VARIABLE = "HARNESS_TURNS"  # the socket's path, in a session's environment
 _GO = b"!"
+_LONGEST_FOLDER = 60
 
 
 class Turns:
@@ -25,7 +26,8 @@ class Turns:
     def __init__(self, at_once: int) -> None:
         """at_once: how many may measure at the same time."""
         self._at_once = at_once
-        self._folder = tempfile.TemporaryDirectory(prefix="turns-")  # a socket's path must be short
+        long = len(tempfile.gettempdir()) > _LONGEST_FOLDER  # a socket's path must be short
+        self._folder = tempfile.TemporaryDirectory(prefix="turns-", dir="/tmp" if long else None)
         self.path = str(Path(self._folder.name) / "socket")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.path)

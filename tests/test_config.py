@@ -20,6 +20,7 @@ from harness.config_choices import groups
 from harness.errors import AgentError, UserError
 from harness.executors.local import Local
 from harness.locations import program_file, task_folders
+from harness.sandbox_referee import devices
 from harness.task import Profile
 
 HEAVY = ("torch", "hydra", "omegaconf", "yaml", "pydantic", "numpy", "anthropic", "pandas", "git")
@@ -256,11 +257,32 @@ def test_errors_of_a_session_are_one_line(
     assert (code, err.count("\n")) == (expected, 1)
 
 
-def test_training_scoring_and_tries_share_one_gpu() -> None:
-    """Without a word a GPU profile gets the first GPU, others none; a number in the configuration wins."""
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [(None, [0, 1, 2, 3]), ("2,1", [2, 1]), ("", []), ("-1", []), ("1,9,2", [1]), ("GPU-b, 0", [1, 0])],
+)
+def test_the_gpus_that_we_may_use(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, found: list[int]
+) -> None:
+    """Those that CUDA_VISIBLE_DEVICES names, as CUDA reads it: by number or by name, up to the first unknown word."""
+    monkeypatch.setattr(devices, "visible_gpus", lambda: [f"/dev/nvidia{n}" for n in range(4)])
+    monkeypatch.setattr(devices, "_unique_name", lambda node: f"GPU-{'abcd'[int(node[-1])]}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if said is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert devices.permitted_gpus() == found
     on_gpu, on_cpu = Profile(seconds=1.0, gpu=True), Profile(seconds=1.0)
-    assert (Local().device(on_gpu), Local().device(on_cpu)) == (0, None)
+    assert Local().device(on_cpu) is None
     assert (Local(gpu=3).device(on_gpu), Local(gpu=3).device(on_cpu)) == (3, 3)
+    if found:
+        assert Local().device(on_gpu) == found[0]
+    else:
+        with pytest.raises(UserError, match="needs a GPU"):
+            Local().device(on_gpu)
+
+
+def test_training_scoring_and_tries_share_one_gpu() -> None:
+    """Nobody reads the setting by himself: null means the first GPU for a GPU profile, and none for others."""
     package = Path(harness.__file__).parent
     named = [file.name for file in package.rglob("*.py") if "executor.gpu" in file.read_text()]
     assert named == ["sweep.py"]  # which sets it; all others ask for the device

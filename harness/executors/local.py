@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, UserError
 from harness.gate_keeper import TrainingFiles
 from harness.protocols import Stop
 from harness.records import Files, Role, TrialResult, TrialSpec
 from harness.sandbox import Command, Sandbox
+from harness.sandbox_referee.devices import permitted_gpus
 from harness.task import Profile, Task, TaskData
 from harness.trial import Bench, run_trial
 
@@ -17,7 +18,10 @@ _GATE_PACKAGE = b'"""What of the harness travels with a candidate: the gate to i
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """gpu: index among the GPUs that this machine shows; None: the first if the profile wants one, else none."""
+    """gpu: index among the GPUs that this machine shows; None: the first one if the profile wants a GPU, else none.
+
+    CUDA_VISIBLE_DEVICES bounds that choice.
+    """
 
     gpu: int | None = None
 
@@ -34,8 +38,18 @@ class Local:
         return LocalExecutor(sandbox, task, data, profile, folder, placebo, self.device(profile))
 
     def device(self, profile: Profile) -> int | None:
-        """The GPU of everything that belongs to a trial: its training, its scoring, an agent's try of it."""
-        return 0 if self.gpu is None and profile.gpu else self.gpu
+        """The GPU of everything that belongs to a trial: its training, its scoring, an agent's try of it.
+
+        Raises UserError where the profile needs one and there is none.
+        """
+        if self.gpu is not None or not profile.gpu:
+            return self.gpu
+        if not (permitted := permitted_gpus()):
+            raise UserError(
+                "the profile needs a GPU, and this machine shows none (see nvidia-smi and CUDA_VISIBLE_DEVICES);"
+                " choose budget=cpu"
+            )
+        return permitted[0]
 
 
 class LocalExecutor:

@@ -11,7 +11,7 @@ from harness.keep.noise_level import NoiseLevel
 from harness.machine import machine
 from harness.prepare import cache_folder
 from harness.records import Json
-from harness.task import REFEREE_FILES, Profile, Task
+from harness.task import Profile, Task
 
 MOST_DEGREES = 30  # however much was measured, a session's own trials must be able to outvote it
 _OF_MACHINE = ("processor", "cores", "gpus", "torch")
@@ -23,11 +23,7 @@ def key(task: Task, profile: Profile, about: Mapping[str, Json] | None = None) -
     The editable files are left out: noise hardly differs between configurations. about: of another machine.
     """
     here = machine() if about is None else about
-    files = {
-        name: hashlib.sha256((task.path / name).read_bytes()).hexdigest()
-        for name in REFEREE_FILES
-        if name != "task.yaml"  # its references and its replay folder do not matter; the profile is below
-    }
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in task.fixed_files().items()}
     parts = [task.name, task.metric, files, asdict(profile), [here.get(name) for name in _OF_MACHINE]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -10,14 +10,13 @@ from harness.report.html_evidence import cost, isolation, reproduction, settings
 from harness.report.html_pieces import bars, chips, page, section, table, tile
 from harness.report.html_proposals import proposals
 from harness.report.model import Session
-from harness.report.parts import number
+from harness.report.parts import number, seconds_between
 from harness.report.words import (
     UNVERIFIED,
     certificate_lines,
     duration,
     level_text,
     score_text,
-    seconds_between,
     signed,
 )
 

@@ -5,7 +5,7 @@ Readers tolerate missing keys: an interrupted session lacks its last rows, an ol
 
 from collections.abc import Iterable
 
-from harness.report.parts import Proposal, Row, Trial, number, score_or_none
+from harness.report.parts import Proposal, Row, Trial, number, score_or_none, seconds_between
 
 CERTIFICATE_ROLES = ("certificate_head", "certificate_baseline")
 _MEASURED = (
@@ -35,6 +35,7 @@ class Session:
         self.proposals: dict[int, Proposal] = {}
         self.asked: int | None = None  # the proposal that the agent is working on
         self.first_time = ""
+        self.active_seconds = 0.0  # with the harness up, less waits for a turn: what budget.hours counts
         self.last_time = ""
         self.last_seq = -1
         self._trial_of: dict[str, Trial] = {}
@@ -44,6 +45,8 @@ class Session:
     def add(self, row: Row) -> None:
         """Takes in the next row."""
         time = str(row.get("time", ""))
+        if row.get("kind") != "session_resumed":
+            self.active_seconds += seconds_between(self.last_time, time)
         self.first_time = self.first_time or time
         self.last_time = time or self.last_time
         self.last_seq = int(row.get("seq", self.last_seq + 1))
@@ -153,6 +156,7 @@ class Session:
         _fill(proposal, row, *_PROPOSED)
 
     def _on_trial_started(self, row: Row) -> None:
+        self.active_seconds = max(0.0, self.active_seconds - float(row.get("waited_seconds", 0.0)))
         trial = Trial(str(row.get("trial_id", "?")), started=str(row.get("time", "")))
         trial.seq = int(row.get("seq", -1))
         _fill(trial, row, "role", "commit", "proposal", "seed", "attempt", "clock")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -107,3 +108,18 @@ def score_or_none(value: object) -> float | None:
     """A finite score of a row, else None."""
     found = number(value, float("nan"))
     return found if found - found == 0 else None
+
+
+def moment(text: str) -> datetime | None:
+    """A row's time, None when it cannot be read."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds between two rows' times, 0 when either cannot be read."""
+    first, last = moment(earlier), moment(later)
+    return max(0.0, (last - first).total_seconds()) if first and last else 0.0

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from harness.report.escape import one_line
 from harness.report.model import Session
-from harness.report.parts import Proposal, Trial, number
+from harness.report.parts import Proposal, Trial, moment, number
 from harness.report.terminal_lines import HEADINGS, table_rows
-from harness.report.words import cost_text, duration, moment, score_text, signed, sparkline, title, why
+from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
 
 _STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
 
@@ -87,9 +87,9 @@ def _decision(proposal: Proposal) -> Text:
 
 
 def _footer(session: Session, now: datetime) -> Text:
-    started = moment(session.first_time)
-    now = (moment(session.last_time) or now) if session.ended else now
-    elapsed = (now - started).total_seconds() if started else 0.0
+    last = moment(session.last_time)
+    since = (now - last).total_seconds() if last and not session.ended else 0.0
+    elapsed = session.active_seconds + max(0.0, since)
     parts = [
         f"{len(session.decided)} decided, {len(session.keeps)} kept",
         cost_text(session),

@@ -1,7 +1,6 @@
 """Numbers and rows in words, the same in every view."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from harness.report.escape import one_line
 from harness.report.model import Session
@@ -29,21 +28,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def moment(text: str) -> datetime | None:
-    """A row's time, None when it cannot be read."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def seconds_between(earlier: str, later: str) -> float:
-    """Seconds between two rows' times, 0 when either cannot be read."""
-    first, last = moment(earlier), moment(later)
-    return max(0.0, (last - first).total_seconds()) if first and last else 0.0
 
 
 def sparkline(values: Iterable[float], width: int = 40) -> str:

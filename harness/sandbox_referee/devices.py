@@ -25,6 +25,24 @@ def visible_gpus() -> list[str]:
     return sorted(nodes, key=lambda node: int(node.removeprefix("/dev/nvidia")))
 
 
+def permitted_gpus() -> list[int]:
+    """Indices among the visible ones that CUDA_VISIBLE_DEVICES leaves to us, in its order; all without it.
+
+    As CUDA reads it: what follows a word that names none of them does not count.
+    """
+    nodes, said = visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is None:
+        return list(range(len(nodes)))
+    by_name = {_unique_name(node): index for index, node in enumerate(nodes)}
+    found = []
+    for word in filter(None, (word.strip() for word in said.split(","))):
+        index = int(word) if word.isdigit() else by_name.get(word)
+        if index is None or index >= len(nodes):
+            break
+        found.append(index)
+    return found
+
+
 def devices(gpu: int | None) -> Devices:
     """What the `gpu`-th visible GPU needs; nothing for None. Raises UserError when there is no such GPU."""
     if gpu is None:

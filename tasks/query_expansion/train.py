@@ -120,8 +120,13 @@ def train(model: Expander, optimiser, pairs: list[Pair], seed: int, ends: float,
         optimiser.step()
         step += 1
         if step % 50 == 0:
-            with claims.open("a") as file:
-                file.write(json.dumps({"step": step, "loss": loss.item()}) + "\n")
+            claim(claims, step, loss.item())
+    claim(claims, step, loss.item())
+
+
+def claim(claims: Path, step: int, loss: float) -> None:
+    with claims.open("a") as file:
+        file.write(json.dumps({"step": step, "loss": loss}) + "\n")
 
 
 def main() -> None:

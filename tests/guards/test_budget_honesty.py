@@ -80,6 +80,8 @@ def test_claims_buy_nothing(claims: dict[str, float]) -> None:
 
 def test_a_claimed_step_rate_is_shown_and_decides_nothing() -> None:
     """Beside the incumbent's own, whatever it is; numbers that are none are passed over."""
+    tiny = verdict(trial({}, {"step": 1e300}), trial({}, {"step": 1e-300}, Role.INCUMBENT))
+    assert "claimed_step_rate_ratio" not in tiny.evidence  # no number that a ledger could hold
     incumbent = trial({}, {"step": 100}, Role.INCUMBENT)
     for step, ratio in ((250, 2.5), (1e308, 1e306), ("many", None), (True, None), (math.inf, None)):
         found = verdict(trial({}, {"step": step}), incumbent)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.report.model import Session
+from harness.state import folded
 from harness.turns import VARIABLE, Turns, turn
 
 SESSION = """
@@ -108,3 +110,17 @@ def wait_until(is_so) -> None:
             return
         time.sleep(0.05)
     pytest.fail("it never came")
+
+
+def test_waits_for_a_turn_are_no_time_of_the_session() -> None:
+    """Neither for its limits nor for what is shown; a pause between two sittings is none either."""
+    rows = [
+        {"seq": 0, "kind": "session_started", "time": "2026-01-01T00:00:00+00:00", "direction": "minimize",
+         "baseline_commit": "b", "level": 3, "certified": True},
+        {"seq": 1, "kind": "trial_started", "time": "2026-01-01T00:10:00+00:00", "trial_id": "t", "role": "baseline",
+         "commit": "b", "waited_seconds": 540.0},
+        {"seq": 2, "kind": "notice", "time": "2026-01-01T00:15:00+00:00", "text": "late"},
+        {"seq": 3, "kind": "session_resumed", "time": "2026-01-01T09:00:00+00:00", "level": 3, "certified": True},
+        {"seq": 4, "kind": "notice", "time": "2026-01-01T09:01:00+00:00", "text": "later"},
+    ]  # fmt: skip
+    assert folded(rows).active_seconds == Session(rows).active_seconds == 60 + 300 + 60

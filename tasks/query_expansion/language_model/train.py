@@ -259,9 +259,10 @@ def train(model: GPT2, found: list[Example], end: int, seed: int, ends: float, c
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        if start // BATCH % 10 == 0:
+        step = start // BATCH + 1
+        if step % 10 == 0 or start + BATCH >= len(order):
             with claims.open("a") as file:
-                file.write(json.dumps({"step": start // BATCH, "loss": loss.item()}) + "\n")
+                file.write(json.dumps({"step": step, "loss": loss.item()}) + "\n")
 
 
 def main() -> None:
