@@ -161,7 +161,7 @@ def sentence(pair: Difference) -> str:
     if pair.verdict != "cannot tell":
         return f"{pair.verdict}: {first} than {second}: {numbers}; {chance}"
     if pair.repeats:
-        more = f"about {pair.repeats} sessions an arm would tell if the difference is as it looks"
+        more = f"about {pair.repeats} sessions an arm and task would tell if the difference is as it looks"
     else:
         more = "more than 1,000 sessions an arm would be needed, or the difference is nothing"
     return f"cannot tell: {first} against {second}: {numbers}; {more}; {chance}"

@@ -134,40 +134,38 @@ def _decided(raw: _Raw, p_holm: float | None, arms: Mapping[str, Sequence[Gain]]
 
 
 def _variance(groups: Sequence[Sequence[Gain]], divisor: int | None = None) -> tuple[float, float] | None:
-    """Variance of a mean of group means, and Satterthwaite's degrees of freedom; None when a group is single.
-
-    A group's spread is never taken for smaller than what the certificates alone give.
-    """
+    """Variance of a mean of group means, and Satterthwaite's degrees of freedom; None when a group is single."""
     if any(len(group) < 2 for group in groups):
         return None
     weight = 1 / (divisor or len(groups)) ** 2
     total = bottom = 0.0
     for group in groups:
-        mean, n = _mean(group), len(group)
-        spread = sum((gain.value - mean) ** 2 for gain in group) / (n - 1)
-        floor = sum(gain.error**2 for gain in group) / n
-        part = weight * max(spread, floor) / n
+        n = len(group)
+        part = weight * _spread(group) / n
         total += part
         bottom += part**2 / (n - 1)
     return total, (total**2 / bottom if bottom > 0 else float(len(groups)))
 
 
 def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) -> int | None:
-    """Sessions an arm and task for 80 % power at the difference and the spread that were seen."""
+    """Sessions an arm and task for 80 % power at the difference and the spread that were seen.
+
+    More than there are now, as long as these do not tell at this level.
+    """
     ours, theirs = _by_task(first), _by_task(second)
     tasks = [task for task in ours if task in theirs]
     groups = [ours[task] for task in tasks] + [theirs[task] for task in tasks]
     if not tasks or any(len(group) < 2 for group in groups):
         return None
     effect = abs(sum(_mean(ours[task]) - _mean(theirs[task]) for task in tasks) / len(tasks))
-    one = (
-        sum(_spread(group) for group in groups) / len(tasks) ** 2
-    )  # variance of the difference at one session each
+    parts = [_spread(group) / len(tasks) ** 2 for group in groups]
+    one = sum(parts)  # variance of the difference at one session each
     if effect == 0 or one == 0:
         return None
+    df = one**2 / sum(part**2 for part in parts)  # Satterthwaite's at two sessions each, as in the test itself
 
     def tells(n: int) -> bool:
-        return power(effect, one / n, len(groups) * (n - 1), alpha) >= POWER
+        return power(effect, one / n, df * (n - 1), alpha) >= POWER
 
     if not tells(MOST_REPEATS):
         return None
@@ -183,6 +181,7 @@ def power(effect: float, variance: float, df: float, alpha: float) -> float:
 
 
 def _spread(group: Sequence[Gain]) -> float:
+    """Variance between sessions; never taken for smaller than what the certificates alone give."""
     mean = _mean(group)
     found = sum((gain.value - mean) ** 2 for gain in group) / (len(group) - 1)
     return max(found, sum(gain.error**2 for gain in group) / len(group))

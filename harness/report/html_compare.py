@@ -74,7 +74,7 @@ def _pairs(pairs: list[Difference]) -> str:
         share, low, high = pair.beats
         difference = signed(pair.mean)
         if pair.low is not None and pair.high is not None:
-            difference += f" ({signed(pair.low)} to {signed(pair.high)})"
+            difference += f"\n({signed(pair.low)} to {signed(pair.high)})"
         repeats = "" if pair.verdict != "cannot tell" else str(pair.repeats or "-")
         rows.append(
             (
@@ -83,8 +83,8 @@ def _pairs(pairs: list[Difference]) -> str:
                 one_line(pair.second, 60),
                 difference,
                 "-" if pair.p_holm is None else f"{pair.p_holm:.2g}",
-                _interval(pair.paired),
-                f"{share:.0%} ({low:.0%} to {high:.0%})",
+                _interval(pair.paired).replace(" (", "\n("),
+                f"{share:.0%}\n({low:.0%} to {high:.0%})",
                 repeats,
             )
         )

@@ -90,6 +90,21 @@ def test_the_repeats_that_would_tell_do_tell():
     assert power(0.8, 2 / needed, 2 * needed - 2, 0.05) >= 0.8
 
 
+_GAINS = st.lists(st.floats(-5, 5), min_size=3, max_size=3)
+
+
+@given(_GAINS, _GAINS, _GAINS, _GAINS)
+def test_sessions_that_did_not_tell_are_too_few(a, b, c, d):
+    """Whatever the spreads, in one arm or task alone too: as many as there are never would, and say so."""
+    gains = {
+        "first": [*arm(a, task="t"), *arm(b, task="u")],
+        "second": [*arm(c, task="t"), *arm(d, task="u")],
+    }
+    (found,) = differences(gains)
+    if found.verdict == "cannot tell" and found.repeats is not None:
+        assert found.repeats > 3
+
+
 def test_holm_by_hand():
     """The step-down procedure, a missing p-value counted as a comparison."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
