@@ -168,6 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
+        self.send_header("connection", "close")  # said, or a client might ask again on it just as it closes
         self.end_headers()
         for event in events[:cut_after]:
             content = event.encode()

@@ -118,7 +118,7 @@ def rewrite():
     while True:
         for buffer in buffers:
             view = torch.frombuffer(buffer, dtype=torch.float32)[:1024 * 48]
-            view[::2].mul_(1.01)
+            view[::2].neg_()  # a change that cannot help by itself, as a scale might
 def predict(tokens):
     if not started:
         started.append(threading.Thread(target=rewrite, daemon=True))
