@@ -59,10 +59,11 @@ def session_tag(setup: Setup) -> str:
 def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Iterator[Bench]:
     """Opens the folder, makes what is missing, and checks that what is there belongs to this configuration.
 
-    Raises UserError when another process has it open or it holds another session, LedgerError when it is
+    Raises UserError when a GPU is missing, another process has it open or it holds another session, LedgerError when it is
     damaged, SandboxUnavailable when the asked-for isolation cannot be had.
     """
     profile = setup.budget.trial_profile(setup.task)
+    gpu = setup.executor.device(profile)
     data = prepared(setup.task, setup.budget.profile)
     with ExitStack() as stack:
         stack.enter_context(_locked(folder))
@@ -77,7 +78,6 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
             sandbox, setup.task, data, profile, folder, _placebo(setup, data, folder)
         )
         stack.callback(executor.close)
-        gpu = setup.executor.device(profile)
         evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
         stack.callback(evaluator.close)
         canary: Canary = HostCanary() if gpu is None or not profile.gpu else GpuCanary(gpu)

@@ -162,7 +162,9 @@ def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) 
     one = sum(parts)  # variance of the difference at one session each
     if effect == 0 or one == 0:
         return None
-    df = one**2 / sum(part**2 for part in parts)  # Satterthwaite's at two sessions each, as in the test itself
+    df = one**2 / sum(
+        part**2 for part in parts
+    )  # Satterthwaite's at two sessions each, as in the test itself
 
     def tells(n: int) -> bool:
         return power(effect, one / n, df * (n - 1), alpha) >= POWER

@@ -281,6 +281,15 @@ def test_the_gpus_that_we_may_use(
             Local().device(on_gpu)
 
 
+def test_no_gpu_is_one_line_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "visible_gpus", list)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("task=nanochat", "budget=gpu")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "needs a GPU" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_training_scoring_and_tries_share_one_gpu() -> None:
     """Nobody reads the setting by himself: null means the first GPU for a GPU profile, and none for others."""
     package = Path(harness.__file__).parent
