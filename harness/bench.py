@@ -59,8 +59,8 @@ def session_tag(setup: Setup) -> str:
 def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Iterator[Bench]:
     """Opens the folder, makes what is missing, and checks that what is there belongs to this configuration.
 
-    Raises UserError when a GPU is missing, another process has it open or it holds another session, LedgerError when it is
-    damaged, SandboxUnavailable when the asked-for isolation cannot be had.
+    Raises UserError when a GPU is missing, another process has it open or it holds another session, LedgerError
+    when it is damaged, SandboxUnavailable when the asked-for isolation cannot be had.
     """
     profile = setup.budget.trial_profile(setup.task)
     gpu = setup.executor.device(profile)
