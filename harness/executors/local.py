@@ -47,7 +47,7 @@ class Local:
         if not (permitted := permitted_gpus()):
             raise UserError(
                 "the profile needs a GPU, and this machine shows none (see nvidia-smi and CUDA_VISIBLE_DEVICES);"
-                " choose budget=cpu"
+                " choose another profile, e.g. budget.profile=cpu"
             )
         return permitted[0]
 

@@ -152,7 +152,11 @@ def test_the_command_ends_in_order_without_a_network(tmp_path: Path) -> None:
     }  # so that the outcome is the same everywhere
     command = [sys.executable, "-m", "harness", "task=query_expansion", "budget.profile=language_model"]
     done = subprocess.run(
-        [*command, f"session.folder={tmp_path / 'sessions'}"],
+        [
+            *command,
+            "executor.gpu=0",
+            f"session.folder={tmp_path / 'sessions'}",
+        ],  # named, or its absence comes first
         cwd=tmp_path,
         env={**os.environ, **proxies, "HARNESS_CACHE": str(tmp_path)},
         capture_output=True,
