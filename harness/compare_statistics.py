@@ -138,13 +138,17 @@ def _variance(groups: Sequence[Sequence[Gain]], divisor: int | None = None) -> t
     if any(len(group) < 2 for group in groups):
         return None
     weight = 1 / (divisor or len(groups)) ** 2
-    total = bottom = 0.0
-    for group in groups:
-        n = len(group)
-        part = weight * _spread(group) / n
-        total += part
-        bottom += part**2 / (n - 1)
-    return total, (total**2 / bottom if bottom > 0 else float(len(groups)))
+    parts = [weight * _spread(group) / len(group) for group in groups]
+    total = sum(parts)
+    if total == 0:
+        return 0.0, float(len(groups))
+    return total, _satterthwaite(parts, [len(group) - 1 for group in groups])
+
+
+def _satterthwaite(parts: Sequence[float], degrees: Sequence[int]) -> float:
+    """Degrees of freedom of a sum of estimated variances (Satterthwaite 1946)."""
+    total = sum(parts)  # shares of it, as squares of tiny variances would vanish
+    return 1 / sum((part / total) ** 2 / df for part, df in zip(parts, degrees, strict=True))
 
 
 def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) -> int | None:
@@ -162,9 +166,7 @@ def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) 
     one = sum(parts)  # variance of the difference at one session each
     if effect == 0 or one == 0:
         return None
-    df = one**2 / sum(
-        part**2 for part in parts
-    )  # Satterthwaite's at two sessions each, as in the test itself
+    df = _satterthwaite(parts, [1] * len(parts))  # at two sessions each; it grows with n - 1, as in the test itself
 
     def tells(n: int) -> bool:
         return power(effect, one / n, df * (n - 1), alpha) >= POWER
