@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from guards.verdicts import accept, inconclusive, reject
-from harness.records import Evidence, Json, Observation, Verdict
+from harness.records import Evidence, Json, Observation, Verdict, step_rate
 
 _TIMES = ("seconds", "elapsed", "train_seconds", "training_seconds")
 _CLAIM_SECONDS = 2.0
@@ -50,7 +50,7 @@ class BudgetHonesty:
                 return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"
-        shown = self._claims(latest) | _step_rate(latest, evidence.incumbent_trials)
+        shown = self._claims(latest) | _rate_ratio(latest, evidence.incumbent_trials)
         return accept(self.name, words, shown)
 
     def _dishonest(self, trial: Observation) -> Iterator[tuple[str, str]]:
@@ -79,7 +79,7 @@ class BudgetHonesty:
                 yield "disturbed", f"{words} was {ratio:.2f} of the calibration"
 
 
-def _step_rate(trials: Sequence[Observation], incumbents: Sequence[Observation]) -> dict[str, Json]:
+def _rate_ratio(trials: Sequence[Observation], incumbents: Sequence[Observation]) -> dict[str, Json]:
     """Claimed steps a second against the incumbent's: a reader sees what a change costs or saves a step."""
     own, theirs = _rates(trials), _rates(incumbents)
     if not own or not theirs:
@@ -89,10 +89,5 @@ def _step_rate(trials: Sequence[Observation], incumbents: Sequence[Observation])
 
 
 def _rates(trials: Sequence[Observation]) -> list[float]:
-    steps = [(trial.claims.get("step"), trial.billed_seconds) for trial in trials]
-    rates = [
-        step / seconds
-        for step, seconds in steps
-        if isinstance(step, int | float) and not isinstance(step, bool) and seconds > 0
-    ]
-    return [rate for rate in rates if math.isfinite(rate) and rate > 0]
+    rates = [step_rate(trial.claims, trial.billed_seconds) for trial in trials]
+    return [rate for rate in rates if rate]

@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 import psutil
 
 from harness.sandbox_referee.devices import outside
-from harness.turns import VARIABLE
+from harness.turns import in_sweep
 
 _BYTES = 4 << 20
 _REPEATS = 5
@@ -235,8 +235,7 @@ def foreign(listed: Iterable[int]) -> int:
     """How many of these process ids belong neither to this process nor to its descendants, nor to its sweep's:
     sessions that take turns with this one keep a process on the GPU that does nothing meanwhile.
     """
-    root = psutil.Process(os.getppid() if VARIABLE in os.environ else os.getpid())
+    root = psutil.Process(os.getppid() if in_sweep() else os.getpid())
     ours = {root.pid, *(child.pid for child in root.children(recursive=True))}
-    return sum(
-        pid not in ours and psutil.pid_exists(pid) for pid in listed
-    )  # one that has ended may be a child's
+    # One that has ended may be a child's.
+    return sum(pid not in ours and psutil.pid_exists(pid) for pid in listed)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harness.canary import Canary, HostCanary
 from harness.errors import InfrastructureError
@@ -26,6 +25,7 @@ from harness.records import (
     Split,
     TrialResult,
     TrialSpec,
+    step_rate,
 )
 from harness.rows import from_json, to_json
 from harness.seeds import trial_seed
@@ -61,9 +61,8 @@ class Laboratory:
     quiet: threading.Lock = field(default_factory=threading.Lock)
     canary: Canary = field(default_factory=HostCanary)
     _warned: str = field(default="", init=False)
-    _baseline_rate: float | None = field(
-        default=None, init=False
-    )  # of the trial before, if it was the baseline's
+    # Of the trial before, if it was the baseline's.
+    _baseline_rate: float | None = field(default=None, init=False)
 
     def record(self, kind: str, **values: Json) -> Row:
         """A row: first on the disk, then in the state, then shown."""
@@ -140,9 +139,8 @@ class Laboratory:
         undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
         with undisturbed, self.canary.beside(spec.clock.kind) as found:
             result = self.executor.run(spec, source, stop)
-        result = replace(result, machine={**result.machine, **found, **self._ratios(found)})
-        speed = self._baseline_speed(result, spec.commit, spec.role)
-        result = replace(result, machine={**result.machine, **speed})
+        seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
+        result = replace(result, machine={**result.machine, **seen})
         self._warn()
         self.record("trial_finished", **{**_row(result), **about})
         return result
@@ -158,19 +156,21 @@ class Laboratory:
         return ratios
 
     def _reference(self, name: str, found: Mapping[str, float]) -> float | None:
+        """The median beside the baseline's trials, else what is beside this one; None if that was not measured."""
+        own = found.get(name)
         known = [row["machine"].get(name) for row in self._baseline_rows() if row.get("machine")]
-        values = [value for value in known if value] or [found.get(name)]
-        return statistics.median(value for value in values if value) if found.get(name) else None
+        return statistics.median([value for value in known if value] or [own]) if own else None
 
     def _baseline_speed(self, result: TrialResult, commit: str, role: Role) -> dict[str, float]:
         """The baseline's steps a second, of this trial or of the one just before it, against the calibration.
 
         The unmodified task's own word counts here, no candidate's: it could buy another trial with it.
         """
-        known = [rate for row in self._baseline_rows() if (rate := _step_rate(row))]
+        rates = [step_rate(row["claims"], row["billed_seconds"]) for row in self._baseline_rows()]
+        known = [rate for rate in rates if rate]
         before, self._baseline_rate = self._baseline_rate, None
         if commit == self.state.baseline:
-            before = _step_rate(_row(result))
+            before = step_rate(result.claims, result.billed_seconds)
             if role is not Role.BASELINE:  # those are the calibration
                 self._baseline_rate = before
         return {"step_rate_ratio": before / statistics.median(known)} if before and known else {}
@@ -244,9 +244,3 @@ def _row(result: TrialResult) -> dict[str, Json]:
     fields = to_json(result)
     assert isinstance(fields, dict)
     return fields
-
-
-def _step_rate(row: Mapping[str, Any]) -> float | None:
-    """Steps a billed second by a trial's own count."""
-    step, seconds = row["claims"].get("step"), row["billed_seconds"]
-    return float(step) / seconds if type(step) in (int, float) and step > 0 and seconds > 0 else None

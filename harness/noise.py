@@ -17,7 +17,7 @@ from harness.errors import UserError
 from harness.keep.drift import Drift, change_point
 from harness.keep.noise_level import NoiseLevel, mean, pooled
 from harness.keep.power import detectable, smallest_effect
-from harness.records import Role
+from harness.records import Role, step_rate
 
 if TYPE_CHECKING:
     from harness.bench import Bench
@@ -126,9 +126,8 @@ def measure(bench: "Bench", runs: int) -> tuple[list[float], list[float]]:
         print(f"trial {number} of {runs}: {seen.outcome.value} {seen.score}", file=sys.stderr, flush=True)
     trials = state.counted(state.baseline, Role.NOISE)[:runs]
     losses = [state.loss(seen.score) for seen in trials if seen.score is not None]
-    steps = [(seen.claims.get("step"), seen.billed_seconds) for seen in trials]
-    rates = [step / seconds for step, seconds in steps if isinstance(step, (int, float)) and seconds > 0]
-    return losses, rates
+    rates = [step_rate(seen.claims, seen.billed_seconds) for seen in trials]
+    return losses, [rate for rate in rates if rate]
 
 
 def _store(setup: "Setup", bench: "Bench", found: Summary) -> None:

@@ -1,10 +1,11 @@
-"""Plain facts that travel between the zones: frozen dataclasses, no behaviour, standard library only.
+"""Plain facts that travel between the zones: frozen dataclasses, next to no behaviour, standard library only.
 
 Everything here can be written to the ledger and read back; a guard or a keep rule sees nothing else.
 Scores carry the task's own unit and direction; *losses* (used by keep rules) are scores turned so that
 lower is better.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -167,6 +168,18 @@ class TrialResult:
     log: str = ""
     level: Level = Level.L0
     machine: Mapping[str, float] = field(default_factory=dict)
+
+
+def step_rate(claims: Mapping[str, Json], billed_seconds: float) -> float | None:
+    """Steps a billed second by a trial's own count, finite and above 0; None where it claims no such number."""
+    step = claims.get("step")
+    if isinstance(step, bool) or not isinstance(step, int | float) or not billed_seconds > 0:
+        return None
+    try:
+        rate = step / billed_seconds
+    except OverflowError:  # an integer may be too large for a float
+        return None
+    return rate if math.isfinite(rate) and rate > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

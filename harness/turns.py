@@ -81,6 +81,11 @@ class Turns:
         self._folder.cleanup()
 
 
+def in_sweep() -> bool:
+    """Whether this session takes turns with others."""
+    return VARIABLE in os.environ
+
+
 @contextlib.contextmanager
 def turn(timeout_seconds: float | None = None) -> Iterator[float]:
     """Has the machine inside the block; gives the seconds that were waited for it. At once outside of a sweep.

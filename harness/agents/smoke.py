@@ -1,7 +1,6 @@
 """The smoke test: a few seconds of the real thing, in the sandbox, unmeasured and uncounted."""
 
 import contextlib
-import os
 import time
 from dataclasses import replace
 from itertools import count
@@ -11,7 +10,7 @@ from harness.agents.tools import SmokeTest
 from harness.errors import InfrastructureError
 from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
 from harness.seeds import new_secret, trial_seed
-from harness.turns import VARIABLE, turn
+from harness.turns import in_sweep, turn
 
 _BUSY = "A trial is being measured; no smoke test is possible now. Submit without, or ask later."
 _MOST_PATIENCE_SECONDS = 480.0  # a command-line agent's call gives up after ten minutes
@@ -40,8 +39,9 @@ def make_smoke_test(context: AgentContext) -> SmokeTest | None:
                     stack.enter_context(turn(patience))
                 except TimeoutError:
                     return True, _BUSY
-                alone = VARIABLE not in os.environ  # nobody waits with a turn in hand
-                if not context.quiet.acquire(timeout=max(0.0, end - time.monotonic()) if alone else 0.0):
+                # In a sweep nobody waits with a turn in hand.
+                left = 0.0 if in_sweep() else max(0.0, end - time.monotonic())
+                if not context.quiet.acquire(timeout=left):
                     return True, _BUSY
                 stack.callback(context.quiet.release)
             try:

@@ -60,30 +60,28 @@ def _answer(found: Comparison) -> str:
     return f'<p class="headline">{as_html(words)}</p>'
 
 
-def _interval(each: Estimate | None) -> str:
+def _interval(each: Estimate | Difference | None, gap: str = " ") -> str:
+    """gap: between a mean and its interval."""
     if each is None:
         return "-"
     if each.low is None or each.high is None:
         return signed(each.mean)
-    return f"{signed(each.mean)} ({signed(each.low)} to {signed(each.high)})"
+    return f"{signed(each.mean)}{gap}({signed(each.low)} to {signed(each.high)})"
 
 
 def _pairs(pairs: list[Difference]) -> str:
     rows = []
     for pair in pairs:
         share, low, high = pair.beats
-        difference = signed(pair.mean)
-        if pair.low is not None and pair.high is not None:
-            difference += f"\n({signed(pair.low)} to {signed(pair.high)})"
         repeats = "" if pair.verdict != "cannot tell" else str(pair.repeats or "-")
         rows.append(
             (
                 one_line(pair.first, 60),
                 pair.verdict,
                 one_line(pair.second, 60),
-                difference,
+                _interval(pair, "\n"),
                 "-" if pair.p_holm is None else f"{pair.p_holm:.2g}",
-                _interval(pair.paired).replace(" (", "\n("),
+                _interval(pair.paired, "\n"),
                 f"{share:.0%}\n({low:.0%} to {high:.0%})",
                 repeats,
             )

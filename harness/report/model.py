@@ -156,7 +156,7 @@ class Session:
         _fill(proposal, row, *_PROPOSED)
 
     def _on_trial_started(self, row: Row) -> None:
-        self.active_seconds = max(0.0, self.active_seconds - float(row.get("waited_seconds", 0.0)))
+        self.active_seconds = max(0.0, self.active_seconds - number(row.get("waited_seconds")))
         trial = Trial(str(row.get("trial_id", "?")), started=str(row.get("time", "")))
         trial.seq = int(row.get("seq", -1))
         _fill(trial, row, "role", "commit", "proposal", "seed", "attempt", "clock")

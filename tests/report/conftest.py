@@ -1,6 +1,7 @@
 """A made-up session as ledger rows, for tests only: real sessions are tried in the end-to-end tests."""
 
 import random
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,6 +184,15 @@ def write_session(folder: Path, rows: list[Row]) -> Path:
         lines.append(canonical({**chained, "hash": previous}) + b"\n")
     (folder / "ledger.jsonl").write_bytes(b"".join(lines))
     return folder
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Until it is so; fails after two minutes, as starting a process may take long on a busy machine."""
+    end = time.monotonic() + 120
+    while not is_so():
+        if time.monotonic() > end:
+            pytest.fail("it never came")
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from harness.report.reading import rows_of
 from harness.sweep import Runner, main
 from harness.sweep_arms import sweep_of
 from harness.sweep_record import Record, read
+from tests.report.conftest import wait_until
 
 STUB = """
 import json, os, sys, time
@@ -162,14 +163,6 @@ def test_interrupted_sweep_goes_on_with_the_same_command(run, tmp_path, number):
     run("agent=a,b,c")
     assert [row["code"] for row in Record(folder).ended().values()] == [0, 0, 0]
     assert (folder / "starts.txt").read_text().count("agent-a ") == 2
-
-
-def wait_until(is_so):
-    for _ in range(600):
-        if is_so():
-            return
-        time.sleep(0.05)
-    pytest.fail("it never came")
 
 
 def test_a_torn_record_is_passed_over(tmp_path):

@@ -4,7 +4,6 @@ import contextlib
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from harness.report.model import Session
 from harness.state import folded
 from harness.turns import VARIABLE, Turns, turn
+from tests.report.conftest import wait_until
 
 SESSION = """
 import sys, time
@@ -102,14 +102,6 @@ def test_nobody_waits_for_a_sweep_that_is_gone(monkeypatch: pytest.MonkeyPatch) 
         assert entered.is_set()
     with turn():
         pass
-
-
-def wait_until(is_so) -> None:
-    for _ in range(600):
-        if is_so():
-            return
-        time.sleep(0.05)
-    pytest.fail("it never came")
 
 
 def test_waits_for_a_turn_are_no_time_of_the_session() -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -18,6 +17,7 @@ from harness.report.model import Session
 from harness.report.wandb import WandbTracker
 from harness.report.wandb_report import save_report
 from harness.report.wandb_rows import config_of, metrics_of, run_id, summary_of
+from tests.report.conftest import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 _SPEC = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
@@ -65,14 +65,6 @@ class Sitting:
                 process.kill()
         psutil.wait_procs(family)
         self.ledger.close()
-
-
-def wait_until(is_so):
-    for _ in range(240):
-        if is_so():
-            return
-        time.sleep(0.5)
-    pytest.fail("it never came")
 
 
 def expected(rows):
