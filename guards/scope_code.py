@@ -127,9 +127,8 @@ def _uses(source: Source) -> Iterator[tuple[tuple[str, str], int]]:
         for alias in node.names:
             if reached := _ATTRIBUTES.get(alias.name) or _DOTTED.get(f"{node.module}.{alias.name}"):
                 yield (reached, alias.name), node.lineno
-    for call in source.of(
-        ast.Call
-    ):  # getattr with a computed name is looked at by the seed guard, with its object
+    # getattr with a computed name is looked at by the seed guard, with its object.
+    for call in source.of(ast.Call):
         if isinstance(call.func, ast.Name) and call.func.id in ("globals", "locals"):
             yield ("dynamic_code", call.func.id), call.lineno
 

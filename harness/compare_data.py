@@ -14,10 +14,8 @@ from harness.report.parts import number
 from harness.report.reading import session_folders
 from harness.sweep_record import read as read_record
 
-_FALSE_KEEPS = {
-    "greedy": 0.5,
-    "strict": 0.01,
-}  # chance that a change without effect is kept; others: keep.alpha
+# Chance that a change without effect is kept; others: keep.alpha.
+_FALSE_KEEPS = {"greedy": 0.5, "strict": 0.01}
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,8 @@ def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) 
     one = sum(parts)  # variance of the difference at one session each
     if effect == 0 or one == 0:
         return None
-    df = _satterthwaite(parts, [1] * len(parts))  # at two sessions each; it grows with n - 1, as in the test itself
+    # At two sessions each; it grows with n - 1, as in the test itself.
+    df = _satterthwaite(parts, [1] * len(parts))
 
     def tells(n: int) -> bool:
         return power(effect, one / n, df * (n - 1), alpha) >= POWER

@@ -134,9 +134,8 @@ class LookAhead:
     def _fresh(self, view: View) -> Proposal | None:
         if self._thread is None:
             return self._agent.propose(view)
-        return self._thread.submit(
-            lambda: self._agent.propose(view)
-        ).result()  # one thread: agents need no locks
+        # One thread: agents need no locks.
+        return self._thread.submit(lambda: self._agent.propose(view)).result()
 
     def _prepared(self, view: View) -> Proposal | None:
         """None when there is none, or none that fits; an agent that failed then is asked again."""

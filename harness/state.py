@@ -63,9 +63,8 @@ class State:
     trial_seconds: float = 0.0
     certificates: list[Row] = field(default_factory=list)
     ended: Row | None = None
-    active_seconds: float = (
-        0.0  # wall-clock time with the harness up, over all its starts, less waits for a turn
-    )
+    # Wall-clock time with the harness up, over all its starts, less waits for a turn.
+    active_seconds: float = 0.0
     last_time: str = ""
 
     def apply(self, row: Row) -> None:

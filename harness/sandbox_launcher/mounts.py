@@ -41,9 +41,8 @@ def build_root(plan: Plan) -> int:
     kernel.pivot_root("/tmp", "/tmp/old")
     os.chdir("/")
     mount("tmpfs", NEW, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
-    _sized(
-        "/tmp", plan.temporary_bytes, plan
-    )  # first: an interpreter may lie below it, as in a trial checkout
+    # First: an interpreter may lie below it, as in a trial checkout.
+    _sized("/tmp", plan.temporary_bytes, plan)
     for path in [*plan.readable, *_ETC]:
         _bind(path)
     _make_system(plan)

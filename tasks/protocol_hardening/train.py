@@ -36,9 +36,8 @@ def tune(variants: list[dict], seed: int, seconds: float, claims: Path) -> dict[
     generator = random.Random(seed)
     tried: list[tuple[int, dict[str, float]]] = []
     start = time.process_time()
-    while time.process_time() - start < seconds * (
-        1 - 1 / (2 + len(tried))
-    ):  # another try takes as long again
+    # Another try takes as long again.
+    while time.process_time() - start < seconds * (1 - 1 / (2 + len(tried))):
         logarithms = {name: max(-1.5, min(1.5, generator.gauss(0, SPREAD))) for name in PLAIN_WEIGHTS}
         weights = {name: math.exp(value) for name, value in logarithms.items()}
         found = sum(found_by(weights, variant, generator.getrandbits(32)) for variant in variants)

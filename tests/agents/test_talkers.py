@@ -80,9 +80,8 @@ def test_a_session_of_five_proposals_with_faults(
             Turn("", [("edit_file", {"path": "prepare.py", "old": "pass", "new": "return"})]),
             Turn("", [("write_file", {"path": "train.py", "content": "LEARNING_RATE = ("})]),
             Turn("", [SUBMIT]),  # refused: a syntax error
-            Turn(
-                "", [("write_file", {"path": "train.py", "content": "LEARNING_RATE = 0.02\n"}), SUBMIT]
-            ),  # 2
+            # 2
+            Turn("", [("write_file", {"path": "train.py", "content": "LEARNING_RATE = 0.02\n"}), SUBMIT]),
             Turn("", [SUBMIT]),  # empty
             Turn("I am done, the program is optimal."),
             Turn(

@@ -147,16 +147,12 @@ def test_no_network_is_told_in_one_line(
 
 def test_the_command_ends_in_order_without_a_network(tmp_path: Path) -> None:
     """The user's command: exit code 2, one line of what to do, no session and no half-made data."""
-    proxies = {
-        f"{kind}_proxy": NOWHERE for kind in ("http", "https")
-    }  # so that the outcome is the same everywhere
+    # So that the outcome is the same everywhere.
+    proxies = {f"{kind}_proxy": NOWHERE for kind in ("http", "https")}
     command = [sys.executable, "-m", "harness", "task=query_expansion", "budget.profile=language_model"]
+    # A GPU is named, or its absence comes first.
     done = subprocess.run(
-        [
-            *command,
-            "executor.gpu=0",
-            f"session.folder={tmp_path / 'sessions'}",
-        ],  # named, or its absence comes first
+        [*command, "executor.gpu=0", f"session.folder={tmp_path / 'sessions'}"],
         cwd=tmp_path,
         env={**os.environ, **proxies, "HARNESS_CACHE": str(tmp_path)},
         capture_output=True,
