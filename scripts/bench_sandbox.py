@@ -137,9 +137,10 @@ def bench_release(name: str, sandbox: Sandbox, gpu: int) -> None:
 
 
 def used_mib(gpu: int) -> int:
-    words = ["nvidia-smi", f"--id={gpu}", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return int(done.stdout.split()[0]) if done.returncode == 0 else -1
+    import pynvml
+
+    pynvml.nvmlInit()
+    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(gpu)).used) >> 20
 
 
 def main(arguments: list[str]) -> None:

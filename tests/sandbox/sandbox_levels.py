@@ -62,6 +62,7 @@ class TrialBench:
         artefact: str = "model.json",
         gated: bool = False,
         tree: Mapping[str, bytes] | None = None,
+        gpu: int | None = None,
         **limits: int,
     ) -> TrialResult:
         """gated: there are training data. limits: fields of records.Limits."""
@@ -76,6 +77,7 @@ class TrialBench:
             tree={"train.py": (PRELUDE + source).encode(), **gate_files(), **(tree or {})},
             public=self.public,
             limits=size,
+            gpu=gpu,
             temporary_bytes=32 << 20,
             most_files=1024,
         )

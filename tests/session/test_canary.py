@@ -16,6 +16,7 @@ from harness.canary import Found, GpuCanary, HostCanary, foreign
 from harness.canary_kernel import Driver, work
 from harness.keep.race import Race
 from harness.records import Decision, Role
+from harness.sandbox_referee.devices import outside
 from tests.session.conftest import World
 
 BETTER = "loss = 0.5\n# a larger model"
@@ -74,6 +75,47 @@ def test_energy_is_counted_between_ticks() -> None:
     assert seconds > 0
     assert work(repeat, lambda: None)[1] is None
     assert work(repeat, lambda: 5.0)[1] is None  # a counter that stands still
+
+
+MULTIPLIES = """
+import torch
+a = torch.randn(4096, 4096, device="cuda")
+print("started", flush=True)
+while True:
+    a @ a
+    torch.cuda.synchronize()
+"""
+
+
+@pytest.mark.gpu
+def test_a_program_on_the_trials_gpu_is_seen() -> None:
+    """Beside it the kernel is slower, though its process is a child of ours; alone, it is the same each time."""
+
+    def odd(found: Found) -> bool:
+        pairs = [(found[name], calm[name]) for name in ("kernel_seconds", "kernel_joules") if name in calm]
+        return found.get("foreign_processes", 0) > 0 or any(
+            abs(one / other - 1) > 0.25 for one, other in pairs
+        )
+
+    with contextlib.closing(GpuCanary(0)) as looks:
+        rounds = []
+        for _ in range(4):
+            with looks.beside("wall") as found:
+                pass
+            rounds.append(found)
+        words = [sys.executable, "-c", MULTIPLIES]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, **outside(0)}) as other:
+            assert other.stdout
+            assert other.stdout.readline() == b"started\n"
+            try:
+                with looks.beside("wall") as disturbed:
+                    pass
+            finally:
+                other.kill()
+        assert "not watched" not in looks.warning()
+    calm, *alike = rounds
+    assert not any(odd(found) for found in alike)
+    assert odd(disturbed)
 
 
 class NVML:
