@@ -10,10 +10,11 @@ import json
 import random
 from pathlib import Path
 
+from campaign import MOST_OPERATIONS, MOST_TRACES
 from protocol import ACTORS, OPERATIONS, SCOPES, VALUES
 
-TRACES = 20  # an answer may hold as many
-LENGTH = 30  # operations in a trace, the most that is allowed
+TRACES = MOST_TRACES  # an answer may hold fewer
+LENGTH = MOST_OPERATIONS  # of a trace, which may be shorter
 
 RIGHT_ACTOR = 0.5  # chance to ask for somebody who may
 ISSUER_DOES = ("narrow", "widen", "set_limit", "renew", "revoke", "reinstate")

@@ -10,10 +10,11 @@ import json
 import random
 from pathlib import Path
 
+from campaign import MOST_OPERATIONS, MOST_TRACES
 from protocol import OPERATIONS, SETS, VALUES
 
-TRACES = 20  # an answer may hold as many
-LENGTH = 30  # operations in a trace, the most that is allowed
+TRACES = MOST_TRACES  # an answer may hold fewer
+LENGTH = MOST_OPERATIONS  # of a trace, which may be shorter
 
 PLAIN_WEIGHTS = dict.fromkeys(OPERATIONS, 1.0)
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from checker import Checker
 from protocol import OPERATIONS, SETS, VALUES, Protocol, Rejected
 
-MOST_OPERATIONS = 30
+MOST_OPERATIONS = 30  # in a trace
+MOST_TRACES = 20  # in an answer
 LARGEST_NUMBER = 1000
 NAMES = tuple(OPERATIONS)
 THINGS = {makes for _, makes in OPERATIONS.values() if makes}  # kinds that are named by position: grant, hold

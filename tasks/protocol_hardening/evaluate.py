@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from campaign import Campaign, checked, shape
+from campaign import MOST_TRACES, Campaign, checked, shape
 from defects_hidden import HIDDEN
 from defects_visible import VISIBLE
 
-MOST_TRACES = 20
 MOST_MEMORY_BYTES = 4096
 DEFECTS = (*VISIBLE, *HIDDEN)
 
