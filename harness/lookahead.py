@@ -105,6 +105,16 @@ class LookAhead:
                 self._lose(entry)
         self._waiting = []
 
+    def account(self) -> str:
+        """What became of the prepared proposals since this start, in a sentence for people; "" if there were none."""
+        lost = f"; those not used cost ${self.unused.dollars:.2f} more" if self.unused.dollars > 0 else ""
+        if not (self.used or self.dropped or lost):
+            return ""
+        return (
+            f"prepared while trials ran: {self.used} proposals used, {self.rebased} of them merged with a newer "
+            f"incumbent; {self.dropped} dropped for a conflict with it{lost}"
+        )
+
     def _later(self, view: View, number: int) -> View:
         """The view for a proposal further ahead, with a seed of its own."""
         if number == view.number:

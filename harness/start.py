@@ -51,9 +51,8 @@ def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
         _remember_noise(bench)
     finally:
         proposer.close()
-        if proposer.unused.dollars > 0:
-            cost = proposer.unused.dollars
-            bench.laboratory.notice(f"proposals that were prepared and not used cost ${cost:.2f} more")
+        if told := proposer.account():
+            bench.laboratory.notice(told)
 
 
 def _say_plan(setup: Setup, bench: Bench) -> None:

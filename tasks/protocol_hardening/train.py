@@ -35,15 +35,16 @@ def tune(variants: list[dict], seed: int, seconds: float, claims: Path) -> dict[
     """Weights at random around the plain ones, and the geometric mean of the best quarter of them."""
     generator = random.Random(seed)
     tried: list[tuple[int, dict[str, float]]] = []
-    start = time.process_time()
-    # Another try takes as long again.
-    while time.process_time() - start < seconds * (1 - 1 / (2 + len(tried))):
+    start, longest = time.process_time(), 0.0
+    # Another try may take as long as the longest, or a little longer.
+    while (begin := time.process_time()) - start + 1.5 * longest < seconds or not tried:
         logarithms = {name: max(-1.5, min(1.5, generator.gauss(0, SPREAD))) for name in PLAIN_WEIGHTS}
         weights = {name: math.exp(value) for name, value in logarithms.items()}
         found = sum(found_by(weights, variant, generator.getrandbits(32)) for variant in variants)
         tried.append((found, logarithms))
         with claims.open("a") as file:
             file.write(json.dumps({"tries": len(tried), "found": found}) + "\n")
+        longest = max(longest, time.process_time() - begin)
     best = sorted(tried, key=lambda entry: -entry[0])[: max(1, len(tried) // 4)]
     return {
         name: math.exp(sum(logarithms[name] for _, logarithms in best) / len(best)) for name in PLAIN_WEIGHTS

@@ -119,6 +119,10 @@ def test_a_keep_rebases_what_waits_and_drops_what_conflicts(make_view: MakeView,
     assert third.usage.dollars == 2.0
     assert proposer.dropped == 1
     proposer.close()
+    assert proposer.account() == (
+        "prepared while trials ran: 2 proposals used, 1 of them merged with a newer incumbent; "
+        "1 dropped for a conflict with it"
+    )
 
 
 def test_nothing_is_paid_for_and_forgotten(make_view: MakeView) -> None:
@@ -182,6 +186,7 @@ def test_an_agent_that_failed_ahead_is_asked_again(make_view: MakeView) -> None:
 def test_controls_are_never_asked_ahead(make_view: MakeView) -> None:
     """random, optuna and replay see every result first: the same as without LookAhead."""
     proposer = LookAhead(Random())
+    assert proposer.account() == ""
     assert proposer.ahead == 0
     proposer.prepare(make_view(number=2))
     assert proposer.next(make_view()) == Random().propose(make_view())
