@@ -229,12 +229,12 @@ def loss_of(model, inputs, targets):
 
 
 def train(model, compiled, tokens, sizes, seed, progress_of, report):
-    """Steps until progress_of(step) reaches 1. `compiled` computes the loss of `model`."""
+    """Steps until progress_of(step) is 1; none that would lead beyond. `compiled` computes the loss of `model`."""
     device = model.embedding.weight.device
     source = batches(tokens, sizes, seed, device)
     chosen = optimisers(model, sizes)
-    step = 0
-    while (progress := progress_of(step)) < 1:
+    step, progress, took = 0, progress_of(0), 0.0
+    while progress + took < 1 + 1e-9:  # another step as long as the last one ends in time
         total = 0.0
         for _ in range(sizes.passes):
             loss = compiled(model, *next(source)) / sizes.passes
@@ -245,6 +245,8 @@ def train(model, compiled, tokens, sizes, seed, progress_of, report):
         model.zero_grad(set_to_none=True)
         step += 1
         report(step, float(total))  # reading the loss also waits for the GPU, so that the clock is right
+        now = progress_of(step)
+        progress, took = now, now - progress
     return step
 
 
