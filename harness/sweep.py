@@ -1,7 +1,7 @@
 """`python -m harness -m agent=random,optuna repeat=0,1,2`: one session for each combination, in its own process.
 
 Sessions share the machine: several go on side by side and take turns, trial by trial, one trial at a time on each
-GPU, or on every two cores where there is none. So a machine that grows slower over the night is slow for every arm,
+GPU, or on every two cores where no arm needs one. So a machine that grows slower over the night is slow for every arm,
 and one arm's agent thinks while another's trial runs. All arms of a repeat come before the next repeat. A failed arm
 is a result and is written down; the same command goes on with an interrupted sweep.
 """
@@ -14,10 +14,11 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -43,23 +44,28 @@ _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its shar
 def main(argv: list[str]) -> int:
     """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
     sweep = sweep_of(argv)
-    gpus = permitted_gpus()
-    for arm in sweep.arms:
-        composed(list(arm.arguments))
-    slots = sweep.slots or len(gpus) or max(1, (os.cpu_count() or 1) // 2)
+    trials = [_trial(composed(list(arm.arguments))[0]) for arm in sweep.arms]
+    places = trial_places(trials, permitted_gpus(), sweep.slots)
     with _locked(sweep.folder):
         record = Record(sweep.folder)
         if not record.rows:
             arms = {arm.name: arm.choices for arm in sweep.arms}
             record.add("sweep_started", arguments=argv, arms=arms)
-        places = [gpus[slot % len(gpus)] if gpus else None for slot in range(slots)]
-        runner = Runner(sweep, record, places, sweep.abreast or _abreast(len(sweep.arms), slots))
+        runner = Runner(sweep, record, places, sweep.abreast or _abreast(len(sweep.arms), len(places)))
         runner.run()
         failed = [row for row in record.ended().values() if row["code"] != 0]
         _say(
             f"{len(sweep.arms)} arms, {len(failed)} failed; compare: python -m harness.compare {sweep.folder}"
         )
         return 1 if len(failed) == len(sweep.arms) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """gpu: needs one. timed: ends by a wall clock, so whatever runs beside it counts."""
+
+    gpu: bool
+    timed: bool
 
 
 @dataclass
@@ -218,6 +224,31 @@ def _locked(folder: Path) -> Iterator[None]:
         raise UserError(f"the sweep {folder} is going on in another process") from None
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise UserError(f"cannot use {folder} as a sweep's folder: {error.strerror}") from None
+
+
+def trial_places(trials: Sequence[Trial], gpus: Sequence[int], slots: int | None = None) -> list[int | None]:
+    """Where trials may run at the same time: a GPU each, or None; slots: how many, if somebody says.
+
+    Raises UserError when trials on a wall clock would share a GPU: they would slow each other, and no canary sees
+    what both of them feel.
+    """
+    if not gpus or not any(trial.gpu for trial in trials):
+        return [None] * (slots or max(1, (os.cpu_count() or 1) // 2))
+    if slots and slots > len(gpus) and any(trial.gpu and trial.timed for trial in trials):
+        raise UserError(
+            f"sweep.slots={slots}: there {'is 1 GPU' if len(gpus) == 1 else f'are {len(gpus)} GPUs'}, and timed "
+            "trials that share one slow each other; leave it out, or give fixed work: budget.steps=N"
+        )
+    return [gpus[slot % len(gpus)] for slot in range(slots or len(gpus))]
+
+
+def _trial(config: Mapping[str, Any]) -> Trial:
+    """What a trial of this configuration asks of the machine; what cannot be meant is told by the session itself."""
+    budget = config["budget"]
+    profile = config["task"]["profiles"].get(budget["profile"]) or {}
+    clock = budget["clock"] or profile.get("clock", "wall")
+    work = any((budget["steps"], profile.get("steps"), profile.get("tokens")))
+    return Trial(bool(profile.get("gpu")), clock == "wall" and not work)
 
 
 def _abreast(arms: int, slots: int) -> int:

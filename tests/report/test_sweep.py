@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import sweep as sweeps
 from harness.errors import UserError
 from harness.report.reading import rows_of
-from harness.sweep import Runner, main
+from harness.sweep import Runner, Trial, main, trial_places
 from harness.sweep_arms import sweep_of
 from harness.sweep_record import Record, read
 from tests.report.conftest import wait_until
@@ -87,6 +88,31 @@ def test_names_of_arms_are_distinct_folders(values):
     names = [arm.name for arm in sweep_of([f"agent={quoted}"]).arms]
     assert len(set(names)) == len(values)
     assert all("/" not in name and not name.startswith(".") and len(name) < 200 for name in names)
+
+
+def test_one_timed_trial_a_gpu():
+    """More would slow each other unseen: refused. Fixed work may share a GPU, and what needs none has the cores."""
+    timed, fixed, host = Trial(True, True), Trial(True, False), Trial(False, False)
+    assert trial_places([timed, host], [0, 1]) == [0, 1]
+    assert trial_places([timed], [2, 5], 1) == [2]
+    assert trial_places([fixed], [0], 2) == [0, 0]
+    assert trial_places([host], [0], 3) == trial_places([timed], [], 3) == [None] * 3
+    with pytest.raises(UserError, match="there is 1 GPU, and timed trials"):
+        trial_places([timed, fixed], [0], 2)
+
+
+def test_a_sweep_that_would_share_a_gpu_is_refused_before_it_starts(tmp_path, monkeypatch):
+    """From the configuration alone: profile gpu of nanochat is timed, with budget.steps it is not."""
+    seen = []
+    monkeypatch.setattr(sweeps, "permitted_gpus", lambda: [0])
+    monkeypatch.setattr(Runner, "run", lambda runner: seen.append(runner.slots))
+    command = ["task=nanochat", "budget=gpu", "repeat=0,1", "sweep.slots=2", f"session.folder={tmp_path}"]
+    with pytest.raises(UserError, match=r"budget\.steps=N"):
+        main(command)
+    assert not list(tmp_path.iterdir())
+    main([*command, "budget.steps=100"])
+    main(["task=digits", *command[2:]])
+    assert seen == [[0, 0], [None, None]]
 
 
 @pytest.fixture
