@@ -243,12 +243,18 @@ def trial_places(trials: Sequence[Trial], gpus: Sequence[int], slots: int | None
 
 
 def _trial(config: Mapping[str, Any]) -> Trial:
-    """What a trial of this configuration asks of the machine; what cannot be meant is told by the session itself."""
-    budget = config["budget"]
-    profile = config["task"]["profiles"].get(budget["profile"]) or {}
-    clock = budget["clock"] or profile.get("clock", "wall")
-    work = any((budget["steps"], profile.get("steps"), profile.get("tokens")))
+    """What a trial of this configuration asks of the machine. What a file leaves out or has wrong is told by the
+    session itself, whose constructors know.
+    """
+    budget = _mapping(config.get("budget"))
+    profile = _mapping(_mapping(_mapping(config.get("task")).get("profiles")).get(str(budget.get("profile"))))
+    clock = budget.get("clock") or profile.get("clock", "wall")
+    work = any((budget.get("steps"), profile.get("steps"), profile.get("tokens")))
     return Trial(bool(profile.get("gpu")), clock == "wall" and not work)
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _abreast(arms: int, slots: int) -> int:

@@ -101,6 +101,14 @@ def test_one_timed_trial_a_gpu():
         trial_places([timed, fixed], [0], 2)
 
 
+@pytest.mark.parametrize(
+    "config", [{}, {"task": {"profiles": ["gpu"]}, "budget": {"profile": "gpu"}}, {"budget": 1}]
+)
+def test_a_configuration_with_holes_is_left_to_its_session(config):
+    """A task's file without profiles, a budget's without a clock: no traceback of the sweep's."""
+    assert not sweeps._trial(config).gpu
+
+
 def test_a_sweep_that_would_share_a_gpu_is_refused_before_it_starts(tmp_path, monkeypatch):
     """From the configuration alone: profile gpu of nanochat is timed, with budget.steps it is not."""
     seen = []
