@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness.config_compose import composed
+from harness.config_schema import check_part
 from harness.errors import UserError
 from harness.machine import memory_bytes
 from harness.report.escape import one_line
@@ -32,6 +33,7 @@ from harness.report.words import signed
 from harness.sandbox_referee.devices import permitted_gpus
 from harness.sweep_arms import Arm, Sweep, sweep_of
 from harness.sweep_record import Record
+from harness.task import Profile
 from harness.turns import VARIABLE, Turns
 
 _PATIENCE_SECONDS = 60.0  # for a session to end in order, before it is killed
@@ -44,8 +46,8 @@ _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its shar
 def main(argv: list[str]) -> int:
     """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
     sweep = sweep_of(argv)
-    trials = [_trial(composed(list(arm.arguments))[0]) for arm in sweep.arms]
-    places = trial_places(trials, permitted_gpus(), sweep.slots)
+    profiles = [_profile(composed(list(arm.arguments))[0]) for arm in sweep.arms]
+    places = trial_places([each for each in profiles if each], permitted_gpus(), sweep.slots)
     with _locked(sweep.folder):
         record = Record(sweep.folder)
         if not record.rows:
@@ -58,14 +60,6 @@ def main(argv: list[str]) -> int:
             f"{len(sweep.arms)} arms, {len(failed)} failed; compare: python -m harness.compare {sweep.folder}"
         )
         return 1 if len(failed) == len(sweep.arms) else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """gpu: needs one. timed: ends by a wall clock, so whatever runs beside it counts."""
-
-    gpu: bool
-    timed: bool
 
 
 @dataclass
@@ -226,15 +220,18 @@ def _locked(folder: Path) -> Iterator[None]:
         raise UserError(f"cannot use {folder} as a sweep's folder: {error.strerror}") from None
 
 
-def trial_places(trials: Sequence[Trial], gpus: Sequence[int], slots: int | None = None) -> list[int | None]:
+def trial_places(
+    profiles: Sequence[Profile], gpus: Sequence[int], slots: int | None = None
+) -> list[int | None]:
     """Where trials may run at the same time: a GPU each, or None; slots: how many, if somebody says.
 
     Raises UserError when trials on a wall clock would share a GPU: they would slow each other, and no canary sees
     what both of them feel.
     """
-    if not gpus or not any(trial.gpu for trial in trials):
+    if not gpus or not any(profile.gpu for profile in profiles):
         return [None] * (slots or max(1, (os.cpu_count() or 1) // 2))
-    if slots and slots > len(gpus) and any(trial.gpu and trial.timed for trial in trials):
+    timed = any(each.gpu and each.clock == "wall" and not (each.steps or each.tokens) for each in profiles)
+    if slots and slots > len(gpus) and timed:
         raise UserError(
             f"sweep.slots={slots}: there {'is 1 GPU' if len(gpus) == 1 else f'are {len(gpus)} GPUs'}, and timed "
             "trials that share one slow each other; leave it out, or give fixed work: budget.steps=N"
@@ -242,19 +239,14 @@ def trial_places(trials: Sequence[Trial], gpus: Sequence[int], slots: int | None
     return [gpus[slot % len(gpus)] for slot in range(slots or len(gpus))]
 
 
-def _trial(config: Mapping[str, Any]) -> Trial:
-    """What a trial of this configuration asks of the machine. What a file leaves out or has wrong is told by the
-    session itself, whose constructors know.
-    """
-    budget = _mapping(config.get("budget"))
-    profile = _mapping(_mapping(_mapping(config.get("task")).get("profiles")).get(str(budget.get("profile"))))
-    clock = budget.get("clock") or profile.get("clock", "wall")
-    work = any((budget.get("steps"), profile.get("steps"), profile.get("tokens")))
-    return Trial(bool(profile.get("gpu")), clock == "wall" and not work)
-
-
-def _mapping(value: object) -> Mapping[Any, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _profile(config: Mapping[str, Any]) -> Profile | None:
+    """What a trial of this configuration gets; None where it has a mistake, which its session will tell."""
+    try:
+        budget, task = (check_part(name, config[name]).build() for name in ("budget", "task"))
+        profile: Profile = budget.trial_profile(task)
+    except (UserError, KeyError):
+        return None
+    return profile
 
 
 def _abreast(arms: int, slots: int) -> int:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from harness import sweep as sweeps
 from harness.errors import UserError
 from harness.report.reading import rows_of
-from harness.sweep import Runner, Trial, main, trial_places
+from harness.sweep import Runner, main, trial_places
 from harness.sweep_arms import sweep_of
 from harness.sweep_record import Record, read
+from harness.task import Profile
 from tests.report.conftest import wait_until
 
 STUB = """
@@ -92,7 +93,7 @@ def test_names_of_arms_are_distinct_folders(values):
 
 def test_one_timed_trial_a_gpu():
     """More would slow each other unseen: refused. Fixed work may share a GPU, and what needs none has the cores."""
-    timed, fixed, host = Trial(True, True), Trial(True, False), Trial(False, False)
+    timed, fixed, host = Profile(1, gpu=True), Profile(1, gpu=True, steps=5), Profile(1, "cpu")
     assert trial_places([timed, host], [0, 1]) == [0, 1]
     assert trial_places([timed], [2, 5], 1) == [2]
     assert trial_places([fixed], [0], 2) == [0, 0]
@@ -106,7 +107,7 @@ def test_one_timed_trial_a_gpu():
 )
 def test_a_configuration_with_holes_is_left_to_its_session(config):
     """A task's file without profiles, a budget's without a clock: no traceback of the sweep's."""
-    assert not sweeps._trial(config).gpu
+    assert sweeps._profile(config) is None
 
 
 def test_a_sweep_that_would_share_a_gpu_is_refused_before_it_starts(tmp_path, monkeypatch):
