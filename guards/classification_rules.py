@@ -11,7 +11,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "optimiser": (
         "optim", "adam", "sgd", "muon", "lion", "adafactor", "shampoo", "momentum", "weight_decay", "betas", "lr",
         "learning_rate", "warmup", "warmdown", "cooldown", "clip_grad", "grad_clip", "nesterov", "orthogonal",
-        "newton", "param_groups", "schedule", "multiplier", "ema", "swa", "lookahead", "rate",
+        "newton", "param_groups", "schedule", "multiplier", "ema", "swa", "prefetch", "rate",
     ),
     "architecture": (
         "nn", "attn", "attention", "norm", "relu", "gelu", "silu", "swiglu", "sigmoid", "tanh", "softcap", "embed",

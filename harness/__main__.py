@@ -1,46 +1,18 @@
-"""`python -m harness`: reads the arguments, starts or resumes a session, turns errors into one line."""
+"""`harness` and `python -m harness`: a command by its name, or else a session from configuration."""
 
 import sys
 
-from harness.command import run
+from harness.commands import named, run, run_named
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 the session could not go on, 2 the user's mistake, 130 interrupted."""
-    return run(_dispatch, argv=argv)
+    """Exit code: 0 done, 1 could not go on, 2 the user's mistake, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and named(arguments[0]):
+        return run_named(arguments[0], arguments[1:])
+    from harness.commands.run import main as session
 
-
-def _dispatch(arguments: list[str]) -> int:
-    """Imports as late as it can: the help and the version answer at once."""
-    if {"-h", "--help"} & set(arguments):
-        from harness.config_help import help_text
-
-        print(help_text())
-        return 0
-    if "--version" in arguments:
-        from importlib.metadata import version
-
-        print(version("harness"))
-        return 0
-    if {"-m", "--multirun"} & set(arguments):
-        from harness.sweep import main as sweep
-
-        return sweep([argument for argument in arguments if argument not in ("-m", "--multirun")])
-    return _session(arguments)
-
-
-def _session(arguments: list[str]) -> int:
-    from harness.config import load
-
-    setup = load([argument for argument in arguments if argument != "--cfg"])
-    if "--cfg" in arguments:
-        from harness.config_compose import as_yaml
-
-        print(as_yaml(setup.config), end="")
-        return 0
-    from harness.start import start
-
-    return start(setup)
+    return run(session, argv=arguments)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.bench import open_bench
-from harness.config import load
-from harness.prepare import prepared
+from harness.config.setup import load
 from harness.records import Role
+from harness.session.folder import open_bench
+from harness.task.prepare import prepared
 
 
 def plain_seconds(folder: Path, public: Path, seconds: float) -> float:
@@ -38,15 +38,15 @@ def main(arguments: list[str]) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bench = stack.enter_context(open_bench(setup, folder, ()))
-        laboratory, baseline = bench.laboratory, bench.laboratory.state.baseline
+        trial_runner, baseline = bench.trial_runner, bench.trial_runner.state.baseline
         source = bench.workspace.files(baseline)
         public = prepared(setup.task, setup.budget.profile).public
         for number in range(trials):
             plain.append(plain_seconds(setup.task.path, public, bench.profile.seconds))
             begin = time.perf_counter()
-            laboratory.measure(source, baseline, Role.NOISE, f"bench-{number}")
+            trial_runner.measure(source, baseline, Role.NOISE, f"bench-{number}")
             whole.append(time.perf_counter() - begin)
-            finished, scored = laboratory.ledger.rows[-2:]
+            finished, scored = trial_runner.ledger.rows[-2:]
             inside.append(finished["wall_seconds"] + scored["seconds"])
     added = [total - own for total, own in zip(whole, inside, strict=True)]
     print(f"task {setup.task.name}, isolation L{int(bench.sandbox.level)}, {trials} trials each, medians:")

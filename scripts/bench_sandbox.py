@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 from harness.errors import InfrastructureError
 from harness.records import Level, Limits
-from harness.sandbox import Command, Sandbox
-from harness.sandbox_referee.devices import visible_gpus
-from harness.sandbox_referee.measure import measured
+from harness.sandbox.host.devices import visible_gpus
+from harness.sandbox.host.measure import measured
+from harness.sandbox.open import Command, Sandbox
 
 EMPTY = {"empty.py": b""}
 WORK = b"""

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from harness.evaluator import SandboxEvaluator, Scoring
 from harness.records import Direction, Outcome, Split, TrialResult
-from harness.sandbox import open_sandbox
-from harness.task import Profile, Task, TaskData
+from harness.sandbox.open import open_sandbox
+from harness.scoring.evaluator import SandboxEvaluator, Scoring
+from harness.task.task import Profile, Task, TaskData
 
 MODEL = """
 import json

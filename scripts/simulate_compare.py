@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy
 
-from harness.compare_statistics import Gain, differences
+from harness.compare.statistics import Gain, differences
 
 Draw = Callable[[numpy.random.Generator, float], float]
 ERROR = 0.3  # a certificate's standard error, in units of the sd between sessions

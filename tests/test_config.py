@@ -14,14 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import harness
-from harness import config
 from harness.__main__ import main
-from harness.config_choices import groups
+from harness.config import setup as config
+from harness.config.choices import groups
+from harness.config.locations import program_file, task_folders
 from harness.errors import AgentError, UserError
-from harness.executors.local import Local
-from harness.locations import program_file, task_folders
-from harness.sandbox_referee import devices
-from harness.task import Profile
+from harness.sandbox.host import devices
+from harness.task.task import Profile
+from harness.trial.local import Local
 
 HEAVY = ("torch", "hydra", "omegaconf", "yaml", "pydantic", "numpy", "anthropic", "pandas", "git")
 
@@ -72,7 +72,7 @@ def test_works_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness", "preset=smoke", "--cfg"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "_target_: harness.budget.Budget" in done.stdout
+    assert "_target_: harness.task.budget.Budget" in done.stdout
 
 
 def test_the_default_is_complete() -> None:
@@ -234,9 +234,9 @@ def _with_start(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def start(_: object) -> int:
         raise error
 
-    module = types.ModuleType("harness.start")
+    module = types.ModuleType("harness.session.start")
     module.__dict__["start"] = start
-    monkeypatch.setitem(sys.modules, "harness.start", module)
+    monkeypatch.setitem(sys.modules, "harness.session.start", module)
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

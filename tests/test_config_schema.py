@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config_program import Program
-from harness.config_schema import check_arguments, check_part
-from harness.config_target import locate
+from harness.config.program import Program
+from harness.config.schema import check_arguments, check_part
+from harness.config.target import locate
 from harness.errors import UserError
 
 
@@ -122,12 +122,12 @@ def test_any_values_are_checked_or_refused_in_one_line(values: dict[str, Any]) -
         "harness.",
         ".harness",
         "harness..x",
-        "harness.locations.os.system",
-        "harness.config_target.importlib.import_module",
-        "harness.config_schema.TypeAdapter",
-        "harness.config_schema.Part.nothing",
+        "harness.config.locations.os.system",
+        "harness.config.target.importlib.import_module",
+        "harness.config.schema.TypeAdapter",
+        "harness.config.schema.Part.nothing",
         "harness.nowhere.Thing",
-        "harness.locations.PACKAGE",
+        "harness.config.locations.PACKAGE",
         "guardsman.Thing",
         None,
         3,
@@ -141,8 +141,8 @@ def test_only_our_own_classes_can_be_named(target: object) -> None:
 
 def test_our_own_class_can_be_named() -> None:
     """The honest twin: a class of ours is found, and built with checked arguments."""
-    assert locate("x", "harness.config_program.Program") is Program
-    part = check_part("program", {"_target_": "harness.config_program.Program", "path": None})
+    assert locate("x", "harness.config.program.Program") is Program
+    part = check_part("program", {"_target_": "harness.config.program.Program", "path": None})
     assert "referee" in part.build().text
 
 
@@ -154,6 +154,6 @@ def test_what_the_constructor_refuses_is_the_users_mistake(tmp_path: Any) -> Non
         ("missing.md", "does not exist"),
         (".", "not a regular file"),
     ]:
-        node = {"_target_": "harness.config_program.Program", "path": str(tmp_path / name)}
+        node = {"_target_": "harness.config.program.Program", "path": str(tmp_path / name)}
         with pytest.raises(UserError, match=said):
             check_part("program", node).build()

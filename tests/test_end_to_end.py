@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger
 from harness.errors import UserError
+from harness.ledger import chain as ledger
 
 SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.tag=one")
 EXPECTED = {  # proposal of tasks/digits/replay -> how its reason starts
@@ -124,7 +124,7 @@ def test_ctrl_c_leaves_nothing_behind_and_says_how_to_go_on(tmp_path: Path) -> N
     assert "go on with: python -m harness task=digits" in output
     left = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
     assert not [
-        line for line in left.splitlines() if "harness.sandbox_launcher" in line and line.split()[0] == "1"
+        line for line in left.splitlines() if "harness.sandbox.launcher" in line and line.split()[0] == "1"
     ]
 
 

@@ -9,13 +9,31 @@ ROOT = Path(__file__).resolve().parent.parent
 HARNESS, GUARDS, TASKS = ROOT / "harness", ROOT / "guards", ROOT / "tasks"
 HEAVY = {"torch", "anthropic", "openai", "scipy", "pandas", "wandb", "optuna", "matplotlib", "ray", "hydra"}
 HEAVY.add("omegaconf")
-STARTS_PROCESSES = {  # module -> what it may start: only sandbox.py starts what is not trusted
+LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITECTURE.md states the same order
+    ["records", "errors", "protocols", "gate"],
+    ["sandbox", "ledger"],
+    ["task"],
+    ["trial", "scoring", "keep", "report"],
+    ["agents", "config", "compare"],
+    ["session", "sweep"],
+    ["commands"],
+    ["__main__"],
+]
+RANK = {zone: rank for rank, zones in enumerate(LAYERS) for zone in zones}
+COMMAND_ALIASES = {
+    f"harness.{name}.__main__" for name in ("ledger", "report", "compare")
+}  # `python -m harness.report`
+STARTS_PROCESSES = {  # module -> what it may start: only sandbox/ starts what is not trusted
     "harness.sandbox",
-    "harness.sandbox_launcher",
-    "harness.prepare",  # the task's own prepare.py
-    "harness.placebo",  # likewise
-    "harness.machine",  # nvidia-smi
-    "harness.canary",  # canary_kernel.py, a fixed program of ours
+    "harness.task.prepare",  # the task's own prepare.py
+    "harness.task.shuffled_control",  # likewise
+    "harness.trial.machine_probe",  # machine_probe_kernel.py, a fixed program of ours
+    "harness.scoring",  # the referee's process
+    "harness.sweep",  # sessions
+    "harness.agents",
+    "harness.report",  # W&B in a process of its own
+    "harness.commands.check_task",
+    "harness.commands.doctor",
 }
 
 
@@ -88,55 +106,92 @@ def test_the_contracts_import_nothing() -> None:
     assert not below(ours(HARNESS / "protocols.py"), "harness.records")
 
 
+def zone_of(name: str) -> str:
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+@pytest.mark.parametrize("file", modules(HARNESS), ids=name_of)
+def test_zones_import_lower_layers_only(file: Path) -> None:
+    """The order of layers: a zone knows itself and what stands below it, never a neighbour and nothing above."""
+    name = name_of(file)
+    if name in COMMAND_ALIASES:
+        return
+    own = zone_of(name)
+    for found in ours(file):
+        zone = zone_of(found)
+        if (
+            found.startswith("harness.")
+            and zone in RANK
+            and zone != own
+            and (own, zone) != ("protocols", "records")
+        ):
+            assert RANK[zone] < RANK[own], f"{name} imports {found}"
+
+
+def test_every_zone_has_a_place_in_the_order() -> None:
+    """A new folder or module at the top must be given its layer here and in ARCHITECTURE.md."""
+    zones = {
+        path.stem for path in HARNESS.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert zones - {"__init__"} == set(RANK)
+    top = {path.stem for path in HARNESS.glob("*.py")} - {"__init__"}
+    assert top == {*LAYERS[0], "__main__"}
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    """Files form no circle, whether the import is at the top or inside a function."""
+    files = {name_of(file): file for file in [*modules(HARNESS), *modules(GUARDS)]}
+    graph = {
+        name: {found for found in ours(file) if found in files and found != name}
+        for name, file in files.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
 def test_the_session_names_no_concrete_part() -> None:
     """The loop knows protocols, not agents, executors, guards or trackers."""
-    for name in ("session", "referee", "intake", "laboratory"):
-        forbidden = (
-            "harness.agents",
-            "harness.executors",
-            "harness.report",
-            "harness.sandbox",
-            "harness.evaluator",
-        )
-        found = ours(HARNESS / f"{name}.py")
-        assert not {
-            n for n in found if n.startswith((*forbidden, "guards", "harness.config", "harness.keep."))
-        }
+    concrete = ("agents", "config", "keep.", "report", "sandbox", "scoring", "trial.local")
+    for name in ("session", "referee", "intake", "trial_runner"):
+        found = below(ours(HARNESS / "session" / f"{name}.py"), "harness.keep.promotion")  # a record of settings
+        forbidden = tuple(f"harness.{part}" for part in concrete)
+        assert not {each for each in found if each.startswith((*forbidden, "guards"))}
 
 
 def test_hydra_appears_in_the_composition_root_only() -> None:
     """Only `config*` modules (and a sweep's parser of overrides) know Hydra; nobody else reads its objects."""
     for file in modules(HARNESS):
         if {name.split(".")[0] for name in imported(file)} & {"hydra", "omegaconf"}:
-            assert name_of(file).startswith(("harness.config", "harness.sweep")), name_of(file)
+            assert name_of(file).startswith(("harness.config.", "harness.sweep.")), name_of(file)
 
 
 def test_git_is_touched_in_one_file() -> None:
-    """GitPython, and git as a command, appear in workspace.py alone."""
+    """GitPython, and git as a command, appear in one file."""
     for file in [*modules(HARNESS), *modules(GUARDS)]:
-        if name_of(file) != "harness.workspace":
+        if name_of(file) != "harness.ledger.workspace":
             assert "git" not in {name.split(".")[0] for name in imported(file)}, name_of(file)
 
 
 def test_processes_are_started_in_known_places() -> None:
-    """Untrusted processes are sandbox.py's alone; the other starters start our own or the machine's programs."""
+    """Untrusted processes are the sandbox's alone; the other starters start our own or the machine's programs."""
     for file in [*modules(HARNESS), *modules(GUARDS)]:
-        name = name_of(file)
         if {"subprocess", "multiprocessing", "pty"} & imported(file):
-            reviewed = (
-                *STARTS_PROCESSES,
-                "harness.evaluator",
-                "harness.sweep",
-                "harness.agents",
-                "harness.report",
-            )
-            assert name.startswith(reviewed) or name in ("harness.check_task", "harness.doctor"), name
+            assert not below({name_of(file)}, *STARTS_PROCESSES), name_of(file)
 
 
 @pytest.mark.parametrize("file", [*modules(HARNESS), *modules(GUARDS)], ids=name_of)
 def test_nothing_heavy_is_imported_before_it_is_needed(file: Path) -> None:
     """Loading a module of ours costs milliseconds: heavy libraries are imported inside the functions that need them."""
     heavy = {name.split(".")[0] for name in imported(file, top_only=True)} & HEAVY
-    if name_of(file).startswith(("harness.config_", "harness.sweep_arms", "harness.predictor_host")):
+    if name_of(file).startswith(("harness.config.", "harness.sweep.arms", "harness.scoring.predictor_host")):
         heavy -= {"hydra", "omegaconf"}
     assert not heavy

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import ledger
 from harness.errors import LedgerError, UserError
-from harness.ledger import FILE_NAME, Ledger, canonical, read, verified
+from harness.ledger import chain as ledger
+from harness.ledger.chain import FILE_NAME, Ledger, canonical, read, verified
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

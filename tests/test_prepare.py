@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.budget import Budget
 from harness.errors import UserError
-from harness.prepare import cache_folder, prepared
 from harness.records import Direction
-from harness.task import Profile, Task
+from harness.task.budget import Budget
+from harness.task.prepare import cache_folder, prepared
+from harness.task.task import Profile, Task
 
 PREPARE = """
 def prepare(public, private):

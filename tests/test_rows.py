@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.ledger.rows import from_json, to_json
 from harness.records import Level, Observation, Proposal, Score, TrialResult, Usage
-from harness.rows import from_json, to_json
 
 
 @pytest.mark.parametrize("kind", [TrialResult, Score, Usage])

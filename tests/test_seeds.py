@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.seeds import new_secret, trial_seed
+from harness.trial.seeds import new_secret, trial_seed
 
 SECRET = b"0" * 32
 

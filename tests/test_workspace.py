@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.workspace import FOLDER_NAME, BadPath, Workspace
+from harness.ledger.workspace import FOLDER_NAME, BadPath, Workspace
 
 BASE = {"train.py": b"a = 1\n\n\n\nb = 2\n\n\n\nc = 3\n", "data/odd": b"\xff\x00\r\n$Id$\n"}
 

@@ -1,1 +1,1 @@
-"""Who proposes edits. One file and one conf/agent/*.yaml each; docs/agents.md says how to write another."""
+"""Zone: who proposes. Agents see copies and rounded scores; nothing here may name a referee's secret."""

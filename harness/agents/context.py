@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.records import Limits, Usage
-from harness.task import Profile, Task, TaskData
+from harness.task.task import Profile, Task, TaskData
 
 if TYPE_CHECKING:
-    from harness.sandbox import Sandbox
+    from harness.sandbox.open import Sandbox
 
 
 @dataclass(frozen=True, slots=True)

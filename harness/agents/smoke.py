@@ -5,12 +5,12 @@ import time
 from dataclasses import replace
 from itertools import count
 
+from harness.agents.api.tools import SmokeTest
 from harness.agents.context import AgentContext
-from harness.agents.tools import SmokeTest
 from harness.errors import InfrastructureError
 from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
-from harness.seeds import new_secret, trial_seed
-from harness.turns import in_sweep, turn
+from harness.trial.seeds import new_secret, trial_seed
+from harness.trial.turns import in_sweep, turn
 
 _BUSY = "A trial is being measured; no smoke test is possible now. Submit without, or ask later."
 _MOST_PATIENCE_SECONDS = 480.0  # a command-line agent's call gives up after ten minutes
@@ -20,7 +20,7 @@ def make_smoke_test(context: AgentContext) -> SmokeTest | None:
     """None where there is no sandbox."""
     if context.sandbox is None:
         return None
-    from harness.executors.local import Local
+    from harness.trial.local import Local
 
     folder = context.folder / "smoke"
     folder.mkdir(parents=True, exist_ok=True)

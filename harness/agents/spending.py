@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from harness.ledger.state import added
 from harness.records import Usage
-from harness.state import added
 
 _LEAST_OUTPUT = 512  # a reply shorter than this could hold no edit
 _PER_REQUEST = 1024  # tokens that a provider adds for tools and framing
@@ -79,7 +79,7 @@ class Exhausted(Exception):
 
 
 @dataclass
-class Purse:
+class SpendTracker:
     """What the whole session has spent and may spend. None: no limit."""
 
     dollars: float | None = None
@@ -93,13 +93,13 @@ class Purse:
 class Meter:
     """Counts one proposal. `context` is the input of the last request, as the provider counted it."""
 
-    def __init__(self, limits: ProposalLimits, prices: Prices, purse: Purse) -> None:
+    def __init__(self, limits: ProposalLimits, prices: Prices, spending: SpendTracker) -> None:
         self.limits = limits
         self.usage = Usage()
         self.context = 0
         self.largest_context = 0
         self._prices = prices
-        self._purse = purse
+        self._spending = spending
         self._started = time.monotonic()
 
     @property
@@ -116,7 +116,7 @@ class Meter:
         most = self.limits.output_tokens
         for scope, dollars, tokens, spent in (
             ("proposal", self.limits.dollars, self.limits.tokens, self.usage),
-            ("session", self._purse.dollars, self._purse.tokens, self._purse.spent),
+            ("session", self._spending.dollars, self._spending.tokens, self._spending.spent),
         ):
             if tokens is not None:
                 most = min(most, tokens - total_tokens(spent) - worst_input)
@@ -131,7 +131,7 @@ class Meter:
         """One request's usage, as the provider counted it."""
         priced = _replaced(usage, dollars=self._prices.dollars(usage, hour_writes))
         self.usage = added(self.usage, priced)
-        self._purse.add(priced)
+        self._spending.add(priced)
         self.context = total_tokens(usage)
         self.largest_context = max(self.largest_context, self.context - usage.output_tokens)
 

@@ -1,1 +1,1 @@
-"""Rules that keep or discard a proposal: pure, over losses alone (lower is better), one step at a time."""
+"""Zone: the statistics of keeping. Pure numbers: no file, no process, no clock."""

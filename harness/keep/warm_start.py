@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness.keep.noise_level import NoiseLevel
-from harness.machine import machine
-from harness.prepare import cache_folder
 from harness.records import Json
-from harness.task import Profile, Task
+from harness.sandbox.machine import machine
+from harness.task.prepare import cache_folder
+from harness.task.task import Profile, Task
 
 MOST_DEGREES = 30  # however much was measured, a session's own trials must be able to outvote it
 _OF_MACHINE = ("processor", "cores", "gpus", "torch")

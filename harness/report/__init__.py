@@ -1,1 +1,1 @@
-"""Everything that shows a session: derived from the ledger alone, so it can be made again at any time."""
+"""Zone: what people are shown. Reads the ledger's record and changes nothing."""

@@ -1,75 +1,8 @@
-"""`python -m harness.report DIR`: the session, or every session of a sweep, as one HTML file each."""
+"""`python -m harness.report`: the command of that name."""
 
-import argparse
 import sys
-from pathlib import Path
 
-from harness.command import run
-from harness.errors import UserError
-from harness.ledger import read
-from harness.report.html import html_report
-from harness.report.local import write_atomically
-from harness.report.markdown import markdown_report
-from harness.report.model import Session
-from harness.report.reading import one_session, session_folders
-
-
-def main(argv: list[str]) -> int:
-    """Writes what is asked for and names every file. Raises UserError, LedgerError."""
-    options = _options(argv)
-    folders = session_folders(options.folder)
-    if not folders or not options.folder.is_dir():
-        raise UserError(f"{options.folder} holds no session: there is no ledger.jsonl in or below it")
-    if options.out is not None and len(folders) > 1:
-        raise UserError(
-            f"{options.folder} holds {len(folders)} sessions: --out takes one, give one of their folders"
-        )
-    control = Session(read(one_session(options.control))) if options.control is not None else None
-    for folder in folders:
-        session = Session(read(folder))
-        file = options.out or folder / ("report.md" if options.markdown else "report.html")
-        text = markdown_report(session) if options.markdown else html_report(session, folder, control)
-        _write(file, text)
-        if options.tables:
-            _tables(session, folder)
-    if options.wandb:
-        from harness.report.wandb_report import save_report
-
-        print(save_report(folders, options.project, options.entity))
-    return 0
-
-
-def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m harness.report", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a session or of a sweep")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: DIR/report.html)")
-    parser.add_argument("--markdown", action="store_true", help="Markdown instead of HTML")
-    parser.add_argument(
-        "--control", type=Path, metavar="DIR", help="a control session to draw beside this one"
-    )
-    parser.add_argument(
-        "--tables", action="store_true", help="also write trials.csv and proposals.csv (and Parquet)"
-    )
-    parser.add_argument("--wandb", action="store_true", help="also save a W&B Report about the sessions")
-    parser.add_argument("--project", default="harness", help="W&B project (default: harness)")
-    parser.add_argument("--entity", help="W&B entity (default: your own)")
-    return parser.parse_args(argv)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        write_atomically(file, text)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from None
-    print(file)
-
-
-def _tables(session: Session, folder: Path) -> None:
-    from harness.report.tables import write_tables
-
-    for file in write_tables(session, folder):
-        print(file)
-
+from harness.commands import run_named
 
 if __name__ == "__main__":
-    sys.exit(run(main, "harness.report"))
+    sys.exit(run_named("report"))

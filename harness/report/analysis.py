@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.report.model import Session
-from harness.report.parts import Proposal, number
+from harness.ledger.record_parts import Proposal, number
+from harness.ledger.session_record import Session
 
 TUNING = ("hyperparameter", "hyperparameters", "tuning", "constant", "constants")
 

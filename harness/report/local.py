@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.ledger.session_record import Session
 from harness.records import Json
-from harness.report.model import Session
 from harness.report.results_tsv import results_tsv
 
 

@@ -1,8 +1,8 @@
 """The report as Markdown: for a pull request, a note or a chat. Text of agents is inert in it."""
 
+from harness.ledger.session_record import Session
 from harness.report.analysis import categories, claimed_gain, noise, rejections
 from harness.report.escape import as_markdown
-from harness.report.model import Session
 from harness.report.words import certificate_lines, cost_text, score_text, signed, title, why
 
 

@@ -1,8 +1,8 @@
 """results.tsv as autoresearch's users know it: the baseline, then one line a proposal. Pure."""
 
+from harness.ledger.record_parts import Proposal, Trial
+from harness.ledger.session_record import Session
 from harness.report.escape import table_cell
-from harness.report.model import Session
-from harness.report.parts import Proposal, Trial
 
 _GIBIBYTE = 1 << 30
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.ledger.record_parts import Proposal, Trial
+from harness.ledger.session_record import Session
 from harness.report.escape import one_line
-from harness.report.model import Session
-from harness.report.parts import Proposal, Trial
 
 if TYPE_CHECKING:
     import pandas

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from harness.ledger.record_parts import Proposal, Row, number
+from harness.ledger.session_record import Session
 from harness.report.escape import one_line
-from harness.report.model import Session
-from harness.report.parts import Proposal, Row, number
 
 _BARS = "▁▂▃▄▅▆▇█"
 

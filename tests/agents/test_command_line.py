@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from fake_provider import FakeProvider, Fault, Script, Turn
 
-from harness.agents import cli, keys
-from harness.agents.claude_code import ClaudeCode
-from harness.agents.cli import CommandLineAgent
-from harness.agents.codex import Codex
+from harness.agents import keys
+from harness.agents.command_line import agent as cli
+from harness.agents.command_line.agent import CommandLineAgent
+from harness.agents.command_line.claude_code import ClaudeCode
+from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
 from harness.agents.spending import Prices, ProposalLimits, Usage
 from harness.errors import AgentError, SandboxUnavailable, UserError
+from harness.ledger.state import added
 from harness.records import Files, Level, View
-from harness.sandbox import Command, Sandbox, open_sandbox
-from harness.state import added
-from harness.task import Profile, TaskData
+from harness.sandbox.open import Command, Sandbox, open_sandbox
+from harness.task.task import Profile, TaskData
 
 MakeView = Callable[..., View]
 Decide = Callable[..., View]

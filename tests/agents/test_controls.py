@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agents.constants import find_constants, replace_constants
-from harness.agents.optuna import Optuna
-from harness.agents.random import Random
-from harness.agents.replay import Replay
+from harness.agents.controls.constants import find_constants, replace_constants
+from harness.agents.controls.optuna import Optuna
+from harness.agents.controls.random import Random
+from harness.agents.controls.replay import Replay
 from harness.errors import UserError
 from harness.records import View
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agents.harvest import Unreadable, harvest, read_one
+from harness.agents.command_line.harvest import Unreadable, harvest, read_one
 
 
 def taken(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:

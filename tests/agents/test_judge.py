@@ -7,7 +7,7 @@ from fake_provider import FakeProvider, Fault, Script, Turn
 
 from guards.judge import JudgeGuard
 from harness.agents import keys
-from harness.agents.judge import ModelJudge
+from harness.agents.api.judge import ModelJudge
 from harness.errors import UserError
 from harness.records import Evidence, Judgement
 

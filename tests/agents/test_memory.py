@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guards.classification import CLASSES as GUARDED
+from harness.agents.api.chat_agent import CLASSES
 from harness.agents.data_text import as_data, escaped, estimated_tokens, one_line, tail
 from harness.agents.memory import PENDING, memory
-from harness.agents.talker import CLASSES
 from harness.records import Decision, Direction, PastProposal, View
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agents.patches import PatchError, apply, read_patch
+from harness.agents.api.patches import PatchError, apply, read_patch
 
 LINES = st.lists(st.text(alphabet="ab \t\r\x0c\u2028é", max_size=5), max_size=12)
 TREE = {"train.py": b"one\ntwo\nthree\nfour\nfive\n"}

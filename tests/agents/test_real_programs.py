@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from fake_provider import FakeProvider, Fault, Script, Turn
 
-from harness.agents import cli, keys
-from harness.agents.claude_code import ClaudeCode
-from harness.agents.codex import Codex
+from harness.agents import keys
+from harness.agents.command_line import agent as cli
+from harness.agents.command_line.claude_code import ClaudeCode
+from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
 from harness.agents.spending import Prices, ProposalLimits, Usage
+from harness.ledger.state import added
 from harness.records import View
-from harness.sandbox import open_sandbox
-from harness.state import added
-from harness.task import Profile, TaskData
+from harness.sandbox.open import open_sandbox
+from harness.task.task import Profile, TaskData
 
 PRICES = {"small": Prices("2026-06", 3.0, 15.0, 0.3, 3.75, 6.0)}
 EDIT = "sed -i 's/BATCH = {}/BATCH = {}/' train.py; printf 'batches {}\\nHypothesis: lower\\n' > PROPOSAL.md"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_provider import FakeProvider, Fault, Script, Turn
 
-from harness import ledger
+from harness.ledger import chain as ledger
 
 PROGRAM = Path(__file__).parent / "fake_command_line.py"
 SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=1.5", "budget.certificate=0", "session.tag=one")
@@ -52,7 +52,7 @@ def script_for(kind: str) -> Script:
 
 
 def source() -> str:
-    from harness.locations import task_folders
+    from harness.config.locations import task_folders
 
     return (task_folders()["digits"] / "train.py").read_text()
 

@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agents.proxy import _common_prefix
-from harness.agents.spending import Exhausted, Meter, Prices, ProposalLimits, Purse, prices_of, total_tokens
-from harness.agents.wire_usage import UsageReader
+from harness.agents.command_line.proxy import _common_prefix
+from harness.agents.command_line.usage import UsageReader
+from harness.agents.spending import (
+    Exhausted,
+    Meter,
+    Prices,
+    ProposalLimits,
+    SpendTracker,
+    prices_of,
+    total_tokens,
+)
 from harness.records import Usage
 
 PRICES = Prices("2026-06", input=3.0, output=15.0, cached_input=0.3, cache_write=3.75, cache_write_hour=6.0)
@@ -105,8 +113,8 @@ def test_no_limit_is_passed_by_any_provider_that_counts_fairly(
     dollars: float, tokens: int, session: float, requests: list[tuple[int, float, float]]
 ) -> None:
     """Whatever is sent and answered, as long as a token has a byte and a reply is no longer than allowed."""
-    purse = Purse(dollars=session)
-    meter = Meter(ProposalLimits(dollars=dollars, tokens=tokens, output_tokens=4000), PRICES, purse)
+    spending = SpendTracker(dollars=session)
+    meter = Meter(ProposalLimits(dollars=dollars, tokens=tokens, output_tokens=4000), PRICES, spending)
     for new_bytes, share_in, share_out in requests:
         try:
             most = meter.affordable_output(new_bytes)
@@ -116,7 +124,7 @@ def test_no_limit_is_passed_by_any_provider_that_counts_fairly(
         meter.add(Usage(0, 0, total, int(most * share_out), 1), hour_writes=total)
         assert meter.usage.dollars <= dollars + 1e-9
         assert total_tokens(meter.usage) <= tokens
-        assert purse.spent.dollars <= session + 1e-9
+        assert spending.spent.dollars <= session + 1e-9
 
 
 def test_a_model_without_prices_is_refused() -> None:

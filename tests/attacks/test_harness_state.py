@@ -215,7 +215,7 @@ def test_a_tree_that_cannot_be_written_is_the_candidates_fault(bench: TrialBench
 START_AND_WAIT = """
 import sys, time
 from harness.records import Level
-from harness.sandbox import Command, Sandbox
+from harness.sandbox.open import Command, Sandbox
 process = Sandbox(Level[sys.argv[1]]).start(Command("a.py", (sys.argv[2],), {"a.py": b'''
 import os, signal, time
 [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]
@@ -290,7 +290,7 @@ def test_trials_run_side_by_side(bench: TrialBench) -> None:
 
 def test_a_trial_result_can_go_to_the_ledger(bench: TrialBench) -> None:
     """Whatever a candidate prints or claims, the result is plain JSON."""
-    from harness.rows import to_json
+    from harness.ledger.rows import to_json
 
     result = bench.trial(
         "os.write(1, bytes(range(256))); (out / 'claims.jsonl').write_bytes(bytes(range(256))); finish()"

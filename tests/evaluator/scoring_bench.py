@@ -1,6 +1,6 @@
 """A tiny task, tiny trained models, and predictors forked from here, where torch is loaded already.
 
-Scores go through the real evaluator, station, referee code, wire and host; only the sandbox and the start of new
+Scores go through the real evaluator, pool, referee code, wire and host; only the sandbox and the start of new
 interpreters are left out (test_evaluator_sandbox.py has them).
 """
 
@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from harness import evaluator_referee, evaluator_station
-from harness.evaluator import SandboxEvaluator, Scoring
 from harness.records import Direction, Outcome, Score, Split, TrialResult
-from harness.sandbox import Command, End
-from harness.task import Profile, Task, TaskData
+from harness.sandbox.open import Command, End
+from harness.scoring import referee_process, warm_pool
+from harness.scoring.evaluator import SandboxEvaluator, Scoring
+from harness.task.task import Profile, Task, TaskData
 
 torch.set_num_threads(1)  # small models, and forks
 HERE = Path(__file__).resolve().parent
@@ -94,7 +94,7 @@ def trained(architecture: str, steps: int, seed: int = 0, dtype: str = "float32"
 
 
 class ForkedProcess:
-    """What evaluator_station needs of sandbox.Process."""
+    """What warm_pool needs of sandbox.Process."""
 
     log = ""
 
@@ -151,7 +151,7 @@ class ForkSandbox:
 def _host():
     """The host as it is inside a sandbox: beside predictor_wire, without the package."""
     sys.modules.pop("tiny_models", None)
-    folder = Path(evaluator_station.__file__).parent
+    folder = Path(warm_pool.__file__).parent
     sys.path.insert(0, str(folder))
     spec = importlib.util.spec_from_file_location("predictor_host", folder / "predictor_host.py")
     module = importlib.util.module_from_spec(spec)
@@ -172,7 +172,7 @@ class LocalReferee:
         held = [os.dup(descriptor) for descriptor in descriptors]  # the predictors' ends become its own
         fields = {**plan, "settings": Scoring(**plan["settings"])}
         try:
-            return evaluator_referee.score(evaluator_referee.Plan(**fields), held, end_main)
+            return referee_process.score(referee_process.Plan(**fields), held, end_main)
         finally:
             for descriptor in held[:2]:
                 with contextlib.suppress(OSError):
@@ -229,7 +229,7 @@ def model() -> tiny_models.Model:
 
 @pytest.fixture
 def local_referee(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator_station, "RefereeProcess", LocalReferee)
+    monkeypatch.setattr(warm_pool, "RefereeProcess", LocalReferee)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from scoring_bench import LENGTH, Bench, honest, source, text_rows, trained
 from tiny_models import ARCHITECTURES
 
-from harness import audits
-from harness.evaluator import Scoring
+from harness.scoring import audits
+from harness.scoring.evaluator import Scoring
 
 DEFAULT = Scoring(warm=False)
 LARGE_ROWS = 640  # the default 300 cuts fit

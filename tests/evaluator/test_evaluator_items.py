@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import save
 from scoring_bench import Bench, ForkSandbox
 
-from harness.evaluator_artefact import BadArtefact, read_artefact
-from harness.predictor_wire import sealed_file
+from harness.sandbox.wire import sealed_file
+from harness.scoring.artefact_reader import BadArtefact, read_artefact
 
 ITEMS = b"""
 import json

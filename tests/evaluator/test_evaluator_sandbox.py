@@ -7,7 +7,7 @@ from scoring_bench import FAST, Bench, honest, source
 
 from harness.errors import SandboxUnavailable
 from harness.records import Level, Score, Split
-from harness.sandbox import Sandbox, open_sandbox
+from harness.sandbox.open import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +64,11 @@ def test_waiting_processes_are_used_and_ended(real: Bench, model) -> None:
     evaluator = real.evaluator(FAST.__class__(warm=True, cuts=150, batch_tokens=1024))
     try:
         evaluator.await_ready()
-        waiting = [predictor.process for predictor in evaluator._station._predictors]
+        waiting = [predictor.process for predictor in evaluator._pool._predictors]
         result = real.store(model)
         assert evaluator.score(result, honest(), Split.VAL).status == "scored"
         assert all(process.wait(0) is not None for process in waiting)
-        fresh = [predictor.process for predictor in evaluator._station._predictors]
+        fresh = [predictor.process for predictor in evaluator._pool._predictors]
         assert len(fresh) == 2
         assert not set(map(id, fresh)) & set(map(id, waiting))
     finally:

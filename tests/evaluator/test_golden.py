@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from scoring_bench import FAST, MODELS, Bench, honest
 
-from harness import golden
 from harness.errors import UserError
-from harness.evaluator import SandboxEvaluator
+from harness.scoring.evaluator import SandboxEvaluator
+from harness.task import golden
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.log_softmax import LossWorkers, NotFinite, target_losses
+from harness.scoring.log_softmax import LossWorkers, NotFinite, target_losses
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.floats(0.01, 300.0), st.integers(0, 10_000))
@@ -44,7 +44,7 @@ def test_the_gpu_gives_the_same_losses(dtype: str) -> None:
     """From the same bytes."""
     import torch
 
-    from harness.log_softmax_gpu import GpuLosses
+    from harness.scoring.log_softmax_gpu import GpuLosses
 
     logits = torch.randn(5000, 8192).mul(5).to(getattr(torch, dtype))
     content = memoryview(logits.view(torch.uint8).numpy()).cast("B")

@@ -8,8 +8,8 @@ import pytest
 from scoring_bench import Bench
 
 from harness.errors import InfrastructureError
-from harness.placebo import Placebo, shuffled
 from harness.records import Clock, Direction, Judgement, Observation, Outcome, Role
+from harness.task.shuffled_control import Placebo, shuffled
 
 CHECK = Placebo()
 

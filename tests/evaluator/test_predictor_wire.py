@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import predictor_wire as wire
+from harness.sandbox import wire
 
 
 def test_last_words_arrive_although_not_everything_was_read() -> None:

@@ -6,7 +6,7 @@ from guards.integrity import Integrity
 from harness.records import Evidence, Judgement
 
 TREE = {"train.py": b"x = 1\n", "evaluate.py": b"y = 2\n"}
-MANIFEST = {"task/evaluate.py": "aa", "harness/session.py": "bb", "data/private/val.bin": "cc"}
+MANIFEST = {"task/evaluate.py": "aa", "harness/session/session.py": "bb", "data/private/val.bin": "cc"}
 
 
 def verdict(candidate: dict[str, bytes], after: dict[str, str], stage: str = "runtime"):
@@ -26,7 +26,7 @@ def test_untouched_files_pass() -> None:
     [
         ({**MANIFEST, "data/private/val.bin": "dd"}, "integrity.manifest_changed", "data/private/val.bin"),
         (
-            {"task/evaluate.py": "aa", "harness/session.py": "bb"},
+            {"task/evaluate.py": "aa", "harness/session/session.py": "bb"},
             "integrity.manifest_deleted",
             "data/private/val.bin",
         ),

@@ -7,7 +7,7 @@ import pytest
 from guard_table import FIXTURE, attacks, judged, line_of_guards
 
 from guards.verdicts import accept
-from harness.config import load
+from harness.config.setup import load
 from harness.protocols import Guard
 from harness.records import (
     Decision,

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.evidence import for_keep
 from harness.keep.race import Race
 from harness.keep.standing import Standing
+from harness.ledger.rows import to_json
+from harness.ledger.state import State
 from harness.records import Action, Decision, KeepEvidence, Outcome, Role, Score, TrialResult
-from harness.rows import to_json
-from harness.state import State
+from harness.session.evidence import for_keep
 
 
 class Book:

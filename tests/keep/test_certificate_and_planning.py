@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.ablation import contributions
-from harness.ablation import lines as ablation_lines
-from harness.certificate import certify
-from harness.certify import lines as certificate_lines
+from harness.commands.ablation import contributions
+from harness.commands.ablation import lines as ablation_lines
+from harness.commands.certify import lines as certificate_lines
+from harness.commands.noise import lines as noise_lines
+from harness.commands.noise import split_runs, summary
 from harness.errors import UserError
 from harness.keep import power
+from harness.keep.certificate import certify
 from harness.keep.greedy import Greedy
+from harness.keep.planning import plan
 from harness.keep.race import Race
-from harness.noise import lines as noise_lines
-from harness.noise import split_runs, summary
-from harness.planning import plan
 
 LOSSES = st.lists(st.floats(-10, 10), min_size=2, max_size=8)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic_nights import Night, nights, simulate
 
-from harness.certificate import certify
+from harness.keep.certificate import certify
 from harness.keep.noise_level import from_evidence
 from harness.keep.race import Race
 from harness.keep.standing import Standing

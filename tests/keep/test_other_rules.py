@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config import load
+from harness.config.setup import load
 from harness.keep.bayes import Bayes
 from harness.keep.effect_prior import posterior
 from harness.keep.greedy import Greedy

@@ -11,7 +11,7 @@ import replay_night
 import simulate_early_stop
 import simulate_keep_rules
 
-from harness.agents.patches import apply, read_patch
+from harness.agents.api.patches import apply, read_patch
 from harness.keep.early_stop import EarlyStop
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import load
+from harness.config.setup import load
 from harness.keep import warm_start
 from harness.keep.noise_level import NoiseLevel
-from harness.task import Profile, Task
+from harness.task.task import Profile, Task
 
 HERE = {"processor": "a", "cores": 2, "gpus": [], "torch": "2"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.ledger import FIRST_PREVIOUS, canonical, row_hash
+from harness.ledger.chain import FIRST_PREVIOUS, canonical, row_hash
 
 Row = dict[str, Any]
 _START = datetime(2026, 1, 5, 21, 0, tzinfo=UTC)

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.compare import compare, main
-from harness.compare_statistics import Gain, beats, differences, estimate, holm, power, repeats_needed
+from harness.commands.compare import main
+from harness.compare.comparison import compare
+from harness.compare.page import html_comparison
+from harness.compare.statistics import Gain, beats, differences, estimate, holm, power, repeats_needed
 from harness.errors import UserError
-from harness.report.html_compare import html_comparison
-from harness.sweep_record import Record
+from harness.ledger.sweep_record import Record
 
 
 def arm(values, task="t", error=0.0):

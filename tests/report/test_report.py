@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.commands.report import main
 from harness.errors import LedgerError, UserError
-from harness.report.__main__ import main
+from harness.ledger.reading import Tail
+from harness.ledger.session_record import Session
 from harness.report.analysis import categories, noise, rejections
-from harness.report.html import html_report
+from harness.report.html.page import html_report
 from harness.report.markdown import markdown_report
-from harness.report.model import Session
-from harness.report.reading import Tail
 from harness.report.redact import REDACTED, redacted
 from harness.report.tables import trials_frame
 

@@ -4,9 +4,9 @@ import pandas
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.ledger.session_record import Session
 from harness.report.escape import as_html, as_markdown, one_line, table_cell
 from harness.report.local import LocalTracker, NoTracker
-from harness.report.model import Session
 from harness.report.results_tsv import results_tsv
 
 

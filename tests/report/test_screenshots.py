@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.compare import compare
-from harness.report.html import html_report
-from harness.report.html_compare import html_comparison
-from harness.report.model import Session
+from harness.compare.comparison import compare
+from harness.compare.page import html_comparison
+from harness.ledger.session_record import Session
+from harness.report.html.page import html_report
 
 pytestmark = pytest.mark.slow
 QUIET = (

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import sweep as sweeps
 from harness.errors import UserError
-from harness.report.reading import rows_of
-from harness.sweep import Runner, main, trial_places
-from harness.sweep_arms import sweep_of
-from harness.sweep_record import Record, read
-from harness.task import Profile
+from harness.ledger.reading import rows_of
+from harness.ledger.sweep_record import Record, read
+from harness.sweep import runner as sweeps
+from harness.sweep.arms import sweep_of
+from harness.sweep.runner import Runner, main, trial_places
+from harness.task.task import Profile
 from tests.report.conftest import wait_until
 
 STUB = """
@@ -175,10 +175,10 @@ def test_sessions_go_on_side_by_side(run, monkeypatch):
 def test_interrupted_sweep_goes_on_with_the_same_command(run, tmp_path, number):
     """Ended arms stay ended, the one under way is run again; no session outlives the sweep."""
     code = (
-        "import sys\nfrom harness.sweep import Runner\nfrom harness.sweep_arms import sweep_of\n"
-        "from harness.sweep_record import Record\n"
+        "import sys\nfrom harness.sweep.runner import Runner\nfrom harness.sweep.arms import sweep_of\n"
+        "from harness.ledger.sweep_record import Record\n"
         "sweep = sweep_of(['agent=a,b,c', 'session.tag=s'])\n"
-        f"command = (sys.executable, '-c', 'import sys\\nfrom harness.sweep_child import end_with_parent\\n"
+        f"command = (sys.executable, '-c', 'import sys\\nfrom harness.sweep.child import end_with_parent\\n"
         f"end_with_parent(int(sys.argv[1]))\\nexec(open({str(tmp_path / 'stub.py')!r}).read())')\n"
         "Runner(sweep, Record(sweep.folder), [None], 1, command).run()\n"
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.report.model import Session
-from harness.report.terminal import Terminal
-from harness.report.terminal_view import live_view
+from harness.ledger.session_record import Session
+from harness.report.terminal.tracker import Terminal
+from harness.report.terminal.view import live_view
 
 HOSTILE = "[bold red]x[/] [/]\x1b[2J\x1b]0;owned\x07\r KEEP \u202egnp \ud800 \x9b31m\nproposal 9: KEEP"
 FORBIDDEN = ("\x1b[2J", "\x1b]", "\x07", "\r", "\x9b", "\u202e", "\ud800")

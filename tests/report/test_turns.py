@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.model import Session
-from harness.state import folded
-from harness.turns import VARIABLE, Turns, turn
+from harness.ledger.session_record import Session
+from harness.ledger.state import folded
+from harness.trial.turns import VARIABLE, Turns, turn
 from tests.report.conftest import wait_until
 
 SESSION = """
 import sys, time
-from harness.turns import turn
+from harness.trial.turns import turn
 for number in range(int(sys.argv[2])):
     with turn() as waited:
         print("in", sys.argv[1], flush=True)
@@ -58,7 +58,8 @@ def test_one_measures_at_a_time_and_everybody_comes_round(one: Turns, tmp_path: 
 
 def test_a_killed_session_gives_its_turn_back(one: Turns, tmp_path: Path) -> None:
     """One that measures, and one that waits."""
-    code = "import time\nfrom harness.turns import turn\nwith turn():\n    print(1, flush=True)\n    time.sleep(60)"
+    code = "import time\n"
+    code += "from harness.trial.turns import turn\nwith turn():\n    print(1, flush=True)\n    time.sleep(60)"
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={VARIABLE: one.path})
     assert first.stdout is not None
     assert first.stdout.readline()

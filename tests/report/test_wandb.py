@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from harness.errors import UserError
-from harness.ledger import Ledger, read
-from harness.report.model import Session
-from harness.report.wandb import WandbTracker
-from harness.report.wandb_report import save_report
-from harness.report.wandb_rows import config_of, metrics_of, run_id, summary_of
+from harness.ledger.chain import Ledger, read
+from harness.ledger.session_record import Session
+from harness.report.wandb.report import save_report
+from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
+from harness.report.wandb.tracker import WandbTracker
 from tests.report.conftest import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
@@ -37,7 +37,7 @@ def server(monkeypatch):
 
 
 class Sitting:
-    """A session that writes rows and shows them to the tracker, as the laboratory does."""
+    """A session that writes rows and shows them to the tracker, as the trial_runner does."""
 
     def __init__(self, folder, **settings):
         folder.mkdir(exist_ok=True)
@@ -246,7 +246,7 @@ def test_report_without_a_login_is_one_line(server, session_folder, monkeypatch,
     """No key: the user is told what to do, and nothing is sent."""
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("harness.report.wandb_report._logged_in", lambda: False)
+    monkeypatch.setattr("harness.report.wandb.report._logged_in", lambda: False)
     with pytest.raises(UserError, match="wandb login"):
         save_report([session_folder], "harness", None)
     assert server.operations == []

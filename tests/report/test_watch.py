@@ -12,9 +12,9 @@ import time
 import psutil
 import pytest
 
+from harness.commands.watch import follow, latest, main
 from harness.errors import UserError
-from harness.report.terminal import Terminal
-from harness.watch import follow, latest, main
+from harness.report.terminal.tracker import Terminal
 
 
 def test_follows_a_ledger_that_grows_and_ends_with_the_session(rows, tmp_path):

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from harness.errors import SandboxUnavailable
-from harness.executors.local import gate_files
-from harness.gate_keeper import TrainingFiles
 from harness.records import Clock, Limits, Role, TrialResult, TrialSpec
-from harness.sandbox import Command, Sandbox, open_sandbox
-from harness.trial import Bench, run_trial
+from harness.sandbox.open import Command, Sandbox, open_sandbox
+from harness.trial.gate_keeper import TrainingFiles
+from harness.trial.local import gate_files
+from harness.trial.trial import Bench, run_trial
 
 LEVELS = ("L3", "L2", "L1")
 PRELUDE = """\

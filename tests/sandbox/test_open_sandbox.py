@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sandbox_levels import TrialBench
 
-from harness import doctor
+from harness.commands import doctor
 from harness.errors import SandboxUnavailable, UserError
 from harness.gate import open_gate
 from harness.records import Level
-from harness.sandbox import Command, Sandbox, open_sandbox
-from harness.sandbox_launcher import landlock
-from harness.sandbox_referee.users import ReservedUser
+from harness.sandbox.host.users import ReservedUser
+from harness.sandbox.launcher import landlock
+from harness.sandbox.open import Command, Sandbox, open_sandbox
 
 
 def test_unknown_level_is_the_users_mistake() -> None:
@@ -60,7 +60,7 @@ def test_auto_takes_the_best_and_says_what_it_tried(sandbox: Sandbox) -> None:
 
 def test_a_broken_setup_is_told_not_hidden(bench: TrialBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the launcher cannot set the sandbox up, that is ours: infra_failed, with the cause, and nothing is left."""
-    monkeypatch.setattr("harness.sandbox._LAUNCH", "raise SystemExit('no launcher today')")
+    monkeypatch.setattr("harness.sandbox.open._LAUNCH", "raise SystemExit('no launcher today')")
     result = bench.trial("finish()")
     assert (result.outcome, result.reason) == ("infra_failed", "sandbox")
     assert "no launcher today" in result.log

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from harness.sandbox import BadTree
-from harness.sandbox_referee.log import LogTail, escaped
-from harness.sandbox_referee.plans import check_tree
-from harness.trial_artefact import ArtefactRefused, open_regular, take_artefact
-from harness.trial_claims import parse_claims
+from harness.sandbox.host.log import LogTail, escaped
+from harness.sandbox.host.plans import check_tree
+from harness.sandbox.open import BadTree
+from harness.trial.artefact import ArtefactRefused, open_regular, take_artefact
+from harness.trial.claims import parse_claims
 
 
 def taken(folder: Path, name: str, content: bytes, most_bytes: int = 1 << 20) -> str:

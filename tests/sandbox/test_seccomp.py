@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from harness.sandbox_launcher import seccomp
+from harness.sandbox.launcher import seccomp
 
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records import Clock, Outcome
-from harness.sandbox import End
-from harness.trial import Times, _file_name, _verdict
+from harness.sandbox.open import End
+from harness.trial.trial import Times, _file_name, _verdict
 
 CLOCK = Clock("wall", 10.0, 60.0)
 GOOD = End(0, 1.0, 0)

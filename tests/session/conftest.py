@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.budget import Budget
-from harness.canary import Canary, HostCanary
-from harness.intake import Intake
 from harness.keep.early_stop import EarlyStop
+from harness.keep.promotion import Promotion
 from harness.keep.race import Race
-from harness.laboratory import Laboratory
-from harness.ledger import Ledger
-from harness.limits import SessionLimits
-from harness.promotion import Promotion
+from harness.ledger.chain import Ledger
+from harness.ledger.state import folded
+from harness.ledger.workspace import Workspace
 from harness.protocols import Guards, Stop, Tracker
 from harness.records import (
     Direction,
@@ -33,11 +30,14 @@ from harness.records import (
     Verdict,
     View,
 )
-from harness.referee import Referee
-from harness.session import Session
-from harness.state import folded
-from harness.task import Profile, Task, TaskData
-from harness.workspace import Workspace
+from harness.session.intake import Intake
+from harness.session.limits import SessionLimits
+from harness.session.referee import Referee
+from harness.session.session import Session
+from harness.session.trial_runner import TrialRunner
+from harness.task.budget import Budget
+from harness.task.task import Profile, Task, TaskData
+from harness.trial.machine_probe import HostProbe, MachineProbe
 
 
 class Killed(BaseException):
@@ -169,7 +169,7 @@ class World:
     budget: Budget = field(default_factory=Budget)
     promotion: Promotion = field(default_factory=Promotion)
     early_stop: EarlyStop = field(default_factory=EarlyStop)
-    canary: Canary = field(default_factory=HostCanary)
+    canary: MachineProbe = field(default_factory=HostProbe)
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ class World:
         ledger = Ledger(self.folder)
         workspace = Workspace(self.folder, "test")
         data = TaskData(self.task.path / "public", self.task.path / "private")
-        laboratory = Laboratory(
+        trial_runner = TrialRunner(
             self.task,
             data,
             profile,
@@ -196,7 +196,7 @@ class World:
         )
         limits = SessionLimits(self.budget, profile)
         if not ledger.rows:
-            laboratory.record(
+            trial_runner.record(
                 "session_started",
                 direction="minimize",
                 baseline_commit=workspace.start(self.task.source()),
@@ -204,12 +204,12 @@ class World:
                 certified=True,
             )
         else:
-            laboratory.settle(workspace.files)
-            laboratory.record("session_resumed", level=3, certified=True, interrupted=[])
-        intake = Intake(laboratory, workspace, self.script, limits, "# Program")
-        referee = Referee(laboratory, intake, self.guards, Race(), limits, self.promotion)
+            trial_runner.settle(workspace.files)
+            trial_runner.record("session_resumed", level=3, certified=True, interrupted=[])
+        intake = Intake(trial_runner, workspace, self.script, limits, "# Program")
+        referee = Referee(trial_runner, intake, self.guards, Race(), limits, self.promotion)
         referee.stop_for = self.early_stop.stop_for
-        session = Session(laboratory, workspace, intake, referee, limits)
+        session = Session(trial_runner, workspace, intake, referee, limits)
         session.synchronise()
         return session
 

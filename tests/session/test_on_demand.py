@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.ablation import ablated
+from harness.commands.ablation import ablated
+from harness.commands.noise import measure
 from harness.errors import UserError
-from harness.noise import measure
 from harness.records import Role
 from tests.session.conftest import World
 
@@ -24,7 +24,7 @@ def test_noise_goes_on_with_the_trials_of_an_earlier_call(world: Make) -> None:
     more, _ = measure(session, 6)
     assert more[:4] == losses
     assert len({spec.seed for spec in made.machine.runs}) == len(made.machine.runs) == 6
-    assert session.laboratory.state.losses(session.laboratory.state.baseline) == []
+    assert session.trial_runner.state.losses(session.trial_runner.state.baseline) == []
 
 
 def test_ablation_says_what_matters_and_what_cannot_be_told(world: Make) -> None:
@@ -33,7 +33,7 @@ def test_ablation_says_what_matters_and_what_cannot_be_told(world: Make) -> None
     session = made.session()
     session.run()
     before = len(made.machine.runs)
-    bench = SimpleNamespace(laboratory=session.laboratory, workspace=session.workspace)
+    bench = SimpleNamespace(trial_runner=session.trial_runner, workspace=session.workspace)
     first, second = ablated(bench, made.folder, runs=2)
     assert (first.status, second.status) == ("entangled", "matters")
     assert second.effect == pytest.approx(0.3, abs=0.02)
@@ -46,6 +46,6 @@ def test_ablation_says_what_matters_and_what_cannot_be_told(world: Make) -> None
 def test_nothing_kept_is_nothing_to_take_back(world: Make) -> None:
     session = world(["loss = 2.0"]).session()
     session.run()
-    bench = SimpleNamespace(laboratory=session.laboratory, workspace=session.workspace)
+    bench = SimpleNamespace(trial_runner=session.trial_runner, workspace=session.workspace)
     with pytest.raises(UserError, match="kept nothing"):
-        ablated(bench, session.laboratory.folder, runs=2)
+        ablated(bench, session.trial_runner.folder, runs=2)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger
-from harness.budget import Budget
 from harness.errors import HarnessError, InfrastructureError
 from harness.keep.early_stop import EarlyStop
-from harness.promotion import Promotion
+from harness.keep.promotion import Promotion
+from harness.ledger import chain as ledger
 from harness.records import Decision, Json, Proposal, Role, Split, Usage
-from harness.session import Session
+from harness.session.session import Session
+from harness.task.budget import Budget
 from tests.session.conftest import Forbids, Killed, Recorder, World
 
 BETTER = "loss = 0.8\n# a larger model"
@@ -25,7 +25,7 @@ Make = Callable[..., World]
 
 
 def decisions(session: Session) -> list[tuple[str, str]]:
-    return [(row["decision"], row["reason"].partition(".")[0]) for row in session.laboratory.state.decided]
+    return [(row["decision"], row["reason"].partition(".")[0]) for row in session.trial_runner.state.decided]
 
 
 def test_a_series_is_decided_each_for_its_own_reason(world: Make) -> None:
@@ -40,7 +40,7 @@ def test_a_series_is_decided_each_for_its_own_reason(world: Make) -> None:
         ("discard", "keep"),
         ("keep", "keep"),
     ]
-    state = session.laboratory.state
+    state = session.trial_runner.state
     assert state.decided[2]["message"] == "ValueError: bad shape"
     assert state.certificates[-1]["passed"]
     assert 0.45 < state.certificates[-1]["gain"] < 0.55
@@ -54,7 +54,7 @@ def test_the_branch_holds_exactly_the_keeps(world: Make) -> None:
     assert len(keeps) == 2
     assert session.workspace.files(keeps[-1])["train.py"] == SERIES[5].encode()
     message = session.workspace._repo.commit(keeps[0]).message
-    kept = session.laboratory.state.keeps[0]
+    kept = session.trial_runner.state.keeps[0]
     assert f"Ledger: {kept['seq']} {kept['hash']}" in message
     assert all(f"\n{trailer}: " in message for trailer in ("Metric", "Seeds", "Verdict"))
     assert len(session.workspace._git.for_each_ref("refs/proposals").splitlines()) == 6
@@ -74,7 +74,7 @@ def test_no_seed_is_used_twice_and_search_never_sees_the_sealed_split(world: Mak
 
 def summary(session: Session) -> object:
     """What must not depend on how often a session was interrupted."""
-    state = session.laboratory.state
+    state = session.trial_runner.state
     return (
         [(row["proposal"], row["decision"], row["commit"] in state.observations) for row in state.decided],
         len(session.workspace.keeps()),
@@ -93,7 +93,7 @@ def test_a_session_killed_after_any_row_goes_on_where_it_stopped(
     budget = Budget(certificate=2)
     whole = world(series, budget=budget).session()
     whole.run()
-    rows = len(whole.laboratory.ledger.rows)
+    rows = len(whole.trial_runner.ledger.rows)
     for stop_after in range(1, rows):
         made = world(series, budget=budget)
         with pytest.raises(Killed):
@@ -124,7 +124,7 @@ def test_a_candidate_that_is_there_whenever_the_harness_dies_is_discarded(world:
             made.session(StopsCandidate()).run()
     session = made.session()
     session.run()
-    assert session.laboratory.state.decided[0]["reason"] == "crashed.interrupted_twice"
+    assert session.trial_runner.state.decided[0]["reason"] == "crashed.interrupted_twice"
 
 
 def test_an_infrastructure_failure_is_repeated_with_a_fresh_seed(world: Make) -> None:
@@ -156,7 +156,7 @@ def test_a_guard_that_crashes_rejects(world: Make) -> None:
     """The default is no."""
     session = world([FORBIDDEN], guards=(Forbids(fails=True),)).session()
     session.run()
-    assert session.laboratory.state.decided[0]["reason"] == "words.crashed"
+    assert session.trial_runner.state.decided[0]["reason"] == "words.crashed"
 
 
 def test_disturbed_trials_are_no_evidence_and_do_not_go_on_for_ever(world: Make) -> None:
@@ -165,7 +165,7 @@ def test_disturbed_trials_are_no_evidence_and_do_not_go_on_for_ever(world: Make)
     session = world([BETTER, NO_OP], guards=(guard,)).session()
     session.run()
     assert decisions(session)[0] == ("discard", "inconclusive")
-    assert session.laboratory.state.losses(session.laboratory.state.decided[0]["commit"]) == []
+    assert session.trial_runner.state.losses(session.trial_runner.state.decided[0]["commit"]) == []
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_a_session_stops_before_a_limit_is_passed(world: Make, budget: Budget, s
     session = made.session()
     reason = session.run()
     assert re.search(said, reason)
-    assert len(session.laboratory.state.decided) <= 2
-    assert session.laboratory.state.trials <= 6
+    assert len(session.trial_runner.state.decided) <= 2
+    assert session.trial_runner.state.trials <= 6
     assert ledger.read(made.folder)[-1]["kind"] == "session_ended"
 
 
@@ -196,8 +196,8 @@ def test_a_limit_can_be_raised_afterwards(world: Make) -> None:
     made.budget = Budget(proposals=6)
     session = made.session()
     session.run()
-    assert len(session.laboratory.state.decided) == 6
-    assert len(session.laboratory.state.certificates) == 2
+    assert len(session.trial_runner.state.decided) == 6
+    assert len(session.trial_runner.state.certificates) == 2
     runs = [spec.trial_id for spec in made.machine.runs]
     assert len(runs) == len(set(runs))
 
@@ -242,7 +242,7 @@ def test_an_odd_proposal_is_recorded_and_discarded(world: Make, proposal: Propos
     made = world([proposal, BETTER])
     session = made.session()
     session.run()
-    first, second = session.laboratory.state.decided
+    first, second = session.trial_runner.state.decided
     assert str(first["reason"]).startswith(reason)
     assert second["decision"] == "keep"
     ledger.read(made.folder)
@@ -252,7 +252,7 @@ def test_an_agent_that_never_delivers_is_given_up(world: Make) -> None:
     """25 unusable proposals in a row end the search."""
     session = world([Proposal({}, "nothing")] * 40).session()
     assert "were unusable" in session.run()
-    assert len(session.laboratory.state.decided) == 25
+    assert len(session.trial_runner.state.decided) == 25
 
 
 def test_one_seed_is_repeated_before_a_keep_where_the_task_is_deterministic(world: Make) -> None:
@@ -266,7 +266,7 @@ def test_one_seed_is_repeated_before_a_keep_where_the_task_is_deterministic(worl
     repeats = [spec for spec in made.machine.runs if spec.role is Role.REPEAT]
     first = next(spec for spec in made.machine.runs if spec.trial_id == "p0001-1")
     assert [spec.seed for spec in repeats] == [first.seed]
-    assert session.laboratory.state.decided[0]["decision"] == "keep"
+    assert session.trial_runner.state.decided[0]["decision"] == "keep"
 
 
 def test_artefacts_of_discarded_proposals_are_deleted(world: Make) -> None:

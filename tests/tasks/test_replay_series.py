@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import guard_line
-from harness.agents.patches import apply, read_patch
-from harness.config import Setup, load
+from harness.agents.api.patches import apply, read_patch
+from harness.config.setup import Setup, load
 from harness.records import Evidence, Files, Judgement
+from harness.session import guard_line
 
 SERIES = {  # folder of patches below tasks/ -> task and profile
     "digits/replay": ("digits", "cpu"),

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_modules import TASKS, load_modules
 
-from harness.agents.patches import apply, read_patch
-from harness.config import load
+from harness.agents.api.patches import apply, read_patch
+from harness.config.setup import load
 
 FOLDER = TASKS / "query_expansion"
 task = load_modules(FOLDER, "fetch", "prepare", "pairs", "evaluate")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from harness.agents.context import AgentContext
-from harness.agents.replay import Replay
-from harness.config import Setup, load
-from harness.golden import golden_source
-from harness.prepare import prepared
+from harness.agents.controls.replay import Replay
+from harness.config.setup import Setup, load
 from harness.records import Direction
-from harness.task import Profile, Task, TaskData
+from harness.task.golden import golden_source
+from harness.task.prepare import prepared
+from harness.task.task import Profile, Task, TaskData
 
 FILES = ("train.py", "prepare.py", "evaluate.py", "program.md", "task.yaml")
 PREPARE = "import helper\ndef prepare(public, private):\n    (public / 'word').write_text(helper.WORD)\n"

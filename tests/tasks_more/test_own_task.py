@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import check_leak, new_task
-from harness.check_forgery import forger, sayer
-from harness.command import run
-from harness.task import Profile, Task
+from harness.commands import new_task, run
+from harness.task import check_leak
+from harness.task.check_forgery import forger, sayer
+from harness.task.task import Profile, Task
 
 DOCS = Path(__file__).parents[2] / "docs" / "tasks.md"
 

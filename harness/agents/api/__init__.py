@@ -1,0 +1,1 @@
+"""Zone: agents that talk to a model's API, with tools of ours."""

@@ -1,0 +1,1 @@
+"""Zone: proposers without a model (random, optuna, replay): what an agent must beat."""

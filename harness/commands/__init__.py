@@ -1,0 +1,81 @@
+"""Zone: what people type. A file here is a command; `harness NAME ...` and `python -m harness.NAME ...` run it.
+
+A command module has `main(arguments) -> exit code` and a docstring that is its help. It may use everything below it
+and is used by nothing. What every command does with errors stands here: one line and an exit code, no traceback.
+"""
+
+import difflib
+import importlib
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.errors import HarnessError, UserError
+
+EXIT_FAILED = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(
+    body: Callable[[list[str]], int],
+    name: str = "harness",
+    argv: Sequence[str] | None = None,
+    about: str | None = None,
+) -> int:
+    """Calls `body` with the arguments. Exit code: its own, 1 could not go on, 2 the user's mistake, 130 interrupted.
+
+    name: the module after `python -m`, for the words of error. about: the help, where `body` has none of its own.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if about and {"-h", "--help"} & set(arguments):
+            print(inspect.cleandoc(about), flush=True)
+            return 0
+        return body(arguments)
+    except UserError as error:
+        return _complain(name, error, EXIT_USER_ERROR)
+    except HarnessError as error:
+        return _complain(name, error, EXIT_FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        again = shlex.join(["python", "-m", name, *arguments])
+        print(f"\nharness: interrupted, nothing is lost; go on with: {again}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def commands() -> list[str]:
+    """The names of all commands, as they are typed."""
+    files = Path(__file__).parent.glob("[a-z]*.py")
+    return sorted(file.stem.replace("_", "-") for file in files)
+
+
+def named(word: str) -> bool:
+    """Whether the first argument names a command: a session's arguments have `=` in them or begin with `-`."""
+    return "=" not in word and not word.startswith("-")
+
+
+def run_named(name: str, argv: Sequence[str] | None = None) -> int:
+    """The command of that name, with its errors said. An unknown one is the user's mistake."""
+    if name.replace("_", "-") not in commands():
+        close = difflib.get_close_matches(name, commands(), n=1)
+        guess = f"; did you mean {close[0]}?" if close else ""
+        error = UserError(f"there is no command {name!r}{guess} The commands: {', '.join(commands())}")
+        return _complain("harness", error, EXIT_USER_ERROR)
+    module = importlib.import_module(f"harness.commands.{name.replace('-', '_')}")
+    own_help = "argparse" in vars(module) or name == "run"
+    return run(
+        module.main,
+        f"harness.{module.__name__.rpartition('.')[2]}",
+        argv,
+        None if own_help else module.__doc__,
+    )
+
+
+def _complain(name: str, error: HarnessError, code: int) -> int:
+    print(f"{name}: " + " ".join(str(error).split()), file=sys.stderr)
+    return code

@@ -1,0 +1,235 @@
+"""`python -m harness.check_task NAME [key=value ...]`: does a task keep the contract? Runs four short real trials.
+
+What is checked: golden scores, held-out data that lie in public ones, what the same seed twice gives, how much seeds
+differ, that scoring twice gives one score, that a candidate which only claims a score gets none, and that evaluate.py
+rejects garbage instead of failing. Prints a line for each; exit code 1 if one of them fails.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.commands import run
+from harness.errors import UserError
+from harness.records import Files, Outcome, Role, Score, Split, TrialResult, TrialSpec
+from harness.task import golden
+from harness.task.check_forgery import GARBAGE, forger, sayer
+from harness.task.check_leak import MOST_SHARE, leak
+
+if TYPE_CHECKING:
+    from harness.config.setup import Setup
+    from harness.protocols import Evaluator, Executor
+    from harness.scoring.evaluator import SandboxEvaluator
+    from harness.task.task import Profile, Task, TaskData
+
+USAGE = "python -m harness.check_task NAME [key=value ...]"
+_SEEDS = (1, 2, 1)
+_CLOSE = 0.02  # relative
+
+
+@dataclass
+class Report:
+    """What was found, a line each."""
+
+    failed: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, good: bool | None, text: str) -> None:
+        """good: None where there is nothing to check."""
+        word = {True: "ok  ", False: "FAIL", None: "-   "}[good]
+        self.failed += good is False
+        self.lines.append(f"{word}  {text}")
+        print(self.lines[-1], flush=True)
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Open parts for trials and scores outside a session."""
+
+    task: "Task"
+    data: "TaskData"
+    profile: "Profile"
+    folder: Path
+    executor: "Executor"
+    evaluator: "SandboxEvaluator"
+    open_evaluator: "Callable[[str, Path], Evaluator]"
+
+    def trial(self, name: str, source: Files, seed: int) -> TrialResult:
+        clock, limits = self.profile.trial_clock(), self.profile.limits()
+        return self.executor.run(TrialSpec(name, "", Role.NOISE, seed, clock, limits), source)
+
+    def score(self, result: TrialResult, source: Files) -> Score:
+        return self.evaluator.score(result, source, Split.VAL)
+
+    def score_bytes(self, name: str, content: bytes, source: Files) -> Score:
+        """As if a trial had left this artefact."""
+        path = f"artefacts/{name}{Path(self.task.artefact).suffix}"
+        (self.folder / "artefacts").mkdir(exist_ok=True)
+        (self.folder / path).write_bytes(content)
+        return self.score(TrialResult(name, Outcome.COMPLETED, "", artefact=path), source)
+
+
+def main(arguments: list[str]) -> int:
+    """Raises UserError."""
+    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+        raise UserError(f"usage: {USAGE}")
+    from harness.config.setup import load
+
+    setup = load([f"task={arguments[0]}", *arguments[1:]])
+    with tempfile.TemporaryDirectory(prefix="check-") as folder, _rig(setup, Path(folder)) as rig:
+        report = check(rig)
+    print("the task keeps the contract" if not report.failed else f"{report.failed} of the checks failed")
+    return 1 if report.failed else 0
+
+
+@contextmanager
+def _rig(setup: "Setup", folder: Path) -> Iterator[Rig]:
+    from harness.scoring.evaluator import SandboxEvaluator
+    from harness.task.prepare import prepared
+
+    task, profile = setup.task, setup.budget.trial_profile(setup.task)
+    data = prepared(task, setup.budget.profile)
+    with ExitStack() as stack:
+        sandbox = setup.open_sandbox()
+        stack.callback(sandbox.close)
+        executor = setup.executor.open(sandbox, task, data, profile, folder)
+
+        def evaluator_for(profile_name: str, place: Path) -> SandboxEvaluator:
+            other = task.profiles.get(profile_name, profile)
+            scored = prepared(task, profile_name)
+            gpu = setup.executor.device(other)
+            return SandboxEvaluator(sandbox, task, scored, other, place, setup.scoring, gpu)
+
+        evaluator = evaluator_for(setup.budget.profile, folder)
+        stack.callback(evaluator.close)
+        yield Rig(task, data, profile, folder, executor, evaluator, evaluator_for)
+
+
+def check(rig: Rig) -> Report:
+    report = Report()
+    check_golden(rig, report)
+    check_leak(rig, report)
+    trials = check_trials(rig, report)
+    if trials:
+        check_repeat(rig, report, *trials)
+    check_forged(rig, report)
+    check_garbage(rig, report)
+    return report
+
+
+def check_golden(rig: Rig, report: Report) -> None:
+    if not golden.golden_folder(rig.task).is_dir():
+        report.say(
+            None,
+            "golden score: the task has none (a folder golden/ shows later that scoring has not changed)",
+        )
+        return
+    problems = golden.check(rig.task, rig.open_evaluator)
+    report.say(not problems, "golden score: " + ("; ".join(problems) or "reproduced"))
+
+
+def check_leak(rig: Rig, report: Report) -> None:
+    share, same = leak(rig.data.public, rig.data.private)
+    text = f"held-out data: {share:.1%} of private windows of bytes occur in public"
+    if same:
+        text += f"; these private files lie there whole: {', '.join(same)}"
+    report.say(share <= MOST_SHARE and not same, text)
+
+
+def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
+    """Three trials of the unmodified task: two seeds, and the first one again; empty if one did not end well."""
+    source, found = rig.task.source(), []
+    for number, seed in enumerate(_SEEDS, 1):
+        result = rig.trial(f"check-{number}", source, seed)
+        if result.outcome is not Outcome.COMPLETED:
+            report.say(
+                False, f"trial with seed {seed}: {result.outcome.value}, {result.reason}: {_last(result.log)}"
+            )
+            return []
+        score = rig.score(result, source)
+        if score.value is None:
+            report.say(False, f"score of seed {seed}: {score.status}, {score.reason}: {_last(score.detail)}")
+            return []
+        found.append((result, score))
+    seconds = ", ".join(f"{result.billed_seconds:.1f} s billed" for result, _ in found[:1])
+    report.say(
+        True,
+        f"trials: {rig.task.metric} {_value(found[0][1])} and {_value(found[1][1])} on two seeds, {seconds}",
+    )
+    return found
+
+
+def check_repeat(rig: Rig, report: Report, *trials: tuple[TrialResult, Score]) -> None:
+    (first, score), (_, other), (again, repeated) = trials
+    rescored = rig.score(first, rig.task.source())
+    same = rescored.value is not None and _difference(rescored, score) <= 1e-6
+    report.say(same, f"scoring twice: {_value(score)} and {_value(rescored)}")
+    bitwise = first.artefact_sha256 == again.artefact_sha256
+    difference = _difference(score, repeated)
+    kept = {"bitwise": bitwise, "close": difference <= _CLOSE, "none": True}[rig.task.determinism]
+    what = "the same bytes" if bitwise else f"scores {difference:.2%} apart"
+    report.say(kept, f"the same seed twice: {what}; task.yaml says {rig.task.determinism}")
+    if bitwise and _difference(score, other) == 0:
+        report.say(None, "seeds: two gave the same score; does train.py use --seed?")
+
+
+def check_forged(rig: Rig, report: Report) -> None:
+    """A candidate that prints, claims and writes the score it would like, and trains nothing."""
+    source = forger(rig.task)
+    result = rig.trial("forged", source, 3)
+    if result.outcome is not Outcome.COMPLETED:
+        counts = result.outcome is not Outcome.INFRA_FAILED
+        said = f"no score, the trial counts as {result.outcome.value} ({result.reason})"
+        report.say(counts, f"forged score: {said}")
+        return
+    score = rig.score(result, source)
+    report.say(
+        score.status == "invalid", f"forged score: {score.status} {_value(score)} {score.reason}".rstrip()
+    )
+
+
+def check_garbage(rig: Rig, report: Report) -> None:
+    """What is no artefact or no answer is the candidate's fault: invalid, not an error of ours and not a score."""
+    suffix = Path(rig.task.artefact).suffix
+    source = rig.task.source()
+    scores = {name: rig.score_bytes(name, content, source) for name, content in GARBAGE[suffix].items()}
+    if rig.task.predictor == "items":
+        for said in ("None", "{}", "-1"):
+            scores[f"answer {said}"] = rig.score_bytes(
+                "said", GARBAGE[suffix]["empty"], sayer(rig.task, said)
+            )
+    bad = [
+        f"{name}: {score.status} {_value(score)} {_last(score.detail)}"
+        for name, score in scores.items()
+        if _wrong(name, score)
+    ]
+    report.say(not bad, "garbage: " + ("; ".join(bad) or f"{len(scores)} kinds are rejected"))
+
+
+def _wrong(name: str, score: Score) -> bool:
+    """An answer of the right form may get a (bad) score; nothing may make evaluate.py fail."""
+    return score.status == "infra_failed" or (score.status == "scored" and not name.startswith("answer"))
+
+
+def _difference(one: Score, other: Score) -> float:
+    """Relative."""
+    assert one.value is not None
+    assert other.value is not None
+    return abs(one.value - other.value) / max(abs(one.value), abs(other.value), 1e-12)
+
+
+def _value(score: Score) -> str:
+    return "" if score.value is None else f"{score.value:.6g}"
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, "harness.check_task", about=__doc__))

@@ -1,0 +1,123 @@
+"""One page about this machine: what holds an untrusted program here, and what would hold it better.
+
+    python -m harness.doctor
+
+Exit code 0 when results can be certified here, 1 when not.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from harness.commands import run
+from harness.errors import UserError
+from harness.records import Json, Level
+from harness.sandbox.host.devices import visible_gpus
+from harness.sandbox.host.measure import measured
+from harness.sandbox.launcher import landlock
+from harness.sandbox.machine import machine
+from harness.sandbox.open import Command, Sandbox
+from harness.task.prepare import cache_folder
+
+_MEANS = {
+    Level.L3: "a user of its own, namespaces, seccomp",
+    Level.L2: "namespaces (unprivileged), seccomp",
+    Level.L1: "Landlock, seccomp, as root a user of its own",
+}
+_ADVICE = {
+    Level.L3: "L3 needs root with CAP_SYS_ADMIN: run as root; in Docker add --cap-add SYS_ADMIN"
+    " --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
+    Level.L2: "L2 needs unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, on Ubuntu also"
+    " kernel.apparmor_restrict_unprivileged_userns=0; in Docker --security-opt seccomp=unconfined"
+    " --security-opt systempaths=unconfined",
+    Level.L1: "L1 needs Landlock: Linux 5.13 or later with `landlock` in the kernel's lsm= list; 6.12 or later where"
+    " the harness is not root",
+}
+_ENOUGH_GIB = 10
+
+
+def main(arguments: list[str]) -> int:
+    if arguments:
+        raise UserError("doctor takes no arguments")
+    findings = {level: measured(Sandbox(level).start) for level in _MEANS}
+    best = best_level(findings)
+    for line in (*isolation_lines(findings, best), "", *_machine_lines(best)):
+        print(line)
+    return 0 if best else 1
+
+
+def best_level(findings: Mapping[Level, dict[str, Json] | str]) -> Level | None:
+    """The highest that blocked everything; None below L1."""
+    held = [level for level, result in findings.items() if isinstance(result, dict) and all(result.values())]
+    return max(held, default=None)
+
+
+def isolation_lines(findings: Mapping[Level, dict[str, Json] | str], best: Level | None) -> Iterator[str]:
+    """The level, what each mechanism blocked of the harness's own attacks, and what to do for a higher one."""
+    yield f"isolation      {best.name} ({_MEANS[best]})" if best else "isolation      L0: nothing holds here"
+    if not best:
+        yield "               nothing is certified; sandbox.allow_unsafe=true goes on, reports say UNVERIFIED"
+    attacks = dict.fromkeys(
+        name for result in findings.values() if isinstance(result, dict) for name in result
+    )
+    if attacks:
+        yield f"  {'attack':22}" + "".join(f"{level.name:14}" for level in findings)
+    for attack in attacks:
+        cells = (_cell(result, attack) for result in findings.values())
+        yield f"  {attack:22}" + "".join(f"{cell:14}" for cell in cells).rstrip()
+    for level, result in findings.items():
+        if isinstance(result, str):
+            yield f"  {level.name} cannot be had: {result}"
+    for level in findings:
+        if best is None or level > best:
+            yield f"  {_ADVICE[level]}"
+
+
+def _cell(result: dict[str, Json] | str, attack: str) -> str:
+    if isinstance(result, str):
+        return "-"
+    return "blocked" if result.get(attack) else "GETS THROUGH"
+
+
+def _machine_lines(best: Level | None) -> Iterator[str]:
+    facts = machine()
+    yield f"user           {'root' if os.geteuid() == 0 else f'unprivileged ({os.geteuid()})'}"
+    yield (
+        f"landlock       version {landlock.abi()}" if landlock.abi() else "landlock       not in this kernel"
+    )
+    if best:
+        yield f"CPU time       {_cpu_clock(best)}"
+    yield f"processor      {facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, {facts['system']}"
+    gpus = facts["gpus"]
+    yield f"gpu            {', '.join(map(str, gpus)) if isinstance(gpus, list) and gpus else 'none'}"
+    yield f"gpu nodes      {' '.join(visible_gpus()) or 'none'}"
+    yield f"python, torch  {facts['python']} at {sys.executable}, torch {facts['torch']}"
+    for name, place in (
+        ("data cache", cache_folder()),
+        ("here", Path.cwd()),
+        ("temporary", Path(tempfile.gettempdir())),
+    ):
+        yield _disk_line(name, place)
+
+
+def _cpu_clock(level: Level) -> str:
+    with Sandbox(level).start(Command("empty.py", tree={"empty.py": b""})) as process:
+        exact = process.exact_cpu_clock
+    if exact:
+        return "counted exactly, for all processes of a trial"
+    return "sampled only (the kernel refuses perf_event_open): short-lived processes can escape it; prefer clock: wall"
+
+
+def _disk_line(name: str, place: Path) -> str:
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / (1 << 30)
+    warning = "" if free >= _ENOUGH_GIB else f"; {_ENOUGH_GIB} GiB are recommended"
+    return f"disk           {free:.0f} GiB free for {name} ({place}){warning}"
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, "harness.doctor", about=__doc__))

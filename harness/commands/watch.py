@@ -1,0 +1,54 @@
+"""`python -m harness.watch DIR`: the live view of a session that runs elsewhere. Reads its ledger, touches nothing.
+
+DIR may be the folder of a sweep: the session that wrote last is shown.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from harness.commands import run
+from harness.errors import UserError
+from harness.ledger.reading import LEDGER, Tail, session_folders
+from harness.report.terminal.tracker import Terminal
+
+_LOOK_SECONDS = 1.0
+
+
+def main(argv: list[str]) -> int:
+    """Ends with the session, or with Ctrl-C. Raises UserError when there is no session."""
+    if len(argv) != 1 or argv[0].startswith("-"):
+        raise UserError("usage: python -m harness.watch DIR")
+    folder = latest(Path(argv[0]))
+    follow(folder, Terminal(refreshes_per_second=1))
+    return 0
+
+
+def latest(folder: Path) -> Path:
+    """The session in or below the folder whose ledger was written last. Raises UserError without one."""
+    found = session_folders(folder)
+    if not found:
+        raise UserError(f"{folder} holds no session: there is no {LEDGER} in or below it")
+    return max(found, key=lambda each: (each / LEDGER).stat().st_mtime)
+
+
+def follow(folder: Path, terminal: Terminal, look_seconds: float = _LOOK_SECONDS) -> None:
+    """Shows rows as they come, until the session has ended. Costs one `stat` a look while nothing happens."""
+    tail = Tail(folder / LEDGER)
+    rows = tail.rows()
+    terminal.open(folder, rows)
+    try:
+        while not (rows and rows[-1].get("kind") == "session_ended"):
+            time.sleep(look_seconds)
+            new = tail.rows()
+            for row in new:
+                terminal.record(row)
+            rows = new or rows
+    except KeyboardInterrupt:
+        pass
+    finally:
+        terminal.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, "harness.watch", about=__doc__))

@@ -1,0 +1,1 @@
+"""Zone: composition. With sweep/, the only modules that know Hydra."""

@@ -1,0 +1,143 @@
+"""The composition root: arguments in, checked and built parts out. Only `config*` modules know Hydra."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.config.choices import did_you_mean
+from harness.config.compose import composed
+from harness.config.program import Program
+from harness.config.schema import Part, check_arguments, check_part, check_value, shown
+from harness.errors import UserError
+from harness.protocols import Agent, Guard, KeepRule, Tracker
+from harness.records import Files
+
+if TYPE_CHECKING:
+    from harness.keep.early_stop import EarlyStop
+    from harness.keep.promotion import Promotion
+    from harness.sandbox.open import Sandbox
+    from harness.scoring.evaluator import Scoring
+    from harness.task.budget import Budget
+    from harness.task.task import Task
+    from harness.trial.local import Local
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_PARTS = (
+    "task",
+    "agent",
+    "program",
+    "keep",
+    "budget",
+    "executor",
+    "tracking",
+    "sandbox",
+    "scoring",
+    "promotion",
+    "early_stop",
+)
+_SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """folder: where sessions are kept, seen from the current folder. tag: name, None: made from the parts."""
+
+    folder: str = "sessions"
+    tag: str | int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a tag that cannot name a folder and a git branch."""
+        if self.tag is not None and not _TAG.fullmatch(str(self.tag)):
+            raise ValueError(f"tag {self.tag!r} may hold letters, digits and -, up to 64 of them")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything a session is made of.
+
+    guards: in the order in which they are asked. open_sandbox: opens the isolation that the config asks for;
+    raises SandboxUnavailable. program: text of the human program. repeat: tells apart sessions of one
+    configuration. config: the resolved configuration, plain. choices: group -> the choice that was made.
+    arguments: what `load` was given. fingerprint: SHA-256 of what bears on results.
+    """
+
+    task: "Task"
+    agent: Agent
+    guards: tuple[Guard, ...]
+    keep: KeepRule
+    budget: "Budget"
+    executor: "Local"
+    tracking: Tracker
+    scoring: "Scoring"
+    promotion: "Promotion"
+    early_stop: "EarlyStop"
+    open_sandbox: "Callable[[], Sandbox]"
+    program: str
+    session: SessionSettings
+    repeat: int
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    arguments: tuple[str, ...]
+    fingerprint: str
+
+
+def load(arguments: list[str]) -> Setup:
+    """Composes, checks everything, then builds everything.
+
+    Raises UserError, one line, for any mistake in the arguments or in a file that they name.
+    """
+    config, choices = composed(arguments)
+    _check_keys(config)
+    guards = [
+        check_part(f"guards.{name}", node) for name, node in _mapping("guards", config["guards"]).items()
+    ]
+    parts = {name: check_part(name, config[name]) for name in _PARTS}
+    session = _mapping("session", config["session"])
+    settings = Part("session", SessionSettings, check_arguments("session", SessionSettings, session)).build()
+    built = {name: part.build() for name, part in parts.items() if name not in ("sandbox", "program")}
+    built["task"] = built["task"].for_profile(built["budget"].profile)
+    program: Program = parts["program"].build()
+    return Setup(
+        **built,
+        guards=tuple(guard.build() for guard in guards),
+        open_sandbox=parts["sandbox"].build,
+        program=program.text,
+        session=settings,
+        repeat=check_value("repeat", int, config["repeat"]),
+        config=config,
+        choices=choices,
+        arguments=tuple(arguments),
+        fingerprint=fingerprint(
+            config, program.text, {**built["task"].fixed_files(), **built["task"].source()}
+        ),
+    )
+
+
+def fingerprint(config: Mapping[str, Any], program: str, source: Files) -> str:
+    """SHA-256 over all that bears on results: not where things lie, what a session is called or when it ends."""
+    kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
+    kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
+    kept["budget"] = {key: value for key, value in config["budget"].items() if key not in _SESSION_LIMITS}
+    kept["guards"] = [*config["guards"].items()]  # their order counts
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in source.items()}
+    text = json.dumps([kept, program, digests], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _check_keys(config: Mapping[str, Any]) -> None:
+    expected = [*_PARTS, "guards", "session", "repeat"]
+    for key in config:
+        if key not in expected:
+            raise UserError(f"{key}: no such key; {did_you_mean(key, [*expected, 'preset'])}")
+    for key in expected:
+        if key not in config:
+            raise UserError(f"{key}: missing from the configuration")
+
+
+def _mapping(where: str, node: object) -> Mapping[str, Any]:
+    if not isinstance(node, Mapping):
+        raise UserError(f"{where}: expected keys and values, got {shown(node)}")
+    return node

@@ -1,1 +1,0 @@
-"""Where trials are executed."""

@@ -1,0 +1,1 @@
+"""Zone: the record. The chain of rows, what they say, the git repository beside them; nobody else writes either."""

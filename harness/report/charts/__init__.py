@@ -1,0 +1,1 @@
+"""Zone: charts as SVG."""

@@ -1,0 +1,1 @@
+"""Zone: the report as one HTML file."""

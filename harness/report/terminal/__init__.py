@@ -1,0 +1,1 @@
+"""Zone: the live view of a session in a terminal."""

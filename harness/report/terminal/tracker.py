@@ -1,0 +1,104 @@
+"""The session on the screen: a live view on a terminal, one line an event anywhere else."""
+
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from harness.ledger.record_parts import Row
+from harness.ledger.session_record import Session
+from harness.records import Json
+from harness.report.terminal.lines import event_line, final_lines, reference_lines
+from harness.report.words import certificate_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+
+class Terminal:
+    """A tracker. A closed pipe or a terminal that went away ends the output, never the session."""
+
+    def __init__(
+        self, stream: TextIO | None = None, live: bool | None = None, refreshes_per_second: float = 2
+    ) -> None:
+        """stream: default stdout. live: None asks whether the stream is a terminal."""
+        self._refreshes_per_second = refreshes_per_second
+        self._stream = stream or sys.stdout
+        self._is_live = self._stream.isatty() if live is None else live
+        self._session = Session()
+        self._live: Live | None = None
+        self._closed = False
+
+    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
+        """rows: all that the ledger holds so far; what is past is not told again."""
+        self._session = Session(rows)
+        if self._is_live:
+            self._start_live()
+        else:
+            self._print(f"session folder: {folder}")
+
+    def record(self, row: Row) -> None:
+        self._session.add(row)
+        if not self._is_live:
+            line = event_line(self._session, row)
+            if line:
+                self._print(f"{str(row.get('time', ''))[11:19]} {line}".lstrip())
+        elif self._live is None:
+            self._start_live()
+
+    def close(self) -> None:
+        """Ends the live view and prints the table of verdicts and the certificate. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._is_live:
+            for line in final_lines(self._session):
+                self._print(line)
+            return
+        if self._live is not None:
+            self._quietly(self._live.stop)
+        self._quietly(self._print_table)
+
+    def _start_live(self) -> None:
+        from rich.live import Live
+
+        from harness.report.terminal.view import live_view
+
+        self._live = Live(
+            get_renderable=lambda: live_view(self._session),
+            console=self._console(),
+            refresh_per_second=self._refreshes_per_second,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._quietly(self._live.start)
+
+    def _print_table(self) -> None:
+        from rich.text import Text
+
+        from harness.report.terminal.view import final_table
+
+        console = self._console()
+        if self._session.decided:
+            console.print(final_table(self._session))
+        for line in [*reference_lines(self._session), *certificate_lines(self._session)]:
+            console.print(Text(line, style="bold"))
+
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(file=self._stream, force_terminal=True)
+
+    def _print(self, line: str) -> None:
+        encoding = self._stream.encoding or "utf-8"
+        readable = line.encode(encoding, "backslashreplace").decode(encoding)
+        self._quietly(lambda: print(readable, file=self._stream, flush=True))
+
+    @staticmethod
+    def _quietly(action: "object") -> None:
+        assert callable(action)
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the stream was closed
+            action()

@@ -1,0 +1,118 @@
+"""The live view: what a session is doing, as rich renderables. Texts are Text objects: no markup is read."""
+
+from datetime import UTC, datetime
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.ledger.record_parts import Proposal, Trial, moment, number
+from harness.ledger.session_record import Session
+from harness.report.escape import one_line
+from harness.report.terminal.lines import HEADINGS, table_rows
+from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
+
+_STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
+
+
+def live_view(session: Session, now: datetime | None = None, verdicts: int = 8) -> Panel:
+    """The whole view at the time `now` (default: this moment)."""
+    now = now or datetime.now(UTC)
+    parts = [_scores(session), _running(session, now), *_verdicts(session, verdicts), _footer(session, now)]
+    style = "cyan" if session.isolation_certified else "red"
+    return Panel(Group(*parts), title=Text(title(session)), border_style=style)
+
+
+def final_table(session: Session) -> Table:
+    """Every verdict with its reason."""
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in ("proposal", "score") else "left")
+    for proposal, row in zip(session.decided, table_rows(session), strict=True):
+        style = _STYLES.get(proposal.status, "")
+        table.add_row(*(Text(cell, style=style if index == 1 else "") for index, cell in enumerate(row)))
+    return table
+
+
+def _scores(session: Session) -> Text:
+    baseline, incumbent = session.baseline_score, session.incumbent_score
+    text = Text(f"{one_line(session.metric, 20)}  incumbent {score_text(incumbent)}", style="bold")
+    if baseline is not None and incumbent is not None:
+        gain = session.sign * (incumbent - baseline)
+        text.append(f"  baseline {score_text(baseline)}  claimed gain {signed(gain)}", style="not bold")
+    for name, value in (session.started.get("references") or {}).items():
+        text.append(f"  {one_line(name, 20)} {score_text(number(value))}", style="dim not bold")
+    values = [trial.value for trial in session.trials if trial.value is not None]
+    if len(values) > 1:
+        text.append(f"\n{sparkline(values)}", style="not bold cyan")
+        text.append("  scores of trials", style="dim not bold")
+    return text
+
+
+def _running(session: Session, now: datetime) -> Group | Text:
+    if session.running:
+        return Group(*(_trial(trial, now) for trial in session.running[-4:]))
+    if session.asked is not None:
+        return Text(f"the agent works on proposal {session.asked}")
+    return Text("the session has ended" if session.ended else "between two trials", style="dim")
+
+
+def _trial(trial: Trial, now: datetime) -> Table:
+    started = moment(trial.started)
+    elapsed = (now - started).total_seconds() if started else 0.0
+    budget = number(trial.clock.get("seconds")) or 1.0
+    startup = number(trial.clock.get("startup_seconds"))
+    left = duration(max(0.0, budget + startup - elapsed))
+    table = Table.grid(padding=(0, 1))
+    name = f"{one_line(trial.trial_id, 24)} ({one_line(trial.role, 20)})"
+    words = f"{name} {duration(elapsed)}, at most {left} left"
+    table.add_row(Text("▶", style="green"), Text(words), ProgressBar(budget, min(elapsed, budget), width=24))
+    return table
+
+
+def _verdicts(session: Session, count: int) -> list[Text]:
+    return [_decision(proposal) for proposal in session.decided[-count:]]
+
+
+def _decision(proposal: Proposal) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{proposal.number:>4} ", style="dim")
+    text.append(f"{one_line(proposal.status, 8):<8}", style=_STYLES.get(proposal.status, ""))
+    text.append(f"{score_text(proposal.score):>9}  ")
+    text.append(one_line(proposal.title or proposal.problem, 60))
+    text.append(f"  {why(proposal)}", style="dim")
+    return text
+
+
+def _footer(session: Session, now: datetime) -> Text:
+    last = moment(session.last_time)
+    since = (now - last).total_seconds() if last and not session.ended else 0.0
+    elapsed = session.active_seconds + max(0.0, since)
+    parts = [
+        f"{len(session.decided)} decided, {len(session.keeps)} kept",
+        cost_text(session),
+        duration(elapsed),
+    ]
+    left = None if session.ended else seconds_left(session, elapsed)
+    if left is not None:
+        parts.append(f"about {duration(left)} left")
+    if session.notices:
+        parts.append(f"notice: {one_line(session.notices[-1].get('text', ''), 100)}")
+    return Text(" · ".join(parts), style="dim")
+
+
+def seconds_left(session: Session, elapsed: float) -> float | None:
+    """Until the first of the session's limits is reached at the pace so far; None when there is none."""
+    limits = session.limits
+    spent = {
+        "proposals": len(session.decided),
+        "trials": len(session.trials),
+        "hours": elapsed / 3600,
+        "dollars": session.dollars,
+        "tokens": session.tokens,
+    }
+    shares = [spent[name] / number(limits[name]) for name in spent if number(limits.get(name)) > 0]
+    share = max(shares, default=0.0)
+    return elapsed * (1 / share - 1) if 0 < share <= 1 else None

@@ -1,0 +1,157 @@
+"""The process behind WandbTracker: follows a ledger and logs it. Ends when its standard input is closed.
+
+Usage: python -m harness.report.wandb.process FOLDER SETTINGS (JSON). It may fail or hang: nobody waits for long.
+"""
+
+import json
+import netrc
+import os
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.report.html.page import html_report
+from harness.report.local import write_atomically
+from harness.ledger.session_record import Session
+from harness.ledger.reading import LEDGER, Row, Tail
+from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
+
+if TYPE_CHECKING:
+    import wandb
+
+_LOOK_SECONDS = 1.0
+_INIT_SECONDS = 60.0
+
+
+def main(argv: list[str]) -> int:
+    folder, settings = Path(argv[0]), json.loads(argv[1])
+    tail = Tail(folder / LEDGER)
+    rows = tail.rows()
+    while not rows:
+        if _parent_is_done():
+            return 0
+        rows = tail.rows()
+    mode = os.environ.get("WANDB_MODE") or settings["mode"] or ("online" if _has_key() else "offline")
+    run = _opened(folder, {**settings, "mode": mode}, Session(rows), rows[0])
+    _follow(run, tail, rows, folder, _first_row(run, folder))
+    return 0
+
+
+def _parent_is_done() -> bool:
+    """Waits a moment; True once the session has closed our standard input, or is gone."""
+    readable, _, _ = select.select([sys.stdin], [], [], _LOOK_SECONDS)
+    return bool(readable) and not os.read(sys.stdin.fileno(), 1024)
+
+
+def _has_key() -> bool:
+    """Whether a key for the configured server is there, in the environment or in ~/.netrc."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    try:
+        return netrc.netrc().authenticators(server.split("//")[-1].split("/")[0].split(":")[0]) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _opened(folder: Path, settings: dict[str, Any], session: Session, first: Row) -> "wandb.Run":
+    """The session's W&B run; offline when the server cannot be reached."""
+    import wandb
+
+    try:
+        return wandb.init(
+            project=settings["project"],
+            entity=settings["entity"],
+            group=settings["group"] or os.environ.get("HARNESS_SWEEP"),
+            mode=settings["mode"],
+            id=run_id(first),
+            name=folder.name,
+            resume="allow" if settings["mode"] == "online" else None,
+            config=config_of(session),
+            dir=os.environ.get("WANDB_DIR"),
+            settings=wandb.Settings(
+                console="off",
+                disable_git=True,
+                save_code=False,
+                x_disable_stats=True,
+                x_disable_meta=True,
+                x_save_requirements=False,
+                init_timeout=_INIT_SECONDS,
+                silent=True,
+                disable_job_creation=True,
+            ),
+        )
+    except Exception as error:
+        if settings["mode"] != "online":
+            raise
+        print(f"W&B cannot be reached ({error}); offline from here on", flush=True)
+        return _opened(folder, {**settings, "mode": "offline"}, session, first)
+
+
+def _first_row(run: "wandb.Run", folder: Path) -> int:
+    """The first row to log. Online, the server says what it has."""
+    return _sent_already(folder, run) + 1 if run.offline else run.starting_step
+
+
+def _sent_already(folder: Path, run: "wandb.Run") -> int:
+    """Offline, a sitting logs all rows after the last one that `wandb sync` has sent: the number of that row.
+
+    What earlier sittings left unsent is cleared away, or it would come twice.
+    """
+    last = -1
+    for left in sorted((folder / "wandb" / "wandb").glob("offline-run-*")):
+        if left.resolve() == Path(run.dir).resolve().parent:
+            continue
+        if list(left.glob("*.wandb.synced")):
+            last = max([last, *(_steps(file) for file in left.glob("*.wandb"))])
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+    return last
+
+
+def _steps(file: Path) -> int:
+    """The last step in a file of W&B's own format. Raises CalledProcessError when W&B cannot read it."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    entries = [json.loads(line) for line in said.splitlines() if line.startswith('{"num"')]
+    steps = [int(entry["history"]["item"]["_step"]) for entry in entries if entry.get("type") == "history"]
+    return max(steps, default=-1)
+
+
+def _follow(run: "wandb.Run", tail: Tail, rows: list[Row], folder: Path, first: int) -> None:
+    session, done = Session(), False
+    while True:
+        for row in rows:
+            session.add(row)
+            metrics = metrics_of(session, row)
+            if metrics is not None and int(row["seq"]) >= first:
+                run.log({"seq": row["seq"], **metrics}, step=int(row["seq"]))
+        if done:
+            break
+        done = _parent_is_done()
+        rows = tail.rows()
+    run.summary.update(summary_of(session))
+    _artefacts(run, session, folder)
+    run.finish()
+
+
+def _artefacts(run: "wandb.Run", session: Session, folder: Path) -> None:
+    """Ledger, patches and report as one artifact, a new version each time the session ends."""
+    import wandb
+
+    report = folder / "report.html"
+    write_atomically(report, html_report(session, folder))
+    artifact = wandb.Artifact(f"session-{run.id}", type="session")
+    for file in (folder / LEDGER, report, folder / "results.tsv"):
+        if file.is_file():
+            artifact.add_file(str(file), name=file.name)
+    if (folder / "patches").is_dir():
+        artifact.add_dir(str(folder / "patches"), name="patches")
+    run.log_artifact(artifact)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""The launcher: `python -I -S -c "... main()"`, with a plan on standard input and a control socket.
+
+Levels 2 and 3: this process unshares, its child is pid 1 of the new namespaces, and that one's child becomes
+the untrusted program. When pid 1 goes, the kernel kills everything in the namespace. Levels 0 and 1: this
+process is a subreaper, so that every orphan comes to it, and kills until the kernel says it has no child.
+Either way the event "empty" is sent only when no descendant exists.
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from harness.sandbox.launcher import kernel, mounts, user_map
+from harness.sandbox.launcher.candidate import become
+from harness.sandbox.launcher.cpu_clock import open_cpu_clock
+from harness.sandbox.launcher.folders import make_plain_folders, remove_plain_folders
+from harness.sandbox.launcher.kill import kill_descendants, kill_namespace, kill_user
+from harness.sandbox.launcher.plan import Plan, read_plan
+from harness.sandbox.launcher.storage import PlainFolder, SizedFolders
+from harness.sandbox.launcher.supervise import Kill, Wakeup, empty, say, watch
+from harness.sandbox.launcher.watch import Meter, all_processes, available_bytes, descendants
+
+_MACHINE_FLOOR_BYTES = 256 << 20
+
+
+def main() -> None:
+    with open(0, "rb", closefd=False) as file:
+        plan = read_plan(file.read())
+    for number in (plan.control, *plan.kept):
+        os.set_inheritable(number, False)
+    control = socket.socket(fileno=plan.control)
+    os.umask(0o022)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # only the referee's word, or its end, ends us
+    try:
+        _namespaced(plan, control) if plan.level >= 2 else _plain(plan, control)
+    except (OSError, ValueError) as error:
+        say(control, event="failed", what=str(error))
+        sys.exit(1)
+
+
+def _namespaced(plan: Plan, control: socket.socket) -> None:
+    _unshare(plan)
+    wakeup = Wakeup()
+    first = os.fork()
+    if first == 0:
+        wakeup.close()
+        _run_as_child(lambda: _first_process(plan, control), control)
+    _close_kept(plan)
+    _send_handle(control, first)
+    watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
+    say(control, event="empty", cpu_seconds=empty(lambda: None))
+
+
+def _unshare(plan: Plan) -> None:
+    flags = (
+        kernel.CLONE_NEWNS
+        | kernel.CLONE_NEWPID
+        | kernel.CLONE_NEWNET
+        | kernel.CLONE_NEWIPC
+        | kernel.CLONE_NEWUTS
+    )
+    if plan.level == 3:
+        kernel.unshare(flags)
+        return
+    with user_map.prepared(plan.uid):
+        kernel.unshare(flags | kernel.CLONE_NEWUSER)
+
+
+def _first_process(plan: Plan, control: socket.socket) -> NoReturn:
+    """Pid 1: builds the root, starts the program, measures, and takes everything along when it ends."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if plan.loopback:
+        kernel.raise_loopback()
+    out = mounts.build_root(plan)
+    _send_folder(control, out)
+    storage = SizedFolders(["/tmp", "/dev/shm", plan.place("out")])
+    _start_and_watch(plan, control, storage, list_all=all_processes, kill_all=kill_namespace, listens=False)
+    os._exit(0)
+
+
+def _plain(plan: Plan, control: socket.socket) -> None:
+    make_plain_folders(plan)
+    _send_folder(control, os.open(plan.place("out"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
+    kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
+    _start_and_watch(plan, control, storage, list_all=descendants, kill_all=kill_all, listens=True)
+    if not say(control, event="empty", cpu_seconds=empty(kill_all)):
+        remove_plain_folders(plan)
+
+
+def _start_and_watch(
+    plan: Plan,
+    control: socket.socket,
+    storage: SizedFolders | PlainFolder,
+    *,
+    list_all: Callable[[], list[int]],
+    kill_all: Kill,
+    listens: bool,
+) -> None:
+    wakeup = Wakeup()
+    child = _start(plan, control, wakeup)
+    meter = Meter(plan.memory_bytes)
+
+    def look() -> None:
+        meter.look(list_all(), storage.in_memory_bytes())
+        say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=meter.memory_bytes)
+        limit = _broken_limit(meter, storage)
+        if limit:
+            say(control, event="limit", what=limit)
+            kill_all()
+
+    listen = kill_all if listens else None
+    status = watch(child, control, wakeup=wakeup, listen=listen, look=look, seconds=plan.sample_seconds)
+    say(control, event="exited", status=os.waitstatus_to_exitcode(status))
+
+
+def _start(plan: Plan, control: socket.socket, wakeup: Wakeup) -> int:
+    """The untrusted program's process id, once it has been executed or has failed to be."""
+    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        wakeup.close()
+        os.close(go_write)
+        os.read(go_read, 1)  # our CPU clock is running now
+        _run_as_child(lambda: become(plan), control, error_write)
+    os.close(error_write)
+    try:
+        clocks: tuple[int, ...] = (open_cpu_clock(child),)
+    except OSError:
+        clocks = ()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the program may have our user; not before the clock was opened
+    if plan.level < 2:
+        _send_handle(control, child)
+    os.close(go_write)
+    _close_kept(plan)
+    if not os.read(error_read, 1):  # end of file: exec has closed it
+        say(control, clocks, event="started")
+    return child
+
+
+def _broken_limit(meter: Meter, storage: SizedFolders | PlainFolder) -> str:
+    if meter.too_much_memory or available_bytes() < _MACHINE_FLOOR_BYTES:
+        return "memory"
+    return "disk" if storage.too_full() else ""
+
+
+def _close_kept(plan: Plan) -> None:
+    """Our copies: the other side must see the program's end."""
+    for number in plan.kept:
+        os.close(number)
+
+
+def _run_as_child(body: Callable[[], NoReturn], control: socket.socket, error_pipe: int = -1) -> NoReturn:
+    """Errors here are the launcher's, before any untrusted code has run."""
+    try:
+        body()
+    except BaseException as error:  # noqa: BLE001 -- a process of ours, about to end: whatever it was is told
+        say(control, event="failed", what=f"{type(error).__name__}: {error}")
+        if error_pipe >= 0:
+            os.write(error_pipe, b"!")
+    finally:
+        os._exit(70)
+
+
+def _send_handle(control: socket.socket, process: int) -> None:
+    """With it the referee can kill the whole (at levels 0 and 1: the program itself) if it should lose us."""
+    try:
+        handle = os.pidfd_open(process)
+    except OSError:
+        return  # already gone, or a kernel before 5.3
+    say(control, (handle,), event="handle")
+    os.close(handle)
+
+
+def _send_folder(control: socket.socket, folder: int) -> None:
+    say(control, (folder,), event="ready")
+    os.close(folder)

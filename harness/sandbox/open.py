@@ -1,0 +1,140 @@
+"""The only starter of untrusted programs: trials, predictors, agents' tools.
+
+    level  what holds the program                                               needs
+    L3     a user of its own, mount, pid, net, ipc and uts namespaces, seccomp  root with CAP_SYS_ADMIN
+    L2     the same without a second user, in a user namespace                  unprivileged user namespaces
+    L1     Landlock, seccomp, and (as root) a user of its own                   Landlock
+    L0     nothing but an empty environment                                     --allow_unsafe
+
+The level is measured: `open_sandbox` sends the harness's own attacks through each kind, best first, and takes the
+first that blocks them all. Raw namespaces are used even where bubblewrap is installed: bubblewrap gives the same
+namespaces, but not a second user, no measuring and no killing from the inside, and its set-up adds a process and its
+start-up time; one path is also one path to review. Not covered at any level: side channels of the machine's caches
+and clocks, bugs of the kernel and of the GPU's driver, and denial of service by heat. At L1 a Unix socket that has a
+path and lets every user in can be connected to; at L2 and L3 it cannot be seen.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.errors import SandboxUnavailable, UserError
+from harness.records import Json, Level
+from harness.sandbox.host.cleaning import private_folder, sweeper
+from harness.sandbox.host.command import Command, End
+from harness.sandbox.host.measure import measured
+from harness.sandbox.host.plans import BadTree, make_plan
+from harness.sandbox.host.process import Process
+from harness.sandbox.host.users import ReservedUser
+from harness.sandbox.launcher.plan import Plan
+
+__all__ = ["BadTree", "Command", "End", "Process", "Sandbox", "open_sandbox"]
+
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+_LAUNCH = f"import sys; sys.path.append({_PACKAGE_PARENT!r}); from harness.sandbox.launcher.main import main; main()"
+
+
+class Sandbox:
+    """Starts programs at one level. Make it with `open_sandbox`.
+
+    mechanism: what is used. level: what that was measured to be worth (L0 where an attack got through).
+    findings: per mechanism tried, attack -> was it blocked, or why nothing could be started.
+    """
+
+    def __init__(self, mechanism: Level) -> None:
+        """Unproven: nothing has been tried yet."""
+        self.mechanism = mechanism
+        self.level = Level.L0
+        self.certified = False
+        self.findings: Mapping[str, Json] = {}
+
+    def start(self, command: Command) -> Process:
+        """Start; returns once the program is being executed.
+
+        Raises UserError (no such GPU), BadTree, SandboxUnavailable, InfrastructureError.
+        """
+        with contextlib.ExitStack() as held:
+            own_user = os.geteuid() == 0 and self.mechanism >= Level.L1
+            user = held.enter_context(contextlib.closing(ReservedUser())).number if own_user else None
+            folder = held.enter_context(private_folder()) if self.mechanism <= Level.L1 else ""
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            held.callback(ours.close)
+            with theirs:
+                plan = make_plan(command, self.mechanism, folder, user, theirs.fileno())
+                launcher, log = _launch(plan)
+            process = Process(launcher, ours, log, command.limits.log_bytes, sweeper(user), held.pop_all())
+        process.await_start()
+        return process
+
+    def close(self) -> None:
+        """Nothing outlives a process; here for symmetry."""
+
+
+def _launch(plan: Plan) -> "tuple[subprocess.Popen[bytes], int]":
+    """The launcher, with its plan, and the read end of the pipe that takes everything it prints."""
+    log_read, log_write = os.pipe()
+    try:
+        launcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LAUNCH],
+            stdin=subprocess.PIPE,
+            stdout=log_write,
+            stderr=log_write,
+            env={},
+            cwd="/",
+            pass_fds=(plan.control, *plan.kept),
+            start_new_session=True,  # Ctrl-C in the terminal is for the referee alone
+        )
+    except BaseException:
+        os.close(log_read)
+        raise
+    finally:
+        os.close(log_write)
+    assert launcher.stdin
+    with contextlib.suppress(BrokenPipeError), launcher.stdin as file:  # it will have said why
+        file.write(plan.to_json())
+    return launcher, log_read
+
+
+def open_sandbox(level: str = "auto", allow_unsafe: bool = False) -> Sandbox:
+    """The best isolation that this machine gives, or exactly `level` ("L0" to "L3"), measured.
+
+    Raises UserError for another word, SandboxUnavailable when it is not to be had, or below L1 without
+    `allow_unsafe`.
+    """
+    mechanisms = _mechanisms(level)
+    findings: dict[str, Json] = {}
+    for mechanism in mechanisms:
+        sandbox = Sandbox(mechanism)
+        sandbox.findings = findings
+        findings[mechanism.name] = result = measured(sandbox.start)
+        if isinstance(result, dict) and all(result.values()) and mechanism >= Level.L1:
+            sandbox.level, sandbox.certified = mechanism, True
+            return sandbox
+    if not allow_unsafe:
+        raise SandboxUnavailable(
+            f"no isolation (sandbox.level={level}): {_why_not(findings)}. `python -m harness.doctor` says more; "
+            "sandbox.allow_unsafe=true goes on, with every report marked UNVERIFIED"
+        )
+    return sandbox  # the last that was tried
+
+
+def _mechanisms(level: str) -> list[Level]:
+    if level == "auto":
+        return sorted(Level, reverse=True)
+    if level not in Level.__members__:
+        raise UserError(f"sandbox.level={level}: choose auto, {', '.join(Level.__members__)}")
+    return [Level[level]]
+
+
+def _why_not(findings: Mapping[str, Json]) -> str:
+    words = []
+    for name, result in findings.items():
+        through = (
+            [attack for attack, blocked in result.items() if not blocked] if isinstance(result, dict) else []
+        )
+        words.append(f"{name}: " + (f"not blocked: {', '.join(through)}" if through else str(result)))
+    return "; ".join(words)

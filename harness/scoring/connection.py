@@ -1,0 +1,230 @@
+"""The trusted end of one predictor: questions go out, raw bytes come back, everything is checked.
+
+Two slots of shared memory: while the predictor computes a batch, its previous answer is being used here.
+Memory is bounded by these slots. Where memory cannot be shared, the bytes travel as packets, one batch at a
+time. Whatever is wrong with an answer is the candidate's fault (PredictorFault).
+"""
+
+import json
+import mmap
+import os
+import socket
+import time
+from collections import deque
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records import Json
+from harness.sandbox import wire
+from harness.scoring.limits import PredictorLimits
+
+WIRE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_LARGEST_BYTES = 4
+_SLOTS = 2
+
+
+class PredictorFault(ValueError):
+    """The predictor broke the contract. reason: a stable code "predictor.case" or "audit.case".
+
+    detail is for people and may hold the candidate's own words only as long as it has seen no held-out input;
+    `words`, what it said, goes nowhere but into the referee's own logs.
+    """
+
+    def __init__(self, reason: str, detail: str = "", words: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.words = words
+
+
+class Connection:
+    """One running predictor. Not reusable after a fault."""
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        limits: PredictorLimits,
+        *,
+        question_bytes: int,
+        answer_bytes: int,
+        shared: bool = True,
+    ) -> None:
+        """question_bytes, answer_bytes: size of one slot. shared: memory is shared, else packets are sent."""
+        self._channel, self._limits = channel, limits
+        self.question_bytes, self.answer_bytes = question_bytes, answer_bytes
+        self._files: list[int] = []
+        self._buffers: list[mmap.mmap] = []
+        if shared:
+            self._files = [wire.shared_file(_SLOTS * size) for size in (question_bytes, answer_bytes)]
+            self._buffers = [wire.mapped(file) for file in self._files]
+        self._loaded = False
+        self._waiting: deque[tuple[int, int, int]] = deque()  # answer's offset, rows, length
+        self._slot = 0
+        self._seconds_left = limits.seconds_in_all
+        self.classes: int | None = None
+        self.dtype: str | None = None
+        self.questions_sent = 0
+
+    def load(self, message: dict[str, Any], source: int, artefact: int) -> None:
+        """Hand over source and artefact (sealed files) and the buffers; the answer is awaited at first use."""
+        self._send({**message, "op": "load"}, (source, artefact, *self._files))
+
+    def _send(
+        self, message: dict[str, Any], descriptors: tuple[int, ...] = (), content: bytes | None = None
+    ) -> None:
+        try:
+            wire.send(self._channel, message, descriptors)
+            if content is not None and not self._buffers:
+                wire.send_bytes(self._channel, content)
+        except wire.ChannelClosed:
+            self._receive(1.0)  # it may have said why before it went
+            raise PredictorFault("predictor.crashed", "the predictor ended") from None
+
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        start = time.monotonic()
+        allowed = min(seconds, max(self._seconds_left, 0.001))
+        try:
+            message = wire.receive(self._channel, allowed)
+        except wire.ChannelClosed:
+            raise PredictorFault("predictor.crashed", "the predictor ended without an answer") from None
+        except TimeoutError:
+            raise PredictorFault("predictor.timeout", f"no answer within {allowed:.0f} s") from None
+        except wire.BadMessage as error:
+            raise PredictorFault("predictor.bad_message", str(error)) from None
+        finally:
+            self._seconds_left -= time.monotonic() - start
+        if message.get("op") == "failed":
+            self._fail(message)
+        return message
+
+    def _fail(self, message: dict[str, Any]) -> NoReturn:
+        words = f"{message.get('kind', '')}: {message.get('detail', '')}"[:4000]
+        seen_inputs = self.questions_sent > 0
+        detail = "the predictor failed on held-out input" if seen_inputs else words
+        raise PredictorFault("predictor.crashed" if self._loaded else "predictor.not_loaded", detail, words)
+
+    def _await_loaded(self) -> None:
+        if not self._loaded:
+            if self._receive(self._limits.startup_seconds).get("op") != "loaded":
+                _bad("an answer before the model was loaded")
+            self._loaded = True
+
+    @property
+    def room(self) -> bool:
+        """Whether another batch may be sent before an answer is taken."""
+        return len(self._waiting) < (_SLOTS if self._buffers else 1)
+
+    def ask(self, tokens: npt.NDArray[np.int32], most_classes: int) -> None:
+        """Send a batch of tokens, int32 [rows, length]."""
+        assert self.room
+        self._await_loaded()
+        rows, length = tokens.shape
+        assert rows * length * most_classes * _LARGEST_BYTES <= self.answer_bytes
+        offset, answer_offset = self._slot * self.question_bytes, self._slot * self.answer_bytes
+        content = np.ascontiguousarray(tokens).tobytes()
+        self._write(content, offset)
+        message = {"op": "tokens", "rows": rows, "length": length, "most_classes": most_classes}
+        places = {"offset": offset, "answer_offset": answer_offset, "bytes": len(content)}
+        self.questions_sent += rows
+        self._send({**message, **places}, content=content)
+        self._waiting.append((answer_offset, rows, length))
+        self._slot = (self._slot + 1) % _SLOTS
+
+    @property
+    def answers(self) -> mmap.mmap | None:
+        """The shared buffer of answers, if memory is shared."""
+        return self._buffers[1] if self._buffers else None
+
+    def _write(self, content: bytes, offset: int) -> None:
+        assert len(content) <= self.question_bytes
+        if self._buffers:
+            self._buffers[0][offset : offset + len(content)] = content
+
+    def _read(self, offset: int, size: int, seconds: float) -> memoryview:
+        if self._buffers:
+            return memoryview(self._buffers[1])[offset : offset + size]
+        target = memoryview(bytearray(size))
+        try:
+            wire.receive_bytes(self._channel, target, seconds)
+        except wire.ChannelClosed:
+            raise PredictorFault("predictor.crashed", "the predictor ended within an answer") from None
+        except TimeoutError:
+            raise PredictorFault("predictor.timeout", f"no whole answer within {seconds:.0f} s") from None
+        return target
+
+    def logits(self, most_classes: int) -> tuple[memoryview, tuple[int, int, int], str]:
+        """Bytes of the oldest batch's logits, their shape [rows, length, classes] and their type.
+
+        The bytes are shared: the other side can still change them, so copy before use. Raises PredictorFault.
+        """
+        answer_offset, rows, length = self._waiting.popleft()
+        cap = self._limits.batch_seconds + rows * length * self._limits.seconds_per_token
+        cap += self._limits.startup_seconds if self.classes is None else 0.0
+        message = self._receive(cap * (1 + len(self._waiting)))
+        shape, dtype = message.get("shape"), message.get("dtype")
+        if message.get("op") != "logits" or not _is_shape(shape) or not isinstance(dtype, str):
+            _bad("expected logits")
+        assert isinstance(shape, list)
+        if len(shape) != 3 or shape[:-1] != [rows, length]:
+            raise PredictorFault("predictor.shape", f"logits {shape} for tokens {[rows, length]}")
+        if dtype not in WIRE_BYTES or self.dtype not in (None, dtype):
+            raise PredictorFault(
+                "predictor.dtype", "logits are one of float32, bfloat16, float16, always the same"
+            )
+        classes = shape[-1]
+        if classes > most_classes or self.classes not in (None, classes):
+            raise PredictorFault(
+                "predictor.shape", f"{classes} classes, at most {most_classes} and never changing"
+            )
+        self.classes, self.dtype = classes, dtype
+        size = rows * length * classes * WIRE_BYTES[dtype]
+        return self._read(answer_offset, size, cap), (rows, length, classes), dtype
+
+    def items(self, items: list[Json]) -> list[Json]:
+        """The answers to a batch of items, in order. Raises PredictorFault."""
+        self._await_loaded()
+        content = json.dumps(items).encode()
+        if len(content) > self.question_bytes:
+            raise OverflowError(
+                f"a batch of items takes {len(content)} bytes, more than {self.question_bytes}"
+            )
+        self._write(content, 0)
+        self.questions_sent += len(items)
+        self._send({"op": "items", "bytes": len(content), "most_bytes": self.answer_bytes}, content=content)
+        cap = self._limits.batch_seconds + len(items) * self._limits.seconds_per_item
+        message = self._receive(cap)
+        size = message.get("bytes")
+        if message.get("op") != "items" or type(size) is not int or not 0 <= size <= self.answer_bytes:
+            _bad("expected items")
+        try:
+            answers = json.loads(bytes(self._read(0, size, cap)), parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            _bad("an answer is not JSON, or not finite")
+        if not isinstance(answers, list) or len(answers) != len(items):
+            raise PredictorFault("predictor.shape", f"expected a list of {len(items)} answers")
+        return answers
+
+    def close(self) -> None:
+        """Hang up; the predictor ends."""
+        self._channel.close()
+        for buffer in self._buffers:
+            try:
+                buffer.close()
+            except BufferError:
+                continue  # a caller still holds a view of an answer: freed with it
+        while self._files:
+            os.close(self._files.pop())
+
+
+def _is_shape(shape: object) -> bool:
+    return isinstance(shape, list) and len(shape) < 9 and all(type(n) is int and n >= 0 for n in shape)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not allowed")
+
+
+def _bad(detail: str) -> NoReturn:
+    raise PredictorFault("predictor.bad_message", detail)

@@ -1,0 +1,204 @@
+"""Processes that a score needs, started before it is needed: two predictors and the referee that will ask them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from harness.errors import InfrastructureError
+from harness.sandbox import wire
+from harness.sandbox.host.devices import outside
+from harness.sandbox.open import Command, Process, Sandbox
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_REFEREE = """
+import sys
+sys.path.insert(0, {parent!r})
+from harness.scoring.referee_process import main
+main({descriptor}, {early!r})
+"""
+_KEPT = ("PATH", "HOME", "HARNESS_CACHE", "TMPDIR", "LD_LIBRARY_PATH")
+_READY_SECONDS = 120.0
+
+
+class Predictor:
+    """A sandbox that waits for source and weights. `end` goes to the referee; `process` stays here."""
+
+    def __init__(self, sandbox: Sandbox, command: Command) -> None:
+        """command: its arguments are modules to import early. Raises SandboxUnavailable, InfrastructureError."""
+        self._ready = False
+        self.end, theirs = wire.make_channel()
+        arguments = (str(theirs.fileno()), "{data}", *command.arguments)
+        os.set_inheritable(theirs.fileno(), True)
+        try:
+            self.process: Process = sandbox.start(
+                Command(
+                    script="predictor_host.py",
+                    arguments=arguments,
+                    tree=host_files(),
+                    public=command.public,
+                    limits=command.limits,
+                    kept=(theirs.fileno(),),
+                    gpu=command.gpu,
+                    threads=command.threads,
+                )
+            )
+        except BaseException:
+            self.end.close()
+            raise
+        finally:
+            theirs.close()
+
+    def await_ready(self) -> None:
+        """Until it can take a candidate; nothing of one has been there yet. Raises InfrastructureError."""
+        if self._ready:
+            return
+        try:
+            message = wire.receive(self.end, _READY_SECONDS)
+        except (wire.ChannelClosed, wire.BadMessage, TimeoutError) as error:
+            log = self.process.log[-400:]
+            raise InfrastructureError(
+                f"an empty predictor did not start ({type(error).__name__}): {log}"
+            ) from None
+        assert message == {"op": "ready"}
+        self._ready = True
+
+    @property
+    def alive(self) -> bool:
+        return self.process.wait(0) is None
+
+    def end_now(self) -> None:
+        """Returns when no process of it is left."""
+        self.process.kill()
+
+    def close(self) -> None:
+        """Kills every process of it."""
+        self.end.close()
+        self.process.close()
+
+
+def host_files() -> dict[str, bytes]:
+    """What of ours travels into a predictor's sandbox."""
+    return {
+        "predictor_host.py": (_PACKAGE / "scoring" / "predictor_host.py").read_bytes(),
+        "predictor_wire.py": (_PACKAGE / "sandbox" / "wire.py").read_bytes(),
+    }
+
+
+class RefereeProcess:
+    """One evaluate.py to be, isolated from the session's memory but trusted."""
+
+    def __init__(self, threads: int, gpu: int | None) -> None:
+        """gpu: where it may do its arithmetic."""
+        self.channel, theirs = wire.make_channel()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in `close`
+        code = _REFEREE.format(
+            parent=str(_PACKAGE.parent), descriptor=theirs.fileno(), early=("torch",) * (gpu is not None)
+        )
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        numbers = {
+            name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        }
+        with contextlib.closing(theirs):
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env={"LANG": "C.UTF-8", **kept, **numbers, **outside(gpu)},
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
+        return self._log.read().decode(errors="replace")
+
+    def ask(
+        self, plan: dict[str, object], descriptors: list[int], seconds: float, end_main: Callable[[], None]
+    ) -> dict[str, object]:
+        """The score of a plan; `end_main` is called once on the way. Raises InfrastructureError without an answer."""
+        try:
+            wire.send(self.channel, plan, descriptors)
+            message = wire.receive(self.channel, seconds)
+            if message["op"] == "end_main":
+                end_main()
+                wire.send(self.channel, {"op": "ended"})
+                message = wire.receive(self.channel, seconds)
+            return message
+        except wire.ChannelClosed:
+            raise InfrastructureError(f"the evaluator ended: {self.log[-1000:]}") from None
+        except (TimeoutError, wire.BadMessage) as error:
+            raise InfrastructureError(f"the evaluator gave no answer: {error}") from None
+
+    def close(self) -> None:
+        self.channel.close()
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+
+class WarmPool:
+    """Keeps what the next score needs waiting. Every process serves one score."""
+
+    def __init__(
+        self, sandbox: Sandbox, command: Command, *, predictors: int, threads: int, warm: bool
+    ) -> None:
+        self._sandbox, self._command, self._warm = sandbox, command, warm
+        self._wanted, self._threads = predictors, threads
+        self._predictors: deque[Predictor] = deque()
+        self._referee: RefereeProcess | None = None
+
+    def prepare(self) -> None:
+        """Start what is missing, without waiting for it. A failure here is met again, and told, at the next score."""
+        if self._warm:
+            with contextlib.suppress(InfrastructureError):
+                self._fill()
+
+    def _fill(self) -> None:
+        self._predictors = deque(predictor for predictor in self._predictors if _kept(predictor))
+        while len(self._predictors) < self._wanted:
+            self._predictors.append(Predictor(self._sandbox, self._command))
+        if self._referee is None or not self._referee.alive:
+            self._referee = RefereeProcess(self._threads, self._command.gpu)
+
+    def await_ready(self) -> None:
+        """Until nothing more has to be started for the next score."""
+        self._fill()
+        for predictor in self._predictors:
+            predictor.await_ready()
+
+    def take(self) -> tuple[RefereeProcess, list[Predictor]]:
+        """Fresh processes, now the caller's to close. Raises SandboxUnavailable, InfrastructureError."""
+        self.await_ready()
+        referee, predictors = self._referee, list(self._predictors)
+        assert referee is not None
+        self._referee = None
+        self._predictors.clear()
+        return referee, predictors
+
+    def close(self) -> None:
+        for predictor in self._predictors:
+            predictor.close()
+        self._predictors.clear()
+        if self._referee:
+            self._referee.close()
+            self._referee = None
+
+
+def _kept(predictor: Predictor) -> bool:
+    """Whether a waiting one is still there; what is left of another one is cleared away."""
+    if predictor.alive:
+        return True
+    predictor.close()
+    return False

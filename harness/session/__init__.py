@@ -1,0 +1,1 @@
+"""Zone: the loop. Names protocols only, no concrete agent, executor, guard or tracker."""

@@ -1,0 +1,70 @@
+"""Measures the certificate: fresh trials of the head and of the baseline, interleaved, on the sealed split.
+
+The arithmetic is in certificate.py. Trials of an earlier certificate of the same head are never used again.
+"""
+
+from collections.abc import Callable
+
+from harness.keep import certificate
+from harness.keep.certificate import Certificate
+from harness.ledger.rows import to_json
+from harness.records import Files, Role, Split
+from harness.session.trial_runner import TrialRunner
+
+_ROLES = (Role.CERTIFICATE_HEAD, Role.CERTIFICATE_BASELINE)
+
+
+def certify(trial_runner: TrialRunner, files_of: Callable[[str], Files], trials: int) -> Certificate:
+    """`trials` fresh runs a side, then one row. An interrupted certificate is gone on with.
+
+    A failed run counts as that side's worst score: the certificate then cannot pass. Raises InfrastructureError.
+    """
+    state, number = trial_runner.state, len(trial_runner.state.certificates) + 1
+    commits = dict(zip(_ROLES, (state.incumbent, state.baseline), strict=True))
+    prefix = {role: f"cert{number}-{role.value.removeprefix('certificate_')}" for role in _ROLES}
+    for run in range(1, trials + 1):
+        for role, commit in commits.items():
+            name = f"{prefix[role]}-{run}"
+            if not any(seen.trial_id.partition("~")[0] == name for seen in state.observations[commit]):
+                trial_runner.measure(files_of(commit), commit, role, name, split=Split.TEST)
+    losses = {}
+    scores = {}
+    for role, commit in commits.items():
+        seen = [
+            trial for trial in state.counted(commit, role) if trial.trial_id.startswith(f"{prefix[role]}-")
+        ]
+        scores[role] = [trial.score for trial in seen]
+        losses[role] = [state.loss(trial.score) if trial.score is not None else None for trial in seen]
+    found = certificate.certify(losses[_ROLES[0]], losses[_ROLES[1]])
+    claimed_scores = [state.mean_score(commits[role]) for role in _ROLES]
+    fields = to_json(found)
+    assert isinstance(fields, dict)
+    trial_runner.record(
+        "certificate",
+        head_commit=state.incumbent,
+        baseline_commit=state.baseline,
+        split=Split.TEST.value,
+        head_scores=to_json(scores[_ROLES[0]]),
+        baseline_scores=to_json(scores[_ROLES[1]]),
+        claimed=_claimed(trial_runner, claimed_scores),
+        certified=state.certified,
+        val_minus_test={
+            side: _gap(state.mean_score(commits[role]), state.mean_score(commits[role], role))
+            for side, role in zip(("head", "baseline"), _ROLES, strict=True)
+        },
+        **fields,
+    )
+    return found
+
+
+def _claimed(trial_runner: TrialRunner, scores: list[float | None]) -> float | None:
+    """The gain that the search's own trials suggest: too high, because they were selected."""
+    head, baseline = scores
+    if head is None or baseline is None:
+        return None
+    return trial_runner.state.loss(baseline) - trial_runner.state.loss(head)
+
+
+def _gap(val: float | None, test: float | None) -> float | None:
+    """How much the search's split flatters: for the head more than for the baseline means that it was overfitted."""
+    return None if val is None or test is None else val - test

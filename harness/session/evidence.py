@@ -1,0 +1,159 @@
+"""What guards, keep rules and agents are shown, assembled from the state. Pure, but for reading committed files."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from harness.keep.noise_level import NoiseLevel, pooled
+from harness.ledger.state import OpenProposal, Row, State
+from harness.records import (
+    Decision,
+    Evidence,
+    Files,
+    KeepEvidence,
+    Observation,
+    PastProposal,
+    Role,
+    View,
+)
+from harness.task.task import Task
+
+FilesOf = Callable[[str], Files]
+Prior = tuple[float, int]  # sd of the score from earlier sessions, degrees of freedom
+
+
+def noise(state: State, prior: Prior | None = None) -> NoiseLevel | None:
+    """The sd of one trial's score, pooled within configurations without their screening trials."""
+    groups = [confirmatory(state, commit) for commit in state.observations]
+    return pooled(groups, *(prior or (None, 0)))
+
+
+def confirmatory(state: State, commit: str) -> list[float]:
+    """A configuration's losses without its screening trial: that one was selected for being low."""
+    return state.losses(commit)[0 if commit == state.baseline else 1 :]
+
+
+def for_keep(state: State, proposal: OpenProposal, prior: Prior | None) -> KeepEvidence:
+    """The losses that decide about an open proposal."""
+    incumbent, candidate = state.incumbent, proposal.commit
+    others = [
+        confirmatory(state, commit) for commit in state.observations if commit not in (incumbent, candidate)
+    ]
+    sizes = [verdict["evidence"] for verdict in proposal.verdicts if "complexity" in verdict["evidence"]]
+    return KeepEvidence(
+        incumbent=tuple(state.losses(incumbent)),
+        candidate=tuple(state.losses(candidate, Role.CANDIDATE)),
+        configurations=tuple(tuple(losses) for losses in others if len(losses) > 1),
+        incumbent_screening=0 if incumbent == state.baseline else 1,
+        prior_sd=prior[0] if prior else None,
+        prior_df=prior[1] if prior else 0,
+        decisions_made=len(state.decided),
+        incumbent_complexity=int(sizes[-1].get("incumbent_complexity", 0)) if sizes else 0,
+        candidate_complexity=int(sizes[-1]["complexity"]) if sizes else 0,
+        margin_spent=state.margin_spent,
+        incumbent_selected=state.selected,
+        decisions_since_incumbent=state.decisions_since_incumbent,
+    )
+
+
+def for_guards(
+    stage: str,
+    task: Task,
+    state: State,
+    proposal: OpenProposal,
+    files_of: FilesOf,
+    prior: Prior | None,
+    manifests: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+) -> Evidence:
+    """Everything a guard may know about an open proposal. manifests: before and after its trials."""
+    level = noise(state, prior)
+    return Evidence(
+        stage=stage,
+        editable=task.editable,
+        incumbent=files_of(state.incumbent),
+        candidate=files_of(proposal.commit),
+        links=proposal.row.get("links") or {},
+        history=history(task, state, files_of),
+        incumbent_trials=_trials(state, state.incumbent),
+        candidate_trials=_trials(state, proposal.commit),
+        manifest_before=manifests[0],
+        manifest_after=manifests[1],
+        noise_sd=level.sd if level else None,
+        noise_df=level.df if level else 0,
+        determinism=task.determinism,
+    )
+
+
+def _trials(state: State, commit: str) -> tuple[Observation, ...]:
+    return tuple(seen for seen in state.observations.get(commit, []))
+
+
+def history(task: Task, state: State, files_of: FilesOf) -> tuple[PastProposal, ...]:
+    """Every decided proposal, oldest first, with scores as an agent may see them."""
+    return tuple(_past(task, state, row, files_of) for row in state.decided)
+
+
+def _past(task: Task, state: State, row: Row, files_of: FilesOf) -> PastProposal:
+    number, commit = int(row["proposal"]), str(row["commit"])
+    proposed = state.proposed[number]
+    files = files_of(commit) if commit else {}
+    trials = state.observations.get(commit, [])
+    return PastProposal(
+        number=number,
+        files={name: files[name] for name in task.editable if name in files},
+        rationale=str(proposed["rationale"]),
+        decision=Decision(row["decision"]),
+        reason=str(row["reason"]),
+        score=rounded(state, state.mean_score(commit, Role.CANDIDATE)),
+        category=str(row.get("category") or ""),
+        state=proposed.get("state") or {},
+        hypothesis=str(proposed.get("hypothesis") or ""),
+        log=trials[-1].log if trials and trials[-1].score is None else "",
+    )
+
+
+def rounded(state: State, score: float | None) -> float | None:
+    """A score on a grid of about half the noise's sd, so that it tells an agent little about single rows."""
+    level = noise(state)
+    if score is None or level is None or level.sd <= 0:
+        return score
+    grid = _nice(level.sd / 2)
+    digits = max(0, -math.floor(math.log10(grid)))
+    return round(round(score / grid) * grid, digits)
+
+
+def _nice(size: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above `size`."""
+    power = float(10.0 ** math.floor(math.log10(size)))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= size * (1 + 1e-9))
+
+
+def view(
+    task: Task,
+    state: State,
+    program: str,
+    files_of: FilesOf,
+    *,
+    number: int,
+    seed: int,
+    proposals_left: int | None,
+    dollars_left: float | None,
+    tokens_left: int | None,
+) -> View:
+    """All that the agent may know when it is asked for proposal `number`."""
+    files = files_of(state.incumbent)
+    return View(
+        task=task.name,
+        metric=task.metric,
+        direction=task.direction,
+        program=f"{program.rstrip()}\n\n# The task\n\n{task.program_text}",
+        editable={name: files[name] for name in task.editable if name in files},
+        readable={name: files[name] for name in task.readable if name in files},
+        incumbent_score=rounded(state, state.mean_score(state.incumbent)),
+        baseline_score=rounded(state, state.mean_score(state.baseline)),
+        history=history(task, state, files_of),
+        number=number,
+        proposals_left=proposals_left,
+        seed=seed,
+        dollars_left=dollars_left,
+        tokens_left=tokens_left,
+    )

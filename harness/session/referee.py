@@ -1,0 +1,214 @@
+"""Decides about one proposal: guards, trials one at a time under the keep rule, checks before a keep."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.errors import HarnessError
+from harness.keep.promotion import Promotion
+from harness.ledger.rows import to_json
+from harness.ledger.state import OpenProposal
+from harness.protocols import Guards, KeepRule, Stop
+from harness.records import Action, Decision, Judgement, Observation, Role, Step, Verdict
+from harness.session import evidence
+from harness.session.guard_line import Stage, ask
+from harness.session.intake import Intake
+from harness.session.limits import SessionLimits
+from harness.session.trial_runner import TrialRunner
+
+MOST_INCONCLUSIVE = 3  # disturbed trials of one proposal
+_MOST_FAILURES = 2  # of an unmodified or kept program, before it is given up
+_LOG_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """reason: a stable code "family.case". message: one line for people. statistics: the numbers behind it."""
+
+    decision: Decision
+    reason: str
+    message: str
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Referee:
+    """Everything it decides follows from the rows so far, so an interrupted decision is simply taken up again.
+
+    stop_for: from the incumbent's trials, what a candidate's trial is watched with (see protocols.Stop).
+    """
+
+    trial_runner: TrialRunner
+    intake: Intake
+    guards: Guards
+    keep: KeepRule
+    limits: SessionLimits
+    promotion: Promotion
+    stop_for: Callable[[Sequence[Observation]], Stop | None] = field(default=lambda _: None)
+
+    def __post_init__(self) -> None:
+        self.state, self.task = self.trial_runner.state, self.trial_runner.task
+        self.manifest = self.trial_runner.protected()
+
+    def measure_baseline(self) -> None:
+        """The score to beat and its noise, on fresh seeds. Raises HarnessError when the task itself fails."""
+        while len(self.state.losses(self.state.baseline, Role.BASELINE)) < self.keep.incumbent_runs:
+            number = len(self.state.counted(self.state.baseline, Role.BASELINE)) + 1
+            self._measure_trusted(self.state.baseline, Role.BASELINE, f"baseline-{number}")
+
+    def decide(self, proposal: OpenProposal) -> Ruling:
+        """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
+        if proposal.row["problem"]:
+            return Ruling(Decision.DISCARD, "agent.problem", str(proposal.row["problem"]))
+        refusal = self._refused("static", proposal) or self._reviewed(proposal)
+        while refusal is None:
+            step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.state.prior))
+            self._record_step(proposal, step)
+            if step.action is Action.DISCARD:
+                return Ruling(Decision.DISCARD, f"keep.{step.reason}", explained(step), step.statistics)
+            if step.action is Action.KEEP:
+                refusal = self._check_promotion(proposal)
+                if refusal is None:
+                    return Ruling(Decision.KEEP, f"keep.{step.reason}", explained(step), step.statistics)
+            else:
+                self.limits.check_trial(self.state)
+                refusal = self._one_trial(proposal, step)
+        return Ruling(Decision.DISCARD, refusal.reason, refusal.message)
+
+    def _one_trial(self, proposal: OpenProposal, step: Step) -> Verdict | None:
+        """Run what the rule asked for; the verdict that ends the race, or None to go on."""
+        if step.action is Action.RUN_INCUMBENT:
+            runs = sum(row["role"] == Role.INCUMBENT for row in self.state.finished.values())
+            self._measure_trusted(
+                self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}", proposal.number
+            )
+            return None
+        self._measure_candidate(proposal, Role.CANDIDATE)
+        return self._reviewed(proposal)
+
+    def _reviewed(self, proposal: OpenProposal) -> Verdict | None:
+        """What the last trial says beyond its score. After a restart it is looked at again: a verdict may be missing.
+
+        A trial without a score is the candidate's worst score; too many disturbed ones say nothing at all.
+        """
+        trials = self.trials(proposal)
+        if not trials:
+            return None
+        refusal = self._refused("runtime", proposal, trials[-1].trial_id)
+        if refusal is not None:
+            return refusal
+        for seen in trials:
+            if seen.score is None:
+                reason = seen.reason if "." in seen.reason else f"{seen.outcome.value}.{seen.reason}"
+                return Verdict("trial", Judgement.REJECT, reason, last_line(seen.log))
+        disturbed = [trial for trial in trials if trial.trial_id in self.state.inconclusive]
+        if len(disturbed) >= MOST_INCONCLUSIVE:
+            text = f"{len(disturbed)} trials were disturbed and say nothing"
+            return Verdict("trial", Judgement.REJECT, "inconclusive.disturbed", text)
+        return None
+
+    def trials(self, proposal: OpenProposal) -> list[Observation]:
+        """The proposal's own trials, oldest first."""
+        seen = self.state.observations.get(proposal.commit, [])
+        return [trial for trial in seen if trial.role is Role.CANDIDATE]
+
+    def _measure_candidate(self, proposal: OpenProposal, role: Role, seed: int | None = None) -> Observation:
+        name = f"p{proposal.number:04d}-" + (
+            str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else role.value
+        )
+        source = self.intake.files_of(proposal.commit)
+        stop = self.stop_for(self.state.counted(self.state.incumbent)) if role is Role.CANDIDATE else None
+        return self.trial_runner.measure(
+            source, proposal.commit, role, name, proposal=proposal.number, seed=seed, stop=stop
+        )
+
+    def _measure_trusted(self, commit: str, role: Role, name: str, proposal: int | None = None) -> None:
+        """A trial of the baseline or the incumbent. Raises HarnessError when those fail again and again."""
+        source = self.intake.files_of(commit)
+        seen = self.trial_runner.measure(source, commit, role, name, proposal=proposal)
+        failed = [trial for trial in self.state.counted(commit, role) if trial.score is None]
+        if seen.score is None and len(failed) >= _MOST_FAILURES:
+            what = "task's own program" if commit == self.state.baseline else "incumbent"
+            log = seen.log[-_LOG_CHARACTERS:]
+            raise HarnessError(f"the {what} fails ({seen.outcome.value}, {seen.reason}): {log}")
+
+    def _check_promotion(self, proposal: OpenProposal) -> Verdict | None:
+        """The verdict that stops a candidate which would be kept, or None."""
+        trials = self.trials(proposal)
+        if self.promotion.wants_repeat(self.task, trials):
+            self._measure_candidate(proposal, Role.REPEAT, seed=trials[0].seed)
+        refusal = self._refused("promotion", proposal, "promotion")
+        return refusal or (self._placebo(proposal) if self.promotion.placebo else None)
+
+    def _placebo(self, proposal: OpenProposal) -> Verdict | None:
+        """Short trials of baseline and candidate on real and on shuffled data; the verdict if it rejects."""
+        check, roles = self.promotion.check, (Role.PLACEBO, Role.PLACEBO_TWIN)
+        wanted = {self.state.baseline: check.repeats, proposal.commit: 1}
+        for commit, role in itertools.product(wanted, roles):
+            for number in range(len(self.state.counted(commit, role)), wanted[commit]):
+                self.limits.check_trial(self.state)
+                name = f"{role.value}-{commit[:8]}-{number + 1}"
+                clock = check.clock(self.trial_runner.profile.trial_clock())
+                source, about = self.intake.files_of(commit), proposal.number
+                self.trial_runner.measure(source, commit, role, name, proposal=about, clock=clock)
+        seen = [self.state.counted(commit, role) for commit in wanted for role in roles]
+        verdict = check.judge(self.state.direction, *seen)
+        self._record_verdict(proposal, "promotion", verdict)
+        return verdict if verdict.judgement is Judgement.REJECT else None
+
+    def _refused(self, stage: Stage, proposal: OpenProposal, after: str = "") -> Verdict | None:
+        """Ask this stage's guards and record each verdict; the one that rejects, or None.
+
+        after: id of the trial that has just ended; "" before any.
+        """
+        manifests = (self.manifest, self.trial_runner.protected() if after else self.manifest)
+        asked = evidence.for_guards(
+            stage, self.task, self.state, proposal, self.intake.files_of, self.state.prior, manifests
+        )
+        refusal = None
+        for verdict in ask(self.guards, asked):
+            self._record_verdict(proposal, stage, verdict, after if stage == "runtime" else None)
+            if verdict.judgement is Judgement.REJECT:
+                refusal = verdict
+        return refusal
+
+    def _record_verdict(
+        self, proposal: OpenProposal, stage: Stage, verdict: Verdict, trial_id: str | None = None
+    ) -> None:
+        fields = to_json(verdict)
+        assert isinstance(fields, dict)
+        self.trial_runner.record(
+            "verdict", proposal=proposal.number, stage=stage, trial_id=trial_id, **fields
+        )
+
+    def _record_step(self, proposal: OpenProposal, step: Step) -> None:
+        """Not twice: a resumed session comes to the same conclusion again."""
+        last = proposal.steps[-1] if proposal.steps else {}
+        statistics = to_json(step.statistics)
+        if (last.get("action"), last.get("statistics")) != (step.action.value, statistics):
+            action = step.action.value
+            self.trial_runner.record(
+                "step", proposal=proposal.number, action=action, reason=step.reason, statistics=statistics
+            )
+            if "drift" in step.statistics and "drift" not in last.get("statistics", {}):
+                z = step.statistics["drift"]
+                self.trial_runner.notice(
+                    f"drift: the incumbent's later trials differ from its first (z {z:.1f})"
+                )
+
+
+def explained(step: Step) -> str:
+    """The statistics in a line: "z 2.61 against 2.41 after 2 trials"."""
+    said = step.statistics
+    if "z" not in said:
+        return ", ".join(f"{key} {value:.4g}" for key, value in said.items())
+    line = f"z {said['z']:.2f}"
+    line += f" against {said['bound']:.2f}" if "bound" in said else ""
+    line += f" after {said['look']:.0f} trials" if "look" in said else ""
+    return line + (f", effect {said['effect']:.4g} (sd {said['sd']:.2g})" if "effect" in said else "")
+
+
+def last_line(log: str) -> str:
+    """The last line that says something: for a Python traceback, the error."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return lines[-1][:_LOG_CHARACTERS] if lines else ""

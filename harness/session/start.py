@@ -1,0 +1,130 @@
+"""From a configuration to a finished session: starts or resumes what `python -m harness` asks for."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from harness.agents.context import AgentContext
+from harness.agents.prefetch import Prefetch
+from harness.config.setup import Setup
+from harness.errors import HarnessError
+from harness.keep import warm_start
+from harness.keep.planning import plan
+from harness.protocols import Agent
+from harness.report.terminal.tracker import Terminal
+from harness.session import evidence
+from harness.session.folder import Bench, noise_key, open_bench, session_folder
+from harness.session.intake import Intake
+from harness.session.limits import LimitReached, SessionLimits
+from harness.session.referee import Referee
+from harness.session.session import Session
+
+
+def start(setup: Setup) -> int:
+    """Run, or go on with, the configuration's session until it ends; 0. Raises HarnessError."""
+    folder = session_folder(setup)
+    try:
+        with _stopped_by_signals(), open_bench(setup, folder, (Terminal(), setup.tracking)) as bench:
+            limits = SessionLimits(setup.budget, bench.profile)
+            if not _is_over(bench, limits):
+                _run(setup, bench, limits)
+    except OSError as error:
+        raise HarnessError(f"{error.strerror}: {error.filename or folder}; correct it and repeat") from error
+    return 0
+
+
+def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
+    _open_agent(setup.agent, setup, bench)
+    proposer = Prefetch(setup.agent)
+    try:
+        intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, setup.program)
+        referee = Referee(bench.trial_runner, intake, setup.guards, setup.keep, limits, setup.promotion)
+        referee.stop_for = setup.early_stop.stop_for
+        session = Session(bench.trial_runner, bench.workspace, intake, referee, limits)
+        session.synchronise()
+        if not bench.resumed:
+            _say_plan(setup, bench)
+        session.run()
+        _remember_noise(bench)
+    finally:
+        proposer.close()
+        if told := proposer.account():
+            bench.trial_runner.notice(told)
+
+
+def _say_plan(setup: Setup, bench: Bench) -> None:
+    """What can be seen and what it will take, on the record before the first trial."""
+    budget, prior = setup.budget, bench.trial_runner.state.prior
+    for line in plan(
+        setup.keep,
+        bench.profile.seconds,
+        hours=budget.hours,
+        trials=budget.trials,
+        proposals=budget.proposals,
+        certificate=budget.certificate,
+        sd=prior[0] if prior else None,
+        unit=setup.task.unit,
+    ):
+        bench.trial_runner.notice(line)
+
+
+def _remember_noise(bench: Bench) -> None:
+    """For the next session of this task, budget and machine."""
+    level = evidence.noise(bench.trial_runner.state)
+    if level is not None:
+        warm_start.remember(noise_key(bench), str(bench.folder.resolve()), level)
+
+
+def _is_over(bench: Bench, limits: SessionLimits) -> bool:
+    """Whether the session has ended and nothing lets it go on: then its end is only shown again."""
+    ended = bench.trial_runner.state.ended
+    if ended is None:
+        return False
+    try:
+        limits.check_proposal(bench.trial_runner.state)
+    except LimitReached:
+        return True
+    return "no more proposals" in str(ended["reason"])
+
+
+def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
+    """Agents that need more than the view (a sandbox for smoke tests, scratch space) get it once."""
+    if hasattr(agent, "open"):
+        folder = bench.folder / "agent"
+        folder.mkdir(exist_ok=True)
+        trial_runner = bench.trial_runner
+        context = AgentContext(
+            sandbox=bench.sandbox,
+            task=setup.task,
+            data=trial_runner.data,
+            profile=bench.profile,
+            folder=folder,
+            limits=bench.profile.limits(),
+            spent=trial_runner.state.usage,
+            dollars=setup.budget.dollars,
+            tokens=setup.budget.tokens,
+            quiet=trial_runner.quiet,
+            gpu=setup.executor.device(bench.profile),
+        )
+        agent.open(context)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a session as Ctrl-C does: in order."""
+
+    def interrupt(_: int, __: FrameType | None) -> Any:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,246 @@
+"""Measures: starts trials, has them scored, and writes what happened before and after into the ledger."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.errors import InfrastructureError
+from harness.ledger.chain import Ledger, Row
+from harness.ledger.rows import from_json, to_json
+from harness.ledger.state import State
+from harness.protocols import Evaluator, Executor, Stop, Tracker
+from harness.records import (
+    Clock,
+    Files,
+    Json,
+    Level,
+    Observation,
+    Outcome,
+    Role,
+    Score,
+    Split,
+    TrialResult,
+    TrialSpec,
+    step_rate,
+)
+from harness.session.manifest import Manifest, manifest
+from harness.task.task import Profile, Task, TaskData
+from harness.trial.machine_probe import HostProbe, MachineProbe
+from harness.trial.seeds import trial_seed
+from harness.trial.turns import turn
+
+MOST_ATTEMPTS = 3
+_CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
+
+
+@dataclass
+class TrialRunner:
+    """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
+
+    before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
+    pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
+    on a wall clock, so that an agent's smoke test does not slow it down. canary: looks at the machine meanwhile.
+    """
+
+    task: Task
+    data: TaskData
+    profile: Profile
+    folder: Path
+    ledger: Ledger
+    state: State
+    trackers: tuple[Tracker, ...]
+    executor: Executor
+    evaluator: Evaluator
+    secret: bytes
+    before_trial: Callable[[], None] = field(default=lambda: None)
+    pause_seconds: float = 2.0
+    quiet: threading.Lock = field(default_factory=threading.Lock)
+    canary: MachineProbe = field(default_factory=HostProbe)
+    _warned: str = field(default="", init=False)
+    # Of the trial before, if it was the baseline's.
+    _baseline_rate: float | None = field(default=None, init=False)
+
+    def record(self, kind: str, **values: Json) -> Row:
+        """A row: first on the disk, then in the state, then shown."""
+        row = self.ledger.append(kind, **values)
+        self.state.apply(row)
+        for tracker in self.trackers:
+            tracker.record(row)
+        return row
+
+    def notice(self, text: str) -> None:
+        self.record("notice", text=text)
+
+    def protected(self) -> Manifest:
+        """Digests of everything that no trial may change, as it is now."""
+        return manifest(self.task, self.data)
+
+    def measure(
+        self,
+        source: Files,
+        commit: str,
+        role: Role,
+        name: str,
+        *,
+        proposal: int | None = None,
+        split: Split = Split.VAL,
+        seed: int | None = None,
+        clock: Clock | None = None,
+        stop: Stop | None = None,
+    ) -> Observation:
+        """One trial and its score, on the record. An infrastructure failure is repeated with a fresh seed.
+
+        name: the trial's id; a repetition adds "~2". seed: only to repeat one on purpose. clock: only for a
+        trial that is not of the session's usual length. stop: see protocols.Executor.
+        Raises InfrastructureError when it keeps failing.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            attempt = self.state.attempts[name] + 1
+            trial_id = name if attempt == 1 else f"{name}~{attempt}"
+            drawn = trial_seed(self.secret, trial_id) if seed is None else seed
+            bounds = clock or self.profile.trial_clock()
+            spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
+            with turn() as waited:
+                result = self._run(spec, source, proposal, attempt, stop, waited)
+                if result.outcome is Outcome.COMPLETED:
+                    self._score(result, commit, role, proposal, source, split)
+            if result.outcome is not Outcome.INFRA_FAILED:
+                return self.state.observations[commit][-1]
+            self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
+            time.sleep(self.pause_seconds)
+        raise InfrastructureError(
+            f"trial {name} failed {MOST_ATTEMPTS} times for a reason of ours: {result.reason}; {result.log[-200:]}"
+        )
+
+    def _run(
+        self,
+        spec: TrialSpec,
+        source: Files,
+        proposal: int | None,
+        attempt: int,
+        stop: Stop | None,
+        waited_seconds: float,
+    ) -> TrialResult:
+        about: dict[str, Json] = {
+            "trial_id": spec.trial_id,
+            "commit": spec.commit,
+            "role": spec.role.value,
+            "seed": spec.seed,
+            "proposal": proposal,
+            "attempt": attempt,
+        }
+        waited = round(waited_seconds, 3)
+        self.record("trial_started", **about, clock=to_json(spec.clock), waited_seconds=waited)
+        self.before_trial()
+        undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
+        with undisturbed, self.canary.beside(spec.clock.kind) as found:
+            result = self.executor.run(spec, source, stop)
+        seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
+        result = replace(result, machine={**result.machine, **seen})
+        self._warn()
+        self.record("trial_finished", **{**_row(result), **about})
+        return result
+
+    def _ratios(self, found: Mapping[str, float]) -> dict[str, float]:
+        """How the machine was around a trial, compared with the baseline's trials (with itself if there are none)."""
+        ratios = {}
+        for name in ("canary_seconds", "kernel_seconds"):  # one of them: of the processor or of the GPU
+            if reference := self._reference(name, found):
+                ratios["canary_ratio"] = reference / found[name]
+        if reference := self._reference("kernel_joules", found):
+            ratios["energy_ratio"] = found["kernel_joules"] / reference
+        return ratios
+
+    def _reference(self, name: str, found: Mapping[str, float]) -> float | None:
+        """The median beside the baseline's trials, else what is beside this one; None if that was not measured."""
+        own = found.get(name)
+        known = [row["machine"].get(name) for row in self._baseline_rows() if row.get("machine")]
+        return statistics.median([value for value in known if value] or [own]) if own else None
+
+    def _baseline_speed(self, result: TrialResult, commit: str, role: Role) -> dict[str, float]:
+        """The baseline's steps a second, of this trial or of the one just before it, against the calibration.
+
+        The unmodified task's own word counts here, no candidate's: it could buy another trial with it.
+        """
+        rates = [step_rate(row["claims"], row["billed_seconds"]) for row in self._baseline_rows()]
+        known = [rate for rate in rates if rate]
+        before, self._baseline_rate = self._baseline_rate, None
+        if commit == self.state.baseline:
+            before = step_rate(result.claims, result.billed_seconds)
+            if role is not Role.BASELINE:  # those are the calibration
+                self._baseline_rate = before
+        return {"step_rate_ratio": before / statistics.median(known)} if before and known else {}
+
+    def _warn(self) -> None:
+        """Once for each thing that the canary cannot see."""
+        if (warning := self.canary.warning()) != self._warned:
+            self._warned = warning
+            if warning:
+                self.notice(warning)
+
+    def _baseline_rows(self) -> list[Row]:
+        return [dict(row) for row in self.state.finished.values() if row["role"] == Role.BASELINE]
+
+    def _score(
+        self, result: TrialResult, commit: str, role: Role, proposal: int | None, source: Files, split: Split
+    ) -> Score:
+        for _ in range(MOST_ATTEMPTS):
+            score = self.evaluator.score(result, source, split)
+            fields = to_json(score)
+            assert isinstance(fields, dict)
+            self.record(
+                "scored",
+                trial_id=result.trial_id,
+                commit=commit,
+                role=role.value,
+                proposal=proposal,
+                split=split.value,
+                **fields,
+            )
+            if score.status != "infra_failed":
+                return score
+        raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")
+
+    def settle(self, files_of: Callable[[str], Files]) -> list[str]:
+        """After a restart: close trials that never finished, score those that never were; ids of the former.
+
+        A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
+        end of the same candidate counts as its crash: it may be the cause.
+        """
+        interrupted = list(self.state.started)
+        for trial_id in interrupted:
+            self._close_interrupted(dict(self.state.started[trial_id]))
+        for trial_id, row in list(self.state.unscored.items()):
+            result = from_json(TrialResult, row)
+            role = Role(row["role"])
+            split = Split.TEST if role.value.startswith("certificate") else Split.VAL
+            if not (self.folder / result.artefact).is_file():
+                raise InfrastructureError(f"the artefact of trial {trial_id} is gone: {result.artefact}")
+            with turn():
+                self._score(result, row["commit"], role, row["proposal"], files_of(row["commit"]), split)
+        return interrupted
+
+    def _close_interrupted(self, row: Row) -> None:
+        suspect = Role(row["role"]) in _CANDIDATE_ROLES and self.state.interruptions[row["commit"]] > 0
+        outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
+        reason = "interrupted_twice" if suspect else "interrupted"
+        level = Level(self.state.level)
+        fields = _row(TrialResult(str(row["trial_id"]), outcome, reason, level=level))
+        kept = {key: row[key] for key in ("trial_id", "commit", "role", "seed", "proposal", "attempt")}
+        self.record("trial_finished", **{**fields, **kept})
+
+    def forget(self, commit: str) -> None:
+        """Delete a commit's artefacts: it was discarded, and weights are large."""
+        for row in self.state.finished.values():
+            if row["commit"] == commit and row.get("artefact"):
+                (self.folder / str(row["artefact"])).unlink(missing_ok=True)
+
+
+def _row(result: TrialResult) -> dict[str, Json]:
+    fields = to_json(result)
+    assert isinstance(fields, dict)
+    return fields

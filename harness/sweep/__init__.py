@@ -1,0 +1,1 @@
+"""Zone: many sessions from one command."""

@@ -1,0 +1,218 @@
+"""One trial: a candidate's train.py under the referee's clock, from its start to the artefact that it left behind.
+
+Nothing that the candidate says about time, seeds, score, memory or steps plays a part here. Its process tree is
+gone, and shown to be gone, before the first byte of out/ is read.
+"""
+
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.errors import InfrastructureError
+from harness.gate import VARIABLE
+from harness.protocols import Stop
+from harness.records import Clock, Outcome, TrialResult, TrialSpec
+from harness.sandbox.open import BadTree, Command, End, Process, Sandbox
+from harness.trial.artefact import ArtefactRefused, take_artefact
+from harness.trial.claims import read_claims
+from harness.trial.gate_keeper import GateKeeper, TrainingFiles
+
+ARTEFACTS = "artefacts"
+_LOOK_SECONDS = 0.05
+_STOP_SECONDS = 1.0  # between two looks at what the candidate claims
+_SUSPENDED_SECONDS = 1.0
+_LATE_SHARE, _LATE_SECONDS = 0.02, 2.0  # what a kill may take on a machine under load
+_IDLE_FACTOR, _IDLE_SECONDS = 10.0, 60.0  # wall-clock cap where CPU time is billed
+
+
+class Timer:
+    """What one trial may still use. All wall-clock times are CLOCK_BOOTTIME, which suspension does not stop."""
+
+    def __init__(self, clock: Clock, process: Process, gated: bool) -> None:
+        """gated: whether there are training data, whose handing over starts the billing; else it starts at once."""
+        self._clock, self._process = clock, process
+        self._start, self._awake = _now(), time.monotonic()
+        self._opened: float | None = None
+        self._cpu_before = 0.0
+        self.ended_for = ""
+        if not gated:
+            self.open()
+
+    def open(self) -> None:
+        """The gate opens now."""
+        if self._opened is None:
+            self._cpu_before = self._process.cpu_seconds
+            self._opened = _now()
+
+    def patience(self) -> float:
+        """Seconds until there is something to decide again; 0 when the trial is over, see `ended_for`."""
+        now = _now()
+        if self._opened is None:
+            return self._until("startup", self._clock.startup_seconds - (now - self._start))
+        if self._clock.kind == "wall":
+            return self._until("deadline", self._clock.seconds - (now - self._opened))
+        used = self._process.cpu_seconds - self._cpu_before
+        idle = self._until("idle", _IDLE_FACTOR * self._clock.seconds + _IDLE_SECONDS - (now - self._opened))
+        left = self._clock.seconds - used
+        return min(
+            idle, self._until("deadline", left if left <= 0 else max(0.001, left / (os.cpu_count() or 1)))
+        )
+
+    def share(self) -> float:
+        """Of the billed time, how much is used; 0 before the gate opens."""
+        if self._opened is None:
+            return 0.0
+        wall, cpu = _now() - self._opened, self._process.cpu_seconds - self._cpu_before
+        return (wall if self._clock.kind == "wall" else cpu) / self._clock.seconds
+
+    def _until(self, reason: str, left: float) -> float:
+        if left > 0:
+            return left
+        self.ended_for = self.ended_for or reason
+        return 0.0
+
+    def measured(self, end: End) -> "Times":
+        """Call it at once after the end. Where the gate was never opened, everything is billed."""
+        now = _now()
+        opened = self._start if self._opened is None else self._opened
+        wall = now - self._start
+        billed = now - opened if self._clock.kind == "wall" else end.cpu_seconds - self._cpu_before
+        suspended = wall - (time.monotonic() - self._awake)
+        return Times(opened - self._start, billed, wall, suspended, self._opened is not None)
+
+
+class Times(NamedTuple):
+    """All in seconds. suspended: how long the machine slept meanwhile. opened: whether the gate was."""
+
+    startup: float
+    billed: float
+    wall: float
+    suspended: float
+    opened: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the trials of a session have in common. artefact: file name in out/. folder: the session's."""
+
+    sandbox: Sandbox
+    artefact: str
+    folder: Path
+
+
+def run_trial(
+    bench: Bench, spec: TrialSpec, command: Command, training: TrainingFiles, stop: Stop | None = None
+) -> TrialResult:
+    """Start, watch, kill, prove empty, take the artefact. command: without the gate, which is added here."""
+    failed = TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "", level=bench.sandbox.level)
+    timers: list[Timer] = []
+    gate = GateKeeper(training, spec.clock, lambda: timers[0].open())
+    try:
+        command = replace(
+            command,
+            environment={**command.environment, VARIABLE: str(gate.candidate.fileno())},
+            kept=(*command.kept, gate.candidate.fileno()),
+        )
+        with bench.sandbox.start(command) as process:
+            gate.candidate.close()
+            timers.append(Timer(spec.clock, process, gated=bool(training.files)))
+            end = _watch(process, timers[0], gate, stop)
+            return _result(bench, spec, process, timers[0], end)
+    except BadTree as error:
+        return replace(failed, outcome=Outcome.CRASHED, reason="bad_tree", log=str(error))
+    except InfrastructureError as error:
+        return replace(failed, reason="sandbox", log=str(error))
+    except OSError as error:
+        return replace(failed, reason=f"os_error_{error.errno}", log=str(error))
+    finally:
+        gate.close()
+
+
+def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) -> End:
+    next_stop = time.monotonic() + _STOP_SECONDS
+    while (end := process.wait(0)) is None:
+        seconds = min(timer.patience(), _LOOK_SECONDS)
+        if seconds > 0 and stop and time.monotonic() >= next_stop:
+            next_stop = time.monotonic() + _STOP_SECONDS
+            assert process.out is not None
+            if stop(timer.share(), read_claims(process.out)):
+                timer.ended_for, seconds = "hopeless", 0.0
+        if seconds <= 0:
+            return process.kill()
+        if not gate.serve(seconds):
+            process.wait(seconds)
+    return end
+
+
+def _result(bench: Bench, spec: TrialSpec, process: Process, timer: Timer, end: End) -> TrialResult:
+    times = timer.measured(end)
+    outcome, reason = _verdict(end, timer.ended_for, spec.clock, times)
+    assert process.out is not None
+    artefact = digest = detail = ""
+    if outcome is Outcome.COMPLETED:
+        name = f"{ARTEFACTS}/{_file_name(spec.trial_id)}{Path(bench.artefact).suffix}"
+        (bench.folder / ARTEFACTS).mkdir(exist_ok=True)
+        try:
+            digest = take_artefact(
+                process.out, bench.artefact, spec.limits.artefact_bytes, bench.folder / name
+            )
+            artefact = name
+        except ArtefactRefused as error:
+            late = bool(timer.ended_for)
+            outcome = Outcome.TIMED_OUT if late else Outcome.CRASHED
+            reason = timer.ended_for if late and error.reason == "no_artefact" else error.reason
+            detail = f"\n[{error}]"
+    return TrialResult(
+        trial_id=spec.trial_id,
+        outcome=outcome,
+        reason=reason,
+        artefact=artefact,
+        artefact_sha256=digest,
+        startup_seconds=times.startup,
+        billed_seconds=times.billed,
+        wall_seconds=times.wall,
+        cpu_seconds=end.cpu_seconds,
+        peak_memory_bytes=end.peak_memory_bytes,
+        claims=read_claims(process.out),
+        log=process.log + detail,
+        level=bench.sandbox.level,
+        machine={"left_processes": 0.0} if end.proven else {},
+    )
+
+
+def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outcome, str]:
+    """COMPLETED here means: the artefact may be looked at."""
+    if end.limit:
+        return Outcome.CRASHED, end.limit
+    if not end.proven:
+        return Outcome.INFRA_FAILED, "launcher_lost"
+    if times.suspended > _SUSPENDED_SECONDS:
+        return Outcome.INFRA_FAILED, "suspended"
+    if ended_for in {"startup", "idle", "hopeless"}:
+        return Outcome.TIMED_OUT, ended_for
+    if end.status != 0 and not ended_for:
+        return Outcome.CRASHED, _status_word(end.status)
+    patience = clock.seconds * _LATE_SHARE + _LATE_SECONDS if times.opened else 0.0
+    if times.billed > clock.seconds + patience:
+        return Outcome.TIMED_OUT, "late"
+    return Outcome.COMPLETED, ended_for
+
+
+def _status_word(status: int) -> str:
+    if status > 0:
+        return f"exit_{status}"
+    names = {int(number): number.name.lower() for number in signal.Signals}
+    return names.get(-status, f"signal_{-status}")
+
+
+def _file_name(trial_id: str) -> str:
+    """The trial's id as a file name."""
+    return re.sub(r"[^A-Za-z0-9_~.-]", "_", trial_id).lstrip(".") or "trial"
+
+
+def _now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,219 @@
+"""What is seen of the machine beside a trial: real processes, a played driver, and what a session makes of it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guards.budget_honesty import BudgetHonesty
+from harness.keep.race import Race
+from harness.records import Decision, Role
+from harness.sandbox.host.devices import outside
+from harness.trial import machine_probe as canary
+from harness.trial.machine_probe import Found, GpuProbe, HostProbe, foreign
+from harness.trial.machine_probe_kernel import Driver, work
+from tests.session.conftest import World
+
+BETTER = "loss = 0.5\n# a larger model"
+
+
+def test_the_host_is_measured_on_the_trials_clock() -> None:
+    """Hashing takes time, and needs no GPU, no driver and no torch."""
+    for clock in ("cpu", "wall"):
+        with HostProbe().beside(clock) as found:
+            assert found == {}
+        assert found["canary_seconds"] > 0
+
+
+def test_the_kernel_runs_in_its_own_process_and_is_started_again_when_it_died() -> None:
+    """Its death is said aloud, and the next trial has a kernel again."""
+    looks = GpuProbe(None)
+    with contextlib.closing(looks):
+        with looks.beside("wall") as found:
+            assert looks._kernel is not None
+            os.kill(looks._kernel.pid, signal.SIGKILL)
+        assert found["kernel_seconds"] > 0
+        assert "not watched" in looks.warning()
+        with looks.beside("wall") as found:
+            pass
+        assert found["kernel_seconds"] > 0
+        assert looks.warning() == "the GPU is watched without its energy and its processes"
+        assert found.keys() == {"kernel_seconds"}
+        pid = looks._kernel.pid
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_where_the_gpu_cannot_be_asked_the_processor_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a name of its own: times of different work are never compared. The reason is told."""
+    (tmp_path / "kernel.py").write_text("raise SystemExit('no such driver')")
+    monkeypatch.setattr(canary, "_KERNEL", tmp_path / "kernel.py")
+    with contextlib.closing(GpuProbe(None)) as looks:
+        with looks.beside("wall") as found:
+            pass
+        assert found.keys() == {"canary_seconds"}
+        assert looks.warning().endswith("only the processor's: no such driver")
+
+
+def test_energy_is_counted_between_ticks() -> None:
+    """A counter that moves in leaps gives the energy of a repetition all the same."""
+    count = 0
+
+    def repeat() -> None:
+        nonlocal count
+        count += 1
+        sum(range(20_000))
+
+    seconds, joules = work(repeat, lambda: 3.0 * (count - count % 7))
+    assert joules == pytest.approx(3.0)
+    assert seconds > 0
+    assert work(repeat, lambda: None)[1] is None
+    assert work(repeat, lambda: 5.0)[1] is None  # a counter that stands still
+
+
+MULTIPLIES = """
+import torch
+a = torch.randn(4096, 4096, device="cuda")
+print("started", flush=True)
+while True:
+    a @ a
+    torch.cuda.synchronize()
+"""
+
+
+@pytest.mark.gpu
+def test_a_program_on_the_trials_gpu_is_seen() -> None:
+    """Beside it the kernel is slower, though its process is a child of ours; alone, it is the same each time."""
+
+    def odd(found: Found) -> bool:
+        pairs = [(found[name], calm[name]) for name in ("kernel_seconds", "kernel_joules") if name in calm]
+        return found.get("foreign_processes", 0) > 0 or any(
+            abs(one / other - 1) > 0.25 for one, other in pairs
+        )
+
+    with contextlib.closing(GpuProbe(0)) as looks:
+        rounds = []
+        for _ in range(4):
+            with looks.beside("wall") as found:
+                pass
+            rounds.append(found)
+        words = [sys.executable, "-c", MULTIPLIES]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, **outside(0)}) as other:
+            assert other.stdout
+            assert other.stdout.readline() == b"started\n"
+            try:
+                with looks.beside("wall") as disturbed:
+                    pass
+            finally:
+                other.kill()
+        assert "not watched" not in looks.warning()
+    calm, *alike = rounds
+    assert not any(odd(found) for found in alike)
+    assert odd(disturbed)
+
+
+class NVML:
+    """The driver's library, for one GPU; `fails` plays a driver that does not know."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, pids: tuple[int, ...] = (), fails: bool = False) -> None:
+        self.pids, self.fails = pids, fails
+
+    def nvmlInit(self) -> None: ...
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        return uuid
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, _: str) -> int:
+        if self.fails:
+            raise self.NVMLError
+        return 1500
+
+    def nvmlDeviceGetComputeRunningProcesses(self, _: str) -> list[object]:
+        if self.fails:
+            raise self.NVMLError
+        return [type("Info", (), {"pid": pid}) for pid in self.pids]
+
+
+def test_what_a_driver_does_not_know_is_unknown() -> None:
+    assert Driver(NVML((1, 2)), "GPU-1").joules() == 1.5
+    assert Driver(NVML((1, 2)), "GPU-1").processes() == [1, 2]
+    silent = Driver(NVML(fails=True), "GPU-1")
+    assert (silent.joules(), silent.processes()) == (None, None)
+
+
+def test_children_are_ours_and_others_are_foreign() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert foreign([os.getpid(), child.pid]) == 0
+        assert foreign([os.getpid(), child.pid, 1]) == 1
+        child.kill()
+    assert foreign([child.pid]) == 0  # it may have been a child's that ended between two looks
+
+
+class Played:
+    """What a canary would find; `odd`: at these trials, counted from 1."""
+
+    def __init__(self, odd: dict[int, Found]) -> None:
+        self._odd, self._count = odd, 0
+
+    @contextlib.contextmanager
+    def beside(self, clock: str) -> Iterator[Found]:
+        del clock
+        self._count += 1
+        found: Found = {}
+        yield found
+        found |= {"kernel_seconds": 1.0, "kernel_joules": 10.0, **self._odd.get(self._count, {})}
+
+    def warning(self) -> str:
+        return "the GPU is watched without its processes"
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"kernel_joules": 15.0}, "the energy of fixed work was 1.50"),
+        ({"kernel_seconds": 2.0}, "the machine's speed was 0.50"),
+        ({"foreign_processes": 1.0}, "another process was on the trial's device"),
+        ({}, ""),
+    ],
+)
+def test_a_disturbed_trial_is_made_again(world: Callable[..., World], odd: Found, said: str) -> None:
+    """Work that took more energy or time than beside the baseline, or a stranger on the GPU: another trial."""
+    first = Race().incumbent_runs + 1
+    made = world([BETTER], guards=(BudgetHonesty(),), canary=Played({first: odd}))
+    session = made.session()
+    session.run()
+    rows = (made.folder / "ledger.jsonl").read_text()
+    assert rows.count("the GPU is watched without its processes") == 1
+    assert said in rows
+    candidates = [spec.trial_id for spec in made.machine.runs if spec.role is Role.CANDIDATE]
+    assert session.trial_runner.state.inconclusive == ({candidates[0]} if said else set())
+    (decided,) = session.trial_runner.state.decided
+    assert decided["decision"] == Decision.KEEP
+    counted = session.trial_runner.state.counted(decided["commit"])
+    assert [seen.trial_id for seen in counted] == candidates[bool(said) :]
+
+
+def test_only_the_baselines_own_word_is_compared_with_the_calibration(world: Callable[..., World]) -> None:
+    """Its later trials carry the ratio of their step rate; what a candidate says of itself makes none."""
+    made = world(["loss = 1.001\n# nearly the same"])
+    session = made.session()
+    session.run()
+    trial_runner = session.trial_runner
+    files = made.task.source()
+    seen = trial_runner.measure(files, trial_runner.state.baseline, Role.INCUMBENT, "incumbent-9")
+    assert seen.machine["step_rate_ratio"] == pytest.approx(1.0)
+    beside = trial_runner.measure(files, "0" * 40, Role.CANDIDATE, "p0009-1", proposal=1)
+    assert beside.machine["step_rate_ratio"] == pytest.approx(1.0)  # of the baseline's trial just before
+    later = trial_runner.measure(files, "0" * 40, Role.CANDIDATE, "p0009-2", proposal=1)
+    assert "step_rate_ratio" not in later.machine
