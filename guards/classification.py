@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from guards.change import changed_statements
 from guards.classification_rules import scores
-from guards.normal_form import Form, normal_form
-from guards.program_values import TooComplex
 from guards.seed_change import facts, python_files
-from guards.syntax import Source, Unreadable, parsed
+from guards.source.change import changed_statements
+from guards.source.normal_form import Form, normal_form
+from guards.source.syntax import Source, Unreadable, parsed
+from guards.source.values import TooComplex
 from guards.verdicts import accept
 from harness.records import Evidence, Files, Verdict
 

@@ -4,8 +4,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from guards.change import Changed
-from guards.seed_names import SINKS, SWITCHES
+from guards.source.change import Changed
+from guards.source.seed_names import SINKS, SWITCHES
 
 _WORDS: dict[str, tuple[str, ...]] = {
     "optimiser": (

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from guards.normal_form import Form, normal_form
-from guards.syntax import Unreadable, parsed
+from guards.source.normal_form import Form, normal_form
+from guards.source.syntax import Unreadable, parsed
 from guards.verdicts import accept, reject
 from harness.records import Evidence, Files, Verdict
 

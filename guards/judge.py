@@ -10,7 +10,7 @@ from typing import Protocol
 
 from guards.judge_prompt import difference, question, read_answer
 from guards.judge_samples import SAMPLES
-from guards.syntax import Unreadable
+from guards.source.syntax import Unreadable
 from guards.verdicts import accept, inconclusive, reject
 from harness.records import Evidence, Verdict
 

@@ -4,7 +4,7 @@ import ast
 import difflib
 import re
 
-from guards.syntax import Source, parsed
+from guards.source.syntax import Source, parsed
 from guards.verdicts import one_line
 from harness.records import Evidence
 

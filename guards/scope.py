@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from guards.scope_code import code_findings, import_findings
 from guards.scope_data import STANDARD, DataLimits, literal_findings, size_findings
 from guards.scope_text import Finding, path_findings, spelling_findings, text_findings
-from guards.syntax import Source, Unreadable, sources
+from guards.source.syntax import Source, Unreadable, sources
 from guards.verdicts import accept, reject
 from harness.records import Evidence, Files, Verdict
 

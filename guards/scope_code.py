@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from guards.scope_text import Finding
-from guards.syntax import Source
+from guards.source.syntax import Source
 
 _BUILTINS = {
     "eval": "dynamic_code",

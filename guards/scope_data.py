@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from guards.scope_text import NAMED, Finding
-from guards.syntax import Source
+from guards.source.syntax import Source
 from harness.records import Files
 
 _SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from guards.syntax import Source
+from guards.source.syntax import Source
 from harness.records import Evidence
 
 Finding = tuple[str, str]

@@ -3,11 +3,11 @@
 from collections import Counter
 from functools import lru_cache
 
-from guards.program import Program
-from guards.program_values import TooComplex
-from guards.seed_objections import Objection, objections
-from guards.seed_sinks import Collector, Facts
-from guards.syntax import Unreadable, sources
+from guards.seeding.objections import Objection, objections
+from guards.seeding.sinks import Collector, Facts
+from guards.source.program import Program
+from guards.source.syntax import Unreadable, sources
+from guards.source.values import TooComplex
 from guards.verdicts import accept, reject
 from harness.records import Evidence, Files, Verdict
 

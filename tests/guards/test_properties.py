@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guards.classification import Classification
-from guards.normal_form import normal_form
 from guards.seed_change import SeedChange
-from guards.syntax import parsed
+from guards.source.normal_form import normal_form
+from guards.source.syntax import parsed
 from harness.records import Evidence, Judgement, Verdict
 
 TEXT = FIXTURE.read_text()

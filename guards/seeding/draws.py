@@ -4,9 +4,9 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
-from guards.program import Program, last_name
-from guards.program_index import Index, Scope, Seen
-from guards.program_values import Values
+from guards.source.index import Index, Scope, Seen
+from guards.source.program import Program, last_name
+from guards.source.values import Values
 
 _TORCH = {
     "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",

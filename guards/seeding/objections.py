@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from guards.program_values import HARNESS, Value, alternatives, mentions
-from guards.seed_sinks import Facts, Sink
+from guards.seeding.sinks import Facts, Sink
+from guards.source.values import HARNESS, Value, alternatives, mentions
 
 _SELECTING = {
     "min",

@@ -4,12 +4,12 @@ import ast
 from collections import Counter
 from dataclasses import dataclass, field
 
-from guards.program import SEED_OPTION, Program, last_name
-from guards.program_index import Index, Scope, Seen, field_name
-from guards.program_values import HARNESS, Value, Values, alternatives, mentions
-from guards.seed_draws import bare_generators, burned, draws_before_seed, global_draws
-from guards.seed_names import GLOBAL, MAKERS, SINKS, SWITCHES, TELLING, VARIABLES
-from guards.seed_uses import uses
+from guards.seeding.draws import bare_generators, burned, draws_before_seed, global_draws
+from guards.seeding.uses import uses
+from guards.source.index import Index, Scope, Seen, field_name
+from guards.source.program import SEED_OPTION, Program, last_name
+from guards.source.seed_names import GLOBAL, MAKERS, SINKS, SWITCHES, TELLING, VARIABLES
+from guards.source.values import HARNESS, Value, Values, alternatives, mentions
 
 _OVERWRITES = {"__defaults__", "__kwdefaults__", "__code__", "__dict__", "__getattribute__"}
 _INTERCEPTORS = ("__getattr__", "__getattribute__", "__setattr__", "__class_getitem__", "__missing__")

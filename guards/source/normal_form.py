@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from guards import folding
-from guards.program_index import FunctionNode, Index, Scope, all_arguments, indexed
-from guards.syntax import Source
+from guards.source import folding
+from guards.source.index import FunctionNode, Index, Scope, all_arguments, indexed
+from guards.source.syntax import Source
 
 _KEPT_ATTRIBUTES = {
     "training", "weight", "bias", "grad", "data", "state", "param_groups", "defaults", "device", "dtype",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from guards.syntax import Source
+from guards.source.syntax import Source
 
 
 @dataclass(frozen=True, slots=True)

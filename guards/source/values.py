@@ -9,9 +9,9 @@ import ast
 import hashlib
 from collections.abc import Callable, Iterable
 
-from guards import folding
-from guards.program import Program
-from guards.program_index import Binding, FunctionNode, Scope, Seen, all_arguments
+from guards.source import folding
+from guards.source.index import Binding, FunctionNode, Scope, Seen, all_arguments
+from guards.source.program import Program
 
 Value = tuple[object, ...]
 Environment = dict[str, Value]

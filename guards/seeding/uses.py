@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator
 
-from guards.program import Program, last_name
-from guards.program_index import FunctionNode, Index, Scope, Seen, all_arguments
-from guards.program_values import HARNESS, Values
-from guards.seed_names import SINKS
+from guards.source.index import FunctionNode, Index, Scope, Seen, all_arguments
+from guards.source.program import Program, last_name
+from guards.source.seed_names import SINKS
+from guards.source.values import HARNESS, Values
 
 _LOGGED = {"print", "write", "writelines", "info", "debug", "warning", "log", "dump", "dumps", "fromkeys"}
 _COPIED = {"int", "str", "repr", "format", "dict", "list", "tuple", "asdict", "vars", "float", "round"}

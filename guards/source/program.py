@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from guards.program_index import Binding, Index, Scope, Seen, indexed
-from guards.syntax import Source
+from guards.source.index import Binding, Index, Scope, Seen, indexed
+from guards.source.syntax import Source
 
 SEED_OPTION = "--seed"
 _NAMESPACES = {

@@ -1,0 +1,1 @@
+"""Reading programs as text: parsed once, values followed, nothing imported or executed. Knows no guard."""
