@@ -294,4 +294,4 @@ def test_training_scoring_and_tries_share_one_gpu() -> None:
     """Nobody reads the setting by himself: null means the first GPU for a GPU profile, and none for others."""
     package = Path(harness.__file__).parent
     named = [file.name for file in package.rglob("*.py") if "executor.gpu" in file.read_text()]
-    assert named == ["sweep.py"]  # which sets it; all others ask for the device
+    assert named == ["runner.py"]  # which sets it; all others ask for the device

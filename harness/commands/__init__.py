@@ -55,17 +55,14 @@ def commands() -> list[str]:
 
 
 def named(word: str) -> bool:
-    """Whether the first argument names a command: a session's arguments have `=` in them or begin with `-`."""
-    return "=" not in word and not word.startswith("-")
+    """Whether the first argument is a word, as a command's name is: a session's arguments have `=` or begin with `-`."""
+    return word.replace("-", "_").isidentifier() and not word.startswith("-")
 
 
 def run_named(name: str, argv: Sequence[str] | None = None) -> int:
     """The command of that name, with its errors said. An unknown one is the user's mistake."""
     if name.replace("_", "-") not in commands():
-        close = difflib.get_close_matches(name, commands(), n=1)
-        guess = f"; did you mean {close[0]}?" if close else ""
-        error = UserError(f"there is no command {name!r}{guess} The commands: {', '.join(commands())}")
-        return _complain("harness", error, EXIT_USER_ERROR)
+        return _complain("harness", UserError(_unknown(name)), EXIT_USER_ERROR)
     module = importlib.import_module(f"harness.commands.{name.replace('-', '_')}")
     own_help = "argparse" in vars(module) or name == "run"
     return run(
@@ -74,6 +71,16 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
         argv,
         None if own_help else module.__doc__,
     )
+
+
+def _unknown(name: str) -> str:
+    """What was meant: a command, or a choice whose group was left out."""
+    from harness.config.choices import groups
+
+    meant = [f"{group}={name}" for group, found in groups().items() if name in found.choices]
+    meant = meant or difflib.get_close_matches(name, commands(), n=1)
+    guess = f"; did you mean {meant[0]}?" if meant else "."
+    return f"there is no command {name!r}{guess} The commands: {', '.join(commands())}"
 
 
 def _complain(name: str, error: HarnessError, code: int) -> int:

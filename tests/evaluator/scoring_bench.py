@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from harness.records import Direction, Outcome, Score, Split, TrialResult
+from harness.sandbox import wire
 from harness.sandbox.open import Command, End
 from harness.scoring import referee_process, warm_pool
 from harness.scoring.evaluator import SandboxEvaluator, Scoring
@@ -27,6 +28,7 @@ from harness.task.task import Profile, Task, TaskData
 
 torch.set_num_threads(1)  # small models, and forks
 HERE = Path(__file__).resolve().parent
+HOST = Path(warm_pool.__file__).with_name("predictor_host.py")
 LENGTH, ROWS = 32, 320
 MODELS = (HERE / "tiny_models.py").read_bytes()
 FAST = Scoring(warm=False, cuts=150, batch_tokens=1024, batch_seconds=20, startup_seconds=60)
@@ -151,9 +153,8 @@ class ForkSandbox:
 def _host():
     """The host as it is inside a sandbox: beside predictor_wire, without the package."""
     sys.modules.pop("tiny_models", None)
-    folder = Path(warm_pool.__file__).parent
-    sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location("predictor_host", folder / "predictor_host.py")
+    sys.modules["predictor_wire"] = wire
+    spec = importlib.util.spec_from_file_location("predictor_host", HOST)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
