@@ -70,7 +70,8 @@ class Task:
     metric: key in what evaluate() returns; direction: "minimize" or "maximize"; unit: for people.
     editable: what a proposal may change; readable: what an agent may read besides. artefact: file in out/.
     predictor: whether scoring needs the candidate's own code ("tokens": logits per token, "items": JSON
-    answers to JSON items, "none"); entry: the file whose `load_predictor(artefact, data)` is then called.
+    answers to JSON items, "none"); script: the file that a trial runs; entry: the file whose
+    `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
@@ -88,6 +89,7 @@ class Task:
     artefact: str = "model.safetensors"
     predictor: str = "none"
     entry: str = "train.py"
+    script: str = "train.py"
     classes: int = 0
     determinism: str = "none"
     references: Mapping[str, float] = field(default_factory=dict)
@@ -104,7 +106,7 @@ class Task:
             raise ValueError(f"artefact {self.artefact!r} must be a .safetensors or .json file name")
         if not self.editable:
             raise ValueError("editable is empty: name the files that a proposal may change")
-        for name in {*self.editable, *self.readable, *REFEREE_FILES, self.entry, "program.md"}:
+        for name in {*self.editable, *self.readable, *REFEREE_FILES, self.entry, self.script, "program.md"}:
             self._check_file(name)
         if set(self.editable) & set(REFEREE_FILES):
             raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")

@@ -67,13 +67,14 @@ class LocalExecutor:
     ) -> None:
         self._bench = Bench(sandbox, task.artefact, folder)
         self._public, self._profile, self._gpu = data.public, profile, gpu
+        self._script = task.script
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         """Returns when the process tree is gone and the artefact is ours. Raises UserError for a missing GPU."""
         command = Command(
-            script="train.py",
+            script=self._script,
             arguments=(
                 *("--data", "{data}", "--out", "{out}"),
                 *("--seed", str(spec.seed), "--seconds", f"{spec.clock.seconds:g}"),

@@ -1,0 +1,300 @@
+"""What a checkout of autoresearch, or of a fork, holds: files, metric, budget, loader, data, history.
+
+The layout is that of github.com/karpathy/autoresearch (March 2026): `prepare.py` has constants, a tokenizer, a loader of
+training data and a function that evaluates; `train.py` imports them, trains and prints a summary.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.task.adoption.constants import Value, constants
+
+DEFAULT_CACHE = ".cache/autoresearch"
+OFFERED = {"Tokenizer", "make_dataloader", "get_token_bytes"}
+_METRICS = (("bpb", "bpb"), ("bits_per_byte", "bpb"), ("perplexity", "perplexity"), ("ppl", "perplexity"), ("loss", "loss"))
+_ROLES = {
+    "tokenizer": ("tokenizer", "tok", "enc", "tokeniser"),
+    "rows": ("B", "batch_size", "device_batch_size", "bsz", "rows", "batch"),
+    "length": ("T", "seq_len", "sequence_len", "sequence_length", "max_seq_len", "block_size", "context", "length"),
+    "split": ("split", "mode", "partition"),
+    "device": ("device",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """How the loader is called. parameters: its names in order; roles: role -> name; fields: how many values it yields."""
+
+    name: str
+    parameters: tuple[str, ...]
+    roles: Mapping[str, str]
+    fields: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A checkout that can be taken over. Sizes in tokens, times in seconds.
+
+    constants: of prepare.py. imported: what the editable files import from it. metric: bpb, loss or perplexity.
+    gpu: whether train.py needs one. kernels: repositories that it asks the kernel hub for.
+    """
+
+    folder: Path
+    editable: tuple[str, ...]
+    constants: Mapping[str, Value]
+    imported: Mapping[str, int]
+    loader: Loader
+    evaluate: str
+    metric: str
+    sequence_length: int
+    time_budget_seconds: float
+    evaluation_tokens: int
+    vocabulary: int | None
+    data: Path
+    tokenizer: Path
+    validation_shard: str
+    bos_token: str
+    special_tokens: tuple[str, ...]
+    gpu: bool
+    kernels: tuple[str, ...]
+    seeds: tuple[str, ...]
+    program: str
+    notes: tuple[str, ...]
+
+
+def survey(folder: Path, home: Path | None = None) -> Survey:
+    """Raises UserError, with the place and the smallest edit that would do, for what cannot be taken over."""
+    home = home or Path.home()
+    train, prepare = (_parsed(folder / name) for name in ("train.py", "prepare.py"))
+    editable = _editable(folder, train)
+    trees = {name: _parsed(folder / name) for name in editable}
+    _refuse_other_machines(trees)
+    known = constants(prepare, home)
+    imported = _imported(trees)
+    functions = {node.name: node for node in prepare.body if isinstance(node, ast.FunctionDef)}
+    loader = _loader(functions, imported)
+    evaluate = _evaluate(functions, imported)
+    _check_imports(imported, known, {loader.name, evaluate}, functions)
+    cache = _path(known, ("CACHE_DIR", "CACHE", "BASE_DIR"), home / DEFAULT_CACHE)
+    special = known.get("SPECIAL_TOKENS")
+    return Survey(
+        folder=folder,
+        editable=editable,
+        constants=known,
+        imported=imported,
+        loader=loader,
+        evaluate=evaluate,
+        metric=_metric(evaluate, functions[evaluate]),
+        sequence_length=_whole(known, ("MAX_SEQ_LEN", "SEQ_LEN", "SEQUENCE_LEN", "BLOCK_SIZE", "CONTEXT_LEN"), "a sequence length"),
+        time_budget_seconds=_budget(known),
+        evaluation_tokens=_whole(known, ("EVAL_TOKENS", "VAL_TOKENS"), "a number of tokens to evaluate", 1 << 20),
+        vocabulary=known["VOCAB_SIZE"] if isinstance(known.get("VOCAB_SIZE"), int) else None,
+        data=_path(known, ("DATA_DIR", "DATA_PATH", "DATA"), cache / "data"),
+        tokenizer=_path(known, ("TOKENIZER_DIR", "TOKENIZER_PATH"), cache / "tokenizer"),
+        validation_shard=str(known.get("VAL_FILENAME") or _pinned(known)),
+        bos_token=str(known.get("BOS_TOKEN") or "<|reserved_0|>"),
+        special_tokens=tuple(str(each) for each in special) if isinstance(special, list) else (),
+        gpu=_needs_gpu(trees),
+        kernels=_kernels(trees),
+        seeds=_seeds(trees),
+        program=_text(folder / "program.md"),
+        notes=_notes(folder, editable),
+    )
+
+
+def _parsed(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file.parent} is no autoresearch checkout: {file.name}: {error.strerror}") from None
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{file} is not Python that can be read: {error}") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return "Improve the metric by editing the training script.\n"
+
+
+def _editable(folder: Path, train: ast.Module) -> tuple[str, ...]:
+    """train.py and the modules of the folder that it imports, directly or not; never prepare.py."""
+    found, queue = ["train.py"], [train]
+    while queue:
+        for name in sorted(_modules(queue.pop())):
+            file = f"{name}.py"
+            if name != "prepare" and file not in found and (folder / file).is_file():
+                found.append(file)
+                queue.append(_parsed(folder / file))
+    return tuple(found)
+
+
+def _modules(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def _refuse_other_machines(trees: Mapping[str, ast.Module]) -> None:
+    for name, tree in trees.items():
+        if "mlx" in _modules(tree):
+            raise UserError(
+                f"{name} imports mlx: models for Apple's MLX cannot be scored here, the predictor speaks torch;"
+                " port the model to torch, or use a fork that runs on CUDA or CPU"
+            )
+
+
+def _imported(trees: Mapping[str, ast.Module]) -> dict[str, int]:
+    """Name imported from prepare -> line."""
+    found: dict[str, int] = {}
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module == "prepare":
+                found.update({alias.name: node.lineno for alias in node.names})
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "prepare":
+                found.setdefault(node.attr, node.lineno)
+    return found
+
+
+def _loader(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, int]) -> Loader:
+    able = [name for name in imported if name in functions and _yields(functions[name])]
+    named = [name for name in able if "load" in name] or able
+    if not named:
+        raise UserError(
+            "train.py imports no loader of training data from prepare.py; the smallest edit: a generator"
+            " `make_dataloader(tokenizer, B, T, split)` in prepare.py that yields (inputs, targets, epoch), imported by train.py"
+        )
+    node = functions[named[0]]
+    arguments = node.args
+    parameters = tuple(each.arg for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs])
+    roles = {role: name for role, names in _ROLES.items() if (name := next((p for p in parameters if p in names), ""))}
+    missing = [role for role in ("rows", "length") if role not in roles]
+    if missing:
+        raise UserError(
+            f"prepare.py line {node.lineno}: {node.name}({', '.join(parameters)}) has no parameter that can be read as"
+            f" {' and '.join(missing)}; the smallest edit: name them B and T"
+        )
+    return Loader(node.name, parameters, roles, _yields(node))
+
+
+def _yields(node: ast.FunctionDef) -> int:
+    """How many values it yields at a time; 0: it is no generator."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Yield) and inner.value is not None:
+            return len(inner.value.elts) if isinstance(inner.value, ast.Tuple) else 1
+    return 0
+
+
+def _evaluate(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, int]) -> str:
+    named = [name for name in imported if name in functions and name.startswith("eval")]
+    if not named:
+        raise UserError(
+            "train.py imports no function from prepare.py whose name begins with `eval`; the smallest edit: evaluate with"
+            " `evaluate_bpb(model, tokenizer, batch_size)` of prepare.py, which is where the weights are taken"
+        )
+    return named[0]
+
+
+def _metric(name: str, node: ast.FunctionDef) -> str:
+    text = f"{name} {ast.unparse(node)}".lower()
+    for word, metric in _METRICS:
+        if word in name.lower():
+            return metric
+    if "log(2)" in text and "byte" in text:
+        return "bpb"
+    raise UserError(
+        f"prepare.py line {node.lineno}: what {name} returns cannot be computed from a model's answers to tokens;"
+        " supported are bits per byte, mean loss and perplexity: name the function evaluate_bpb, evaluate_loss or evaluate_ppl"
+    )
+
+
+def _check_imports(
+    imported: Mapping[str, int], known: Mapping[str, Value], offered: set[str], functions: Mapping[str, ast.FunctionDef]
+) -> None:
+    """Everything that train.py takes from prepare.py must have a stand-in."""
+    for name, line in imported.items():
+        if name in known or name in offered or name in OFFERED or name == "*":
+            continue
+        what = "function" if name in functions else "name"
+        raise UserError(
+            f"train.py line {line}: the {what} {name} of prepare.py has no stand-in in a trial; the smallest edit: move it into"
+            " train.py, or do without it"
+        )
+
+
+def _path(known: Mapping[str, Value], names: Sequence[str], default: Path) -> Path:
+    found = next((known[name] for name in names if isinstance(known.get(name), str)), None)
+    return Path(str(found)) if found else default
+
+
+def _whole(known: Mapping[str, Value], names: Sequence[str], what: str, default: int | None = None) -> int:
+    for name in names:
+        value = known.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return int(value)
+    if default is not None:
+        return default
+    raise UserError(f"prepare.py has no constant for {what}; the smallest edit: `{names[0]} = ...` at its top")
+
+
+def _budget(known: Mapping[str, Value]) -> float:
+    """In seconds; a constant that says minutes is taken as that."""
+    for name, factor in (("TIME_BUDGET", 1), ("TIME_BUDGET_SECONDS", 1), ("TIME_BUDGET_MINUTES", 60), ("TIME_BUDGET_MIN", 60)):
+        value = known.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return float(value) * factor
+    raise UserError("prepare.py has no constant TIME_BUDGET (seconds of training); the smallest edit: add one at its top")
+
+
+def _pinned(known: Mapping[str, Value]) -> str:
+    number = known.get("VAL_SHARD", known.get("MAX_SHARD"))
+    return f"shard_{number:05d}.parquet" if isinstance(number, int) else ""
+
+
+def _needs_gpu(trees: Mapping[str, ast.Module]) -> bool:
+    """CUDA is named and no other device is: `"cuda" if torch.cuda.is_available() else "cpu"` runs on both."""
+    texts = {node.value for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    calls = {ast.unparse(node.func) for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    if "torch.cuda.is_available" in calls and "cpu" in texts:
+        return False
+    return "cuda" in texts or any(call.startswith("torch.cuda.") and call != "torch.cuda.manual_seed" for call in calls)
+
+
+def _kernels(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
+    """Names of repositories on the kernel hub: strings like owner/name in a file that imports `kernels`."""
+    found: dict[str, None] = {}
+    for tree in trees.values():
+        if "kernels" in _modules(tree):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count("/") == 1:
+                    owner, name = node.value.split("/")
+                    if owner and name and not set(node.value) & set(" \n<>{}\\"):
+                        found[node.value] = None
+    return tuple(found)
+
+
+def _seeds(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
+    """Calls that seed with a constant, as `file:line call`."""
+    found = []
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("manual_seed", "manual_seed_all", "seed"):
+                found.append(f"{name}:{node.lineno} {ast.unparse(node)[:60]}")
+    return tuple(found)
+
+
+def _notes(folder: Path, editable: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    if not (folder / "program.md").is_file():
+        notes.append("no program.md: a line stands in for it")
+    if len(editable) > 1:
+        notes.append(f"several editable files: {', '.join(editable)}")
+    return tuple(notes)

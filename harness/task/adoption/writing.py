@@ -1,0 +1,152 @@
+"""Writes the task folder of an adopted checkout: its own files byte for byte, and what of ours goes with them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.ledger.foreign_repository import ForeignRepository
+from harness.ledger.recorded_night import Night, read_night
+from harness.records import Json
+from harness.task.adoption.survey import Survey
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "adopted"
+OURS = ("launch.py", "stand_in.py", "stand_in_kernels.py", "packing.py")  # travel with a trial
+REFEREES = ("prepare.py", "evaluate.py")
+FIRST_OVERHEAD = 0.25  # of the budget, until it was measured
+MOST_SHARDS = 10
+_UNITS = {"bpb": "bits per byte", "loss": "nats per token", "perplexity": "perplexity"}
+_MOST_HISTORY = 200
+
+
+def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
+    """adopted.json: what the stand-in and the referee need to know of the checkout."""
+    special = tokenizer["special"]
+    assert isinstance(special, dict)
+    if found.bos_token not in special:
+        raise UserError(
+            f"the vocabulary has no token {found.bos_token!r} (it has {', '.join(special) or 'no special one'}); the smallest"
+            " edit: `BOS_TOKEN = ...` in prepare.py"
+        )
+    name = next(name for name in found.constants if name.startswith("TIME_BUDGET"))
+    plain = {key: value for key, value in found.constants.items() if key in found.imported or key == name}
+    return {
+        "metric": found.metric,
+        "evaluate": found.evaluate,
+        "loader": {
+            "name": found.loader.name,
+            "parameters": list(found.loader.parameters),
+            "roles": dict(found.loader.roles),
+            "fields": found.loader.fields,
+        },
+        "constants": plain,
+        "time_budget": {"name": name, "unit_seconds": 60 if "MIN" in name else 1},
+        "overhead_seconds": round(FIRST_OVERHEAD * found.time_budget_seconds, 1),
+        "sequence_length": found.sequence_length,
+        "evaluation_tokens": found.evaluation_tokens,
+        "bos": special[found.bos_token],
+        "data": str(found.data),
+        "validation_shard": found.validation_shard,
+        "most_shards": MOST_SHARDS,
+        "kernels": list(found.kernels),
+    }
+
+
+def write(found: Survey, tokenizer: Mapping[str, Json], target: Path) -> list[str]:
+    """Fills `target`, which must not exist. Returns the names of what was written. Raises UserError."""
+    if target.exists():
+        raise UserError(f"{target} is there already; choose another name (name=...) or remove it")
+    about = facts(found, tokenizer)
+    target.mkdir(parents=True)
+    for name in found.editable:
+        place = target / name
+        if name in OURS or name in REFEREES:
+            raise UserError(f"the checkout's {name} would stand where one of ours must: rename it")
+        place.write_bytes((found.folder / name).read_bytes())
+    for name in (*OURS, *REFEREES):
+        (target / name).write_bytes((TEMPLATES / name).read_bytes())
+    (target / "program.md").write_text(found.program, encoding="utf-8")
+    (target / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    (target / "adopted.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    night = recorded(found.folder)
+    (target / "HISTORY.md").write_text(history(night), encoding="utf-8")
+    write_replay(found, night, target / "replay")
+    vocabulary = len(tokenizer["ranks"]) + len(tokenizer["special"])  # type: ignore[arg-type] # checked when it was exported
+    (target / "task.yaml").write_text(task_yaml(found, vocabulary), encoding="utf-8")
+    return sorted(path.name for path in target.iterdir())
+
+
+def set_overhead(target: Path, seconds: float) -> None:
+    """What of the budget the script does not count itself, as measured; equal for all candidates from then on."""
+    file = target / "adopted.json"
+    about = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**about, "overhead_seconds": round(seconds, 1)}, indent=1), encoding="utf-8")
+
+
+def task_yaml(found: Survey, vocabulary: int) -> str:
+    """A profile named after the machine: gpu or cpu."""
+    machine = "gpu" if found.gpu else "cpu"
+    more = ", gpu: true, memory_gib: 64, threads: 8, processes: 512, startup_seconds: 900, out_mib: 4096, artefact_mib: 4096"
+    less = ", memory_gib: 8, threads: 1, startup_seconds: 300"
+    editable = ", ".join(found.editable)
+    return f"""\
+# {found.folder.name}: an adopted autoresearch checkout; made by `harness adopt`
+_target_: harness.task.Task
+metric: {found.metric}
+unit: {_UNITS[found.metric]}
+direction: minimize
+editable: [{editable}]
+readable: [{", ".join((*OURS, "adopted.json", "HISTORY.md"))}]
+artefact: model.safetensors
+predictor: tokens
+script: launch.py # runs train.py as it is, with a stand-in for its prepare.py
+entry: launch.py
+classes: {vocabulary}
+determinism: none
+profiles:
+  {machine}: {{seconds: {found.time_budget_seconds:g}, clock: wall{more if found.gpu else less}}}
+replay: replay
+"""
+
+
+def recorded(folder: Path) -> Night | None:
+    """The checkout's results.tsv; None where there is none or it cannot be read."""
+    file = folder / "results.tsv"
+    try:
+        return read_night(file) if file.is_file() else None
+    except UserError:
+        return None
+
+
+def history(night: Night | None) -> str:
+    """For an agent: what was tried before, as unverified single runs."""
+    if night is None:
+        return "# History\n\nNothing was recorded before.\n"
+    lines = ["# History", "", "Recorded before the harness came: single runs with one seed, scored by the script itself.", ""]
+    lines += [f"| {night.metric} (unverified) | status | change |", "|---|---|---|"]
+    for row in night.rows[-_MOST_HISTORY:]:
+        score = "-" if row.score is None else f"{row.score:g}"
+        lines.append(f"| {score} | {row.status} | {row.description.replace('|', '/')[:200]} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_replay(found: Survey, night: Night | None, folder: Path) -> int:
+    """One patch a commit of the newest branch autoresearch/*, with the claimed score; returns how many."""
+    repository = ForeignRepository(found.folder)
+    branches = repository.branches()
+    if not branches:
+        return 0
+    changes = [change for change in repository.changes(branches[0], found.editable) if change.patch.strip()]
+    claims = {row.commit: row for row in night.rows if row.commit} if night else {}
+    written = 0
+    before: float | None = next((row.score for row in night.finished()), None) if night else None
+    for change in changes:
+        row = next((row for commit, row in claims.items() if change.commit.startswith(commit)), None)
+        words = change.subject
+        if row is not None and row.score is not None:
+            words += f"\n\nClaimed: {row.score:g}" + (f" after {before:g}" if before is not None else "")
+            before = row.score
+        folder.mkdir(exist_ok=True)
+        written += 1
+        (folder / f"{written:04d}-{change.commit[:8]}.patch").write_text(f"{words}\n\n{change.patch}", encoding="utf-8")
+    return written
