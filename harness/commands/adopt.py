@@ -1,9 +1,10 @@
-"""`harness adopt PATH [name=NAME] [tasks=FOLDER] [trials=4] [key=value ...]`: an autoresearch checkout as a task, unchanged.
+"""`harness adopt PATH [name=NAME] [tasks=FOLDER] [trials=4] [key=value ...]`: an autoresearch checkout as a task.
 
 PATH is a checkout of autoresearch or of a fork of it (git or not). What was found is shown as a table, and a task
-folder is written: the checkout's own training script byte for byte, its program.md, and what of the harness stands in for
-its prepare.py. Nothing in PATH is written, and nothing of it runs outside a sandbox. Then a few trials of the unmodified
-script measure how much of its budget goes by uncounted, and how much a score varies with the seed; trials=0 leaves that out.
+folder is written: the checkout's own training script byte for byte, its program.md, and what of the harness stands
+in for its prepare.py. Nothing in PATH is written, and nothing of it runs outside a sandbox. Then a few trials of the
+unmodified script measure how much of its budget goes by uncounted, and how much a score varies with the seed;
+trials=0 leaves that out.
 
   harness adopt ~/autoresearch                   tasks/autoresearch in the current folder
   harness adopt ~/autoresearch name=mine         another name
@@ -41,7 +42,9 @@ def main(arguments: list[str]) -> int:
     name = own.get("name") or _name_for(path)
     target = Path(own.get("tasks", "tasks")) / name
     if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} cannot name a task: small letters, digits and _, a letter first; give name=...")
+        raise UserError(
+            f"{name!r} cannot name a task: small letters, digits and _, a letter first; give name=..."
+        )
     trials = own.get("trials", str(_DEFAULT_TRIALS))
     if not trials.isdecimal():
         raise UserError(f"trials={trials}: give a whole number, 0 for none")
@@ -79,18 +82,36 @@ def table(found: "Survey") -> list[str]:
     seeds = "; ".join(found.seeds[:3]) or "none"
     rows = [
         ("editable", ", ".join(found.editable), "byte for byte as they are"),
-        ("metric", f"{found.metric} of {found.evaluate}", "computed by the referee from raw logits; lower is better"),
-        ("time budget", f"{found.time_budget_seconds:g} s", "billed from the first training batch: the script's own warm-up counts"),
+        (
+            "metric",
+            f"{found.metric} of {found.evaluate}",
+            "computed by the referee from raw logits; lower is better",
+        ),
+        (
+            "time budget",
+            f"{found.time_budget_seconds:g} s",
+            "billed from the first training batch: the script's own warm-up counts",
+        ),
         ("sequence", f"{found.sequence_length} tokens", ""),
-        ("evaluation", f"{found.evaluation_tokens:,} tokens of {found.validation_shard or 'the last shard'}", "a sealed test half is split off"),
-        ("loader", f"{found.loader.name}({', '.join(found.loader.parameters)})", "a stand-in reads through the data gate"),
+        (
+            "evaluation",
+            f"{found.evaluation_tokens:,} tokens of {found.validation_shard or 'the last shard'}",
+            "a sealed test half is split off",
+        ),
+        (
+            "loader",
+            f"{found.loader.name}({', '.join(found.loader.parameters)})",
+            "a stand-in reads through the data gate",
+        ),
         ("data", str(found.data), "read, never written"),
         ("vocabulary", str(found.tokenizer), "its pickle is opened in a sandbox only"),
         ("seeds", seeds, "salted: every trial is a fresh seed without an edit"),
         ("machine", "GPU" if found.gpu else "CPU", ""),
     ]
     if found.kernels:
-        rows.append(("kernels", ", ".join(found.kernels), "from the hub's cache, else through torch's own attention"))
+        rows.append(
+            ("kernels", ", ".join(found.kernels), "from the hub's cache, else through torch's own attention")
+        )
     rows += [("note", note, "") for note in found.notes]
     width = max(len(what) for _, what, _ in rows)
     return [f"{name:<12} {what:<{min(width, 60)}}  {why}".rstrip() for name, what, why in rows]
@@ -109,12 +130,21 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     setup = load(words)
     with open_bench(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
-        seen = runner.measure(bench.workspace.files(runner.state.baseline), runner.state.baseline, _role(), "adoption-1")
+        seen = runner.measure(
+            bench.workspace.files(runner.state.baseline), runner.state.baseline, _role(), "adoption-1"
+        )
         if seen.score is None:
-            raise UserError(f"the unmodified script gave no score: {seen.outcome.value}; see {bench.folder}/logs")
-        overhead = max(0.0, seen.billed_seconds - (_budget(setup.budget.seconds, found) - _first_overhead(target)))
+            raise UserError(
+                f"the unmodified script gave no score: {seen.outcome.value}; see {bench.folder}/logs"
+            )
+        overhead = max(
+            0.0, seen.billed_seconds - (_budget(setup.budget.seconds, found) - _first_overhead(target))
+        )
     set_overhead(target, _RESERVE * overhead + _RESERVE_SECONDS)
-    print(f"of its budget {overhead:.1f} s go by uncounted (compilation, first steps, evaluating): the script is told so much less")
+    print(
+        f"of its budget {overhead:.1f} s go by uncounted (compilation, first steps, evaluating):"
+        f" the script is told so much less"
+    )
     setup = load(words)
     with open_bench(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)

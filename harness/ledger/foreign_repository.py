@@ -1,4 +1,6 @@
-"""Reads a repository that is not ours: its commits of some files, oldest first. Writes nothing and runs nothing of it."""
+"""Reads a repository that is not ours: its commits of some files, oldest first. Writes nothing and runs nothing
+of it.
+"""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +16,12 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
-_OPTIONS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "core.attributesFile=" + os.devnull, "safe.directory=*")
+_OPTIONS = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "core.attributesFile=" + os.devnull,
+    "safe.directory=*",
+)
 BRANCHES = "refs/heads/autoresearch/"
 
 
@@ -43,15 +50,25 @@ class ForeignRepository:
         return text.split()
 
     def changes(self, branch: str, files: Sequence[str]) -> list[Change]:
-        """What each commit of a branch changed in `files`, oldest first, merges left out; up to where it left the others."""
-        others = [name for name in self._run("for-each-ref", "--format=%(refname)", "refs/heads/").split() if name != branch]
+        """What each commit of a branch changed in `files`, oldest first, merges left out; up to where it left the
+        others.
+        """
+        others = [
+            name
+            for name in self._run("for-each-ref", "--format=%(refname)", "refs/heads/").split()
+            if name != branch
+        ]
         mains = [name for name in others if not name.startswith(BRANCHES)]
-        listed = self._run("rev-list", "--reverse", "--no-merges", branch, *(f"^{name}" for name in mains), "--", *files)
+        listed = self._run(
+            "rev-list", "--reverse", "--no-merges", branch, *(f"^{name}" for name in mains), "--", *files
+        )
         return [self._change(commit, files) for commit in listed.split()]
 
     def file(self, commit: str, name: str) -> bytes:
         """Raises GitCommandError where the commit has no such file."""
-        text: bytes = self._run("cat-file", "blob", f"{commit}:{name}", stdout_as_string=False, strip_newline_in_stdout=False)
+        text: bytes = self._run(
+            "cat-file", "blob", f"{commit}:{name}", stdout_as_string=False, strip_newline_in_stdout=False
+        )
         return text
 
     def start(self, branch: str, files: Sequence[str]) -> str:
@@ -64,7 +81,15 @@ class ForeignRepository:
 
     def _change(self, commit: str, files: Sequence[str]) -> Change:
         subject = self._run("show", "-s", "--format=%s", commit)
-        options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--root", "-p", "--no-commit-id")
+        options = (
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--no-renames",
+            "--root",
+            "-p",
+            "--no-commit-id",
+        )
         patch = self._run("diff-tree", *options, commit, "--", *files, strip_newline_in_stdout=False)
         return Change(commit, subject, patch)
 

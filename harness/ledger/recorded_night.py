@@ -1,7 +1,7 @@
 """Reads a results.tsv as people have it: autoresearch's (github.com/karpathy/autoresearch, March 2026) and its forks'.
 
-Columns are found by name, in any order and case; only a score and a status are needed. Nights that were measured anew in
-the middle (a second baseline) are segments, each with a bar of its own.
+Columns are found by name, in any order and case; only a score and a status are needed. Nights that were measured
+anew in the middle (a second baseline) are segments, each with a bar of its own.
 """
 
 import csv
@@ -31,11 +31,26 @@ STATUSES = {
     "oom": "crash",
     "timeout": "crash",
 }
-_RISING = ("acc", "accuracy", "psnr", "ssim", "f1", "reward", "return", "auc", "auroc", "map", "ndcg", "bleu", "rouge", "r2",
-           "recall", "precision", "score", "win_rate", "pass_rate", "success", "iou", "dice")  # fmt: skip
-_FALLING = ("bpb", "loss", "nll", "ppl", "perplexity", "rmse", "mse", "mae", "error", "wer", "cer", "fid", "bpc", "bits",
-            "regret", "latency", "seconds", "brier", "ece", "kl", "crps", "logloss", "rank")  # fmt: skip
-_NOT_SCORES = {"memory_gb", "mfu", "status", "commit", "description", "seconds", "time", "step", "steps", "params"}
+_RISING = frozenset(
+    "acc accuracy psnr ssim f1 reward return auc auroc map ndcg bleu rouge r2 recall precision score win_rate"
+    " pass_rate success iou dice".split()
+)
+_FALLING = frozenset(
+    "bpb loss nll ppl perplexity rmse mse mae error wer cer fid bpc bits regret latency seconds brier ece kl crps"
+    " logloss rank".split()
+)
+_NOT_SCORES = {
+    "memory_gb",
+    "mfu",
+    "status",
+    "commit",
+    "description",
+    "seconds",
+    "time",
+    "step",
+    "steps",
+    "params",
+}
 _BASELINE = re.compile(r"\bbase-?line\b|\bre-?measure", re.IGNORECASE)
 
 
@@ -75,7 +90,11 @@ def read_night(path: Path, rising: bool | None = None) -> Night:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    rows = [row for row in csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE) if any(map(str.strip, row))]
+    rows = [
+        row
+        for row in csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+        if any(map(str.strip, row))
+    ]
     if not rows:
         raise UserError(f"{path} is empty: expected a line of column names, then a line a trial")
     names = [name.strip().lower() for name in rows[0]]
@@ -93,11 +112,16 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
     if "status" not in names:
         raise UserError(f"{path}: no column named status among {', '.join(names) or 'none'}")
     scores = [place for place, name in enumerate(names) if name.startswith("val_")]
-    scores = scores or [place for place, name in enumerate(names) if name not in _NOT_SCORES and _known(name) is not None]
+    scores = scores or [
+        place for place, name in enumerate(names) if name not in _NOT_SCORES and _known(name) is not None
+    ]
     if not scores:
         raise UserError(f"{path}: no column for the score: expected val_<metric> among {', '.join(names)}")
     found = {"status": names.index("status"), "score": scores[0]}
-    for role, aliases in (("commit", ("commit", "hash", "sha")), ("description", ("description", "desc", "change", "idea", "notes"))):
+    for role, aliases in (
+        ("commit", ("commit", "hash", "sha")),
+        ("description", ("description", "desc", "change", "idea", "notes")),
+    ):
         place = next((names.index(alias) for alias in aliases if alias in names), None)
         if place is not None:
             found[role] = place
@@ -107,19 +131,23 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
 def _known(metric: str) -> bool | None:
     """Whether a metric of that name rises; None for one that is not known."""
     words = set(re.split(r"[^a-z0-9]+", metric)) | {metric, metric.removeprefix("val_")}
-    if words & set(_FALLING):
+    if words & _FALLING:
         return False
-    return True if words & set(_RISING) else None
+    return True if words & _RISING else None
 
 
 def _direction(path: Path, metric: str) -> bool:
     known = _known(metric)
     if known is None:
-        raise UserError(f"{path}: is a higher {metric} better? Its name does not say: give --maximise or --minimise")
+        raise UserError(
+            f"{path}: is a higher {metric} better? Its name does not say: give --maximise or --minimise"
+        )
     return known
 
 
-def _records(path: Path, rows: Sequence[Sequence[str]], columns: dict[str, int], rising: bool) -> list[Recorded]:
+def _records(
+    path: Path, rows: Sequence[Sequence[str]], columns: dict[str, int], rising: bool
+) -> list[Recorded]:
     found: list[Recorded] = []
     segment = 0
     for number, row in enumerate(rows, start=2):
@@ -127,14 +155,17 @@ def _records(path: Path, rows: Sequence[Sequence[str]], columns: dict[str, int],
         status = STATUSES.get(cells["status"].lower())
         if status is None:
             raise UserError(
-                f"{path}, line {number}: unknown status {cells['status']!r}; known are {', '.join(sorted(set(STATUSES)))}"
+                f"{path}, line {number}: unknown status {cells['status']!r};"
+                f" known are {', '.join(sorted(set(STATUSES)))}"
             )
         score = None if status == "crash" else _score(path, number, cells["score"])
         again = status == "keep" and bool(_BASELINE.search(cells.get("description", "")))
         segment += again and any(each.loss is not None for each in found)
         loss = None if score is None else -score if rising else score
         found.append(
-            Recorded(number, cells.get("commit", ""), score, loss, status, cells.get("description", ""), segment)
+            Recorded(
+                number, cells.get("commit", ""), score, loss, status, cells.get("description", ""), segment
+            )
         )
     return found
 

@@ -117,7 +117,28 @@ print("---")
 print(f"val_bpb:          {val_bpb:.6f}")
 print(f"num_steps:        {step}")
 '''
-WORDS = "the cat sat on a mat and saw that one small dog ran from two big red birds over there".split()
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "saw",
+    "that",
+    "one",
+    "small",
+    "dog",
+    "ran",
+    "from",
+    "two",
+    "big",
+    "red",
+    "birds",
+    "over",
+    "there",
+]
 
 
 def texts(start: int, count: int) -> list[str]:
@@ -162,13 +183,21 @@ def make_checkout(folder: Path, train: str = TRAIN, prepare: str = PREPARE, nigh
         _commit(folder, "start")
         _git(folder, "checkout", "-q", "-b", "autoresearch/nov1")
         hashes = []
-        for old, new, words in (("RATE = 3e-3", "RATE = 1e-2", "larger rate"), ("ROWS = 16", "ROWS = 8", "fewer rows a step")):
+        for old, new, words in (
+            ("RATE = 3e-3", "RATE = 1e-2", "larger rate"),
+            ("ROWS = 16", "ROWS = 8", "fewer rows a step"),
+        ):
             (folder / "train.py").write_text((folder / "train.py").read_text().replace(old, new))
             hashes.append(_commit(folder, words))
         _git(folder, "checkout", "-q", "main")
         lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription", "0000000\t2.000000\t1.0\tkeep\tbaseline"]
-        lines += [f"{hashes[0][:7]}\t1.900000\t1.0\tkeep\tlarger rate", f"{hashes[1][:7]}\t1.890000\t1.0\tkeep\tfewer rows"]
-        (folder / "results.tsv").write_text("\n".join([*lines, "fffffff\t0.000000\t0.0\tcrash\twider"]) + "\n")
+        lines += [
+            f"{hashes[0][:7]}\t1.900000\t1.0\tkeep\tlarger rate",
+            f"{hashes[1][:7]}\t1.890000\t1.0\tkeep\tfewer rows",
+        ]
+        (folder / "results.tsv").write_text(
+            "\n".join([*lines, "fffffff\t0.000000\t0.0\tcrash\twider"]) + "\n"
+        )
     return folder
 
 

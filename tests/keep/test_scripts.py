@@ -1,13 +1,10 @@
 """The scripts behind docs/statistics.md."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import null_proposals
 import pytest
-import replay_night
 import simulate_early_stop
 import simulate_keep_rules
 
@@ -15,51 +12,6 @@ from harness.agents.api.patches import apply, read_patch
 from harness.keep.early_stop import EarlyStop
 
 ROOT = Path(__file__).parents[2]
-NIGHT = "\n".join(
-    "\t".join(row)
-    for row in [
-        ("commit", "val_bpb", "memory_gb", "status", "description"),
-        ("a0", "1.0000", "44.0", "keep", "baseline"),
-        ("a1", "0.9900", "44.0", "keep", "a large win"),
-        ("a2", "0.9950", "44.0", "discard", 'worse, with a "quote'),
-        ("a3", "0.0000", "0.0", "crash", "out of memory"),
-        ("a4", "0.9897", "44.0", "keep", "perhaps nothing"),
-    ]
-)
-
-
-def test_replay_tells_what_single_trials_can_show(tmp_path: Path) -> None:
-    """At sd 5e-4 the large win is beyond noise and the small one is not; the crash is no proposal that finished."""
-    file = tmp_path / "results.tsv"
-    file.write_text(NIGHT)
-    trials = replay_night.read(file)
-    kept = [gain for _, gain in replay_night.gains(trials)]
-    assert kept == pytest.approx([0.01, 0.0003])
-    told = replay_night.told(kept, proposals=3, sd=5e-4)
-    assert (told.beyond, told.bonferroni, told.swap) == (1, 1, 1)
-    text = "\n".join(replay_night.report(trials, [5e-4]))
-    assert "3 proposals finished, 2 kept" in text
-    assert "perhaps nothing" in text.split("keeps within the noise")[1]
-    assert "a large win" not in text.split("keeps within the noise")[1]
-
-
-def test_replay_of_a_metric_to_maximise(tmp_path: Path) -> None:
-    file = tmp_path / "results.tsv"
-    file.write_text(NIGHT.replace("0.9900", "1.0100").replace("0.9897", "1.0103"))
-    assert [g for _, g in replay_night.gains(replay_night.read(file, maximise=True))] == pytest.approx(
-        [0.01, 0.0003]
-    )
-
-
-@pytest.mark.parametrize("content", ["", "a,b\n", NIGHT.replace("0.9950", "n/a"), NIGHT.splitlines()[0]])
-def test_replay_says_what_is_wrong_with_a_file(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "results.tsv"
-    file.write_text(content)
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts/replay_night.py", file], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("task", ["digits", "nanochat"])

@@ -1,1 +1,3 @@
-"""Brings an autoresearch checkout over as a task, without a change to it. Reads it as text and runs nothing of it here."""
+"""Brings an autoresearch checkout over as a task, without a change to it. Reads it as text and runs nothing of it
+here.
+"""

@@ -73,7 +73,12 @@ def _binary(node: ast.BinOp, known: Mapping[str, Value], home: Path) -> Value:
     one, other = _number(left), _number(right)
     if isinstance(node.op, ast.Pow) and abs(other) <= _LARGEST_POWER:
         return one**other
-    if isinstance(node.op, ast.LShift) and isinstance(one, int) and isinstance(other, int) and 0 <= other <= _LARGEST_POWER:
+    if (
+        isinstance(node.op, ast.LShift)
+        and isinstance(one, int)
+        and isinstance(other, int)
+        and 0 <= other <= _LARGEST_POWER
+    ):
         return one << other
     work = _NUMBERS.get(type(node.op))
     try:
@@ -89,7 +94,11 @@ def _piece(part: ast.expr, known: Mapping[str, Value], home: Path) -> str:
         return str(part.value)
     if isinstance(part, ast.FormattedValue) and part.conversion == -1:
         form = part.format_spec
-        text = "".join(_piece(each, known, home) for each in form.values) if isinstance(form, ast.JoinedStr) else ""
+        text = (
+            "".join(_piece(each, known, home) for each in form.values)
+            if isinstance(form, ast.JoinedStr)
+            else ""
+        )
         try:
             return format(evaluated(part.value, known, home), text)
         except ValueError:
@@ -100,7 +109,11 @@ def _piece(part: ast.expr, known: Mapping[str, Value], home: Path) -> str:
 def _comprehension(node: ast.ListComp, known: Mapping[str, Value], home: Path) -> Value:
     """`[f"<|reserved_{i}|>" for i in range(4)]` and the like."""
     match node.generators:
-        case [ast.comprehension(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=[stop]), ifs=[])]:
+        case [
+            ast.comprehension(
+                target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=[stop]), ifs=[]
+            )
+        ]:
             count = _number(evaluated(stop, known, home))
             if isinstance(count, int) and 0 <= count <= 1 << 16:
                 return [evaluated(node.elt, {**known, name: number}, home) for number in range(count)]

@@ -1,7 +1,7 @@
 """What a checkout of autoresearch, or of a fork, holds: files, metric, budget, loader, data, history.
 
-The layout is that of github.com/karpathy/autoresearch (March 2026): `prepare.py` has constants, a tokenizer, a loader of
-training data and a function that evaluates; `train.py` imports them, trains and prints a summary.
+The layout is that of github.com/karpathy/autoresearch (March 2026): `prepare.py` has constants, a tokenizer, a
+loader of training data and a function that evaluates; `train.py` imports them, trains and prints a summary.
 """
 
 import ast
@@ -14,11 +14,26 @@ from harness.task.adoption.constants import Value, constants
 
 DEFAULT_CACHE = ".cache/autoresearch"
 OFFERED = {"Tokenizer", "make_dataloader", "get_token_bytes"}
-_METRICS = (("bpb", "bpb"), ("bits_per_byte", "bpb"), ("perplexity", "perplexity"), ("ppl", "perplexity"), ("loss", "loss"))
+_METRICS = (
+    ("bpb", "bpb"),
+    ("bits_per_byte", "bpb"),
+    ("perplexity", "perplexity"),
+    ("ppl", "perplexity"),
+    ("loss", "loss"),
+)
 _ROLES = {
     "tokenizer": ("tokenizer", "tok", "enc", "tokeniser"),
     "rows": ("B", "batch_size", "device_batch_size", "bsz", "rows", "batch"),
-    "length": ("T", "seq_len", "sequence_len", "sequence_length", "max_seq_len", "block_size", "context", "length"),
+    "length": (
+        "T",
+        "seq_len",
+        "sequence_len",
+        "sequence_length",
+        "max_seq_len",
+        "block_size",
+        "context",
+        "length",
+    ),
     "split": ("split", "mode", "partition"),
     "device": ("device",),
 }
@@ -26,7 +41,9 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """How the loader is called. parameters: its names in order; roles: role -> name; fields: how many values it yields."""
+    """How the loader is called. parameters: its names in order; roles: role -> name; fields: how many values it
+    yields.
+    """
 
     name: str
     parameters: tuple[str, ...]
@@ -88,9 +105,15 @@ def survey(folder: Path, home: Path | None = None) -> Survey:
         loader=loader,
         evaluate=evaluate,
         metric=_metric(evaluate, functions[evaluate]),
-        sequence_length=_whole(known, ("MAX_SEQ_LEN", "SEQ_LEN", "SEQUENCE_LEN", "BLOCK_SIZE", "CONTEXT_LEN"), "a sequence length"),
+        sequence_length=_whole(
+            known,
+            ("MAX_SEQ_LEN", "SEQ_LEN", "SEQUENCE_LEN", "BLOCK_SIZE", "CONTEXT_LEN"),
+            "a sequence length",
+        ),
         time_budget_seconds=_budget(known),
-        evaluation_tokens=_whole(known, ("EVAL_TOKENS", "VAL_TOKENS"), "a number of tokens to evaluate", 1 << 20),
+        evaluation_tokens=_whole(
+            known, ("EVAL_TOKENS", "VAL_TOKENS"), "a number of tokens to evaluate", 1 << 20
+        ),
         vocabulary=known["VOCAB_SIZE"] if isinstance(known.get("VOCAB_SIZE"), int) else None,
         data=_path(known, ("DATA_DIR", "DATA_PATH", "DATA"), cache / "data"),
         tokenizer=_path(known, ("TOKENIZER_DIR", "TOKENIZER_PATH"), cache / "tokenizer"),
@@ -159,7 +182,11 @@ def _imported(trees: Mapping[str, ast.Module]) -> dict[str, int]:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == "prepare":
                 found.update({alias.name: node.lineno for alias in node.names})
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "prepare":
+            elif (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "prepare"
+            ):
                 found.setdefault(node.attr, node.lineno)
     return found
 
@@ -170,12 +197,17 @@ def _loader(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, int
     if not named:
         raise UserError(
             "train.py imports no loader of training data from prepare.py; the smallest edit: a generator"
-            " `make_dataloader(tokenizer, B, T, split)` in prepare.py that yields (inputs, targets, epoch), imported by train.py"
+            " `make_dataloader(tokenizer, B, T, split)` in prepare.py that yields (inputs,"
+            " targets, epoch), imported by train.py"
         )
     node = functions[named[0]]
     arguments = node.args
     parameters = tuple(each.arg for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs])
-    roles = {role: name for role, names in _ROLES.items() if (name := next((p for p in parameters if p in names), ""))}
+    roles = {
+        role: name
+        for role, names in _ROLES.items()
+        if (name := next((p for p in parameters if p in names), ""))
+    }
     missing = [role for role in ("rows", "length") if role not in roles]
     if missing:
         raise UserError(
@@ -197,7 +229,8 @@ def _evaluate(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, i
     named = [name for name in imported if name in functions and name.startswith("eval")]
     if not named:
         raise UserError(
-            "train.py imports no function from prepare.py whose name begins with `eval`; the smallest edit: evaluate with"
+            "train.py imports no function from prepare.py whose name begins with `eval`; the"
+            " smallest edit: evaluate with"
             " `evaluate_bpb(model, tokenizer, batch_size)` of prepare.py, which is where the weights are taken"
         )
     return named[0]
@@ -212,12 +245,16 @@ def _metric(name: str, node: ast.FunctionDef) -> str:
         return "bpb"
     raise UserError(
         f"prepare.py line {node.lineno}: what {name} returns cannot be computed from a model's answers to tokens;"
-        " supported are bits per byte, mean loss and perplexity: name the function evaluate_bpb, evaluate_loss or evaluate_ppl"
+        " supported are bits per byte, mean loss and perplexity: name the function evaluate_bpb,"
+        " evaluate_loss or evaluate_ppl"
     )
 
 
 def _check_imports(
-    imported: Mapping[str, int], known: Mapping[str, Value], offered: set[str], functions: Mapping[str, ast.FunctionDef]
+    imported: Mapping[str, int],
+    known: Mapping[str, Value],
+    offered: set[str],
+    functions: Mapping[str, ast.FunctionDef],
 ) -> None:
     """Everything that train.py takes from prepare.py must have a stand-in."""
     for name, line in imported.items():
@@ -225,7 +262,8 @@ def _check_imports(
             continue
         what = "function" if name in functions else "name"
         raise UserError(
-            f"train.py line {line}: the {what} {name} of prepare.py has no stand-in in a trial; the smallest edit: move it into"
+            f"train.py line {line}: the {what} {name} of prepare.py has no stand-in in a trial;"
+            f" the smallest edit: move it into"
             " train.py, or do without it"
         )
 
@@ -242,16 +280,25 @@ def _whole(known: Mapping[str, Value], names: Sequence[str], what: str, default:
             return int(value)
     if default is not None:
         return default
-    raise UserError(f"prepare.py has no constant for {what}; the smallest edit: `{names[0]} = ...` at its top")
+    raise UserError(
+        f"prepare.py has no constant for {what}; the smallest edit: `{names[0]} = ...` at its top"
+    )
 
 
 def _budget(known: Mapping[str, Value]) -> float:
     """In seconds; a constant that says minutes is taken as that."""
-    for name, factor in (("TIME_BUDGET", 1), ("TIME_BUDGET_SECONDS", 1), ("TIME_BUDGET_MINUTES", 60), ("TIME_BUDGET_MIN", 60)):
+    for name, factor in (
+        ("TIME_BUDGET", 1),
+        ("TIME_BUDGET_SECONDS", 1),
+        ("TIME_BUDGET_MINUTES", 60),
+        ("TIME_BUDGET_MIN", 60),
+    ):
         value = known.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return float(value) * factor
-    raise UserError("prepare.py has no constant TIME_BUDGET (seconds of training); the smallest edit: add one at its top")
+    raise UserError(
+        "prepare.py has no constant TIME_BUDGET (seconds of training); the smallest edit: add one at its top"
+    )
 
 
 def _pinned(known: Mapping[str, Value]) -> str:
@@ -261,11 +308,20 @@ def _pinned(known: Mapping[str, Value]) -> str:
 
 def _needs_gpu(trees: Mapping[str, ast.Module]) -> bool:
     """CUDA is named and no other device is: `"cuda" if torch.cuda.is_available() else "cpu"` runs on both."""
-    texts = {node.value for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    calls = {ast.unparse(node.func) for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    texts = {
+        node.value for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)
+    }
+    calls = {
+        ast.unparse(node.func)
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    }
     if "torch.cuda.is_available" in calls and "cpu" in texts:
         return False
-    return "cuda" in texts or any(call.startswith("torch.cuda.") and call != "torch.cuda.manual_seed" for call in calls)
+    return "cuda" in texts or any(
+        call.startswith("torch.cuda.") and call != "torch.cuda.manual_seed" for call in calls
+    )
 
 
 def _kernels(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
@@ -274,7 +330,11 @@ def _kernels(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
     for tree in trees.values():
         if "kernels" in _modules(tree):
             for node in ast.walk(tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count("/") == 1:
+                if (
+                    isinstance(node, ast.Constant)
+                    and isinstance(node.value, str)
+                    and node.value.count("/") == 1
+                ):
                     owner, name = node.value.split("/")
                     if owner and name and not set(node.value) & set(" \n<>{}\\"):
                         found[node.value] = None
@@ -286,7 +346,11 @@ def _seeds(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
     found = []
     for name, tree in trees.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("manual_seed", "manual_seed_all", "seed"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+                "manual_seed",
+                "manual_seed_all",
+                "seed",
+            ):
                 found.append(f"{name}:{node.lineno} {ast.unparse(node)[:60]}")
     return tuple(found)
 

@@ -19,7 +19,7 @@ with open(os.path.join(sys.argv[1], "tokenizer.pkl"), "rb") as file:
 encoding = getattr(found, "enc", found)
 content = {
     "pattern": encoding._pat_str,
-    "ranks": sorted(([piece.hex(), rank] for piece, rank in encoding._mergeable_ranks.items()), key=lambda pair: pair[1]),
+    "ranks": [[piece.hex(), rank] for piece, rank in sorted(encoding._mergeable_ranks.items(), key=lambda pair: pair[1])],
     "special": dict(encoding._special_tokens),
 }
 with open(os.path.join(sys.argv[2], "tokenizer.json"), "w") as file:
@@ -34,7 +34,9 @@ def exported(folder: Path, sandbox: Sandbox) -> dict[str, Json]:
     """
     file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
     if file is None:
-        raise UserError(f"{folder} has no {NAMES[0]}: run the checkout's own prepare.py once, it makes the vocabulary")
+        raise UserError(
+            f"{folder} has no {NAMES[0]}: run the checkout's own prepare.py once, it makes the vocabulary"
+        )
     with tempfile.TemporaryDirectory(prefix="vocabulary-") as place:
         public = Path(place)
         public.chmod(0o755)
@@ -44,7 +46,9 @@ def exported(folder: Path, sandbox: Sandbox) -> dict[str, Json]:
         return _checked(json.loads(content))
     except (ValueError, TypeError, KeyError, RecursionError):
         words = " ".join(log.split())[-200:]
-        raise UserError(f"{file} is no pickled tiktoken Encoding, which is what autoresearch writes: {words}") from None
+        raise UserError(
+            f"{file} is no pickled tiktoken Encoding, which is what autoresearch writes: {words}"
+        ) from None
 
 
 def _run(public: Path, sandbox: Sandbox) -> tuple[bytes, str]:
@@ -62,7 +66,9 @@ def _run(public: Path, sandbox: Sandbox) -> tuple[bytes, str]:
         process.kill()
         assert process.out is not None
         try:
-            descriptor = os.open("tokenizer.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=process.out)
+            descriptor = os.open(
+                "tokenizer.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=process.out
+            )
         except OSError:
             return b"", process.log
         with open(descriptor, "rb") as file:

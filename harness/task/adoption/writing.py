@@ -25,8 +25,8 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
     assert isinstance(special, dict)
     if found.bos_token not in special:
         raise UserError(
-            f"the vocabulary has no token {found.bos_token!r} (it has {', '.join(special) or 'no special one'}); the smallest"
-            " edit: `BOS_TOKEN = ...` in prepare.py"
+            f"the vocabulary has no token {found.bos_token!r} (it has {', '.join(special) or 'no special one'});"
+            " the smallest edit: `BOS_TOKEN = ...` in prepare.py"
         )
     name = next(name for name in found.constants if name.startswith("TIME_BUDGET"))
     plain = {key: value for key, value in found.constants.items() if key in found.imported or key == name}
@@ -86,7 +86,8 @@ def set_overhead(target: Path, seconds: float) -> None:
 def task_yaml(found: Survey, vocabulary: int) -> str:
     """A profile named after the machine: gpu or cpu."""
     machine = "gpu" if found.gpu else "cpu"
-    more = ", gpu: true, memory_gib: 64, threads: 8, processes: 512, startup_seconds: 900, out_mib: 4096, artefact_mib: 4096"
+    more = ", gpu: true, memory_gib: 64, threads: 8, processes: 512, startup_seconds: 900"
+    more += ", out_mib: 4096, artefact_mib: 4096"
     less = ", memory_gib: 8, threads: 1, startup_seconds: 300"
     editable = ", ".join(found.editable)
     return f"""\
@@ -122,7 +123,12 @@ def history(night: Night | None) -> str:
     """For an agent: what was tried before, as unverified single runs."""
     if night is None:
         return "# History\n\nNothing was recorded before.\n"
-    lines = ["# History", "", "Recorded before the harness came: single runs with one seed, scored by the script itself.", ""]
+    lines = [
+        "# History",
+        "",
+        "Recorded before the harness came: single runs with one seed, scored by the script itself.",
+        "",
+    ]
     lines += [f"| {night.metric} (unverified) | status | change |", "|---|---|---|"]
     for row in night.rows[-_MOST_HISTORY:]:
         score = "-" if row.score is None else f"{row.score:g}"
@@ -148,5 +154,7 @@ def write_replay(found: Survey, night: Night | None, folder: Path) -> int:
             before = row.score
         folder.mkdir(exist_ok=True)
         written += 1
-        (folder / f"{written:04d}-{change.commit[:8]}.patch").write_text(f"{words}\n\n{change.patch}", encoding="utf-8")
+        (folder / f"{written:04d}-{change.commit[:8]}.patch").write_text(
+            f"{words}\n\n{change.patch}", encoding="utf-8"
+        )
     return written

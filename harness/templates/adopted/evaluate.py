@@ -1,4 +1,6 @@
-"""The checkout's metric on held-out rows. Runs in the referee's process, imports nothing of ours or of the candidate's."""
+"""The checkout's metric on held-out rows. Runs in the referee's process, imports nothing of ours or of the
+candidate's.
+"""
 
 import json
 import math

@@ -1,6 +1,6 @@
 """Runs the checkout's own train.py, unchanged: as a trial, or until its model can be taken for a predictor.
 
-    python launch.py --data DIR --out DIR --seed N --seconds S
+python launch.py --data DIR --out DIR --seed N --seconds S
 """
 
 import argparse
@@ -33,7 +33,9 @@ def run_script():
 
 
 def _stand_in(data):
-    """The stand-in under the name of the checkout's prepare.py, and one for the kernel hub where that has nothing here."""
+    """The stand-in under the name of the checkout's prepare.py, and one for the kernel hub where that has nothing
+    here.
+    """
     if str(HERE) not in sys.path:
         sys.path.append(str(HERE))
     import stand_in
@@ -80,13 +82,18 @@ def load_predictor(artefact_path, data):
 
 
 def _logits(model, tokens):
-    """The model's answer for every place; a model that wants targets gets its own inputs as some: labels are not here."""
+    """The model's answer for every place; a model that wants targets gets its own inputs as some: labels are not
+    here.
+    """
     import torch
 
     def fits(answer):
         parts = answer if isinstance(answer, tuple | list) else [answer]
         shape = tuple(tokens.shape)
-        return next((part for part in parts if torch.is_tensor(part) and part.dim() == 3 and part.shape[:2] == shape), None)
+        return next(
+            (part for part in parts if torch.is_tensor(part) and part.dim() == 3 and part.shape[:2] == shape),
+            None,
+        )
 
     try:
         found = fits(model(tokens))

@@ -1,6 +1,7 @@
 """Documents packed into rows of equal length without padding, as autoresearch's loader packs them.
 
-Every row begins with the first token of a document. Whatever fits whole is put in first, the longest first; where nothing
+Every row begins with the first token of a document. Whatever fits whole is put in first, the longest first; where
+nothing
 fits, the shortest waiting document is cropped to what is left. Standard library and numpy; read by the referee's
 prepare.py (held-out rows) and by the loader of a trial (training rows), so that both pack alike.
 """

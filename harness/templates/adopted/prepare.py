@@ -18,7 +18,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-import packing
+import packing  # noqa: E402 -- beside this file, which the harness runs from elsewhere
 
 BATCH = 1024
 PLACEBO_TOKENS = 4_000_000
@@ -28,12 +28,12 @@ def facts() -> dict:
     return json.loads((HERE / "adopted.json").read_text(encoding="utf-8"))
 
 
-def prepare(public: Path, private: Path, profile: str = "") -> None:
+def prepare(public: Path, private: Path) -> None:
     """Raises ValueError, one line, for data that are not where the checkout says."""
     found = facts()
     for folder in (public / "train", private):
         folder.mkdir(parents=True, exist_ok=True)
-    encoding, lengths = vocabulary(found)
+    encoding, lengths = vocabulary()
     shutil.copyfile(HERE / "tokenizer.json", public / "tokenizer.json")
     for folder in (public, private):
         np.save(folder / "token_bytes.npy", lengths)
@@ -61,7 +61,7 @@ def placebo(train: Path, out: Path, seed: int) -> None:
     np.save(out / "documents.npy", documents[documents[:, 1] <= len(tokens)])
 
 
-def vocabulary(found: dict) -> tuple[object, np.ndarray]:
+def vocabulary() -> tuple[object, np.ndarray]:
     """The encoding, and int32 [vocabulary] bytes of raw text behind every token (0: special)."""
     import tiktoken
 
@@ -79,9 +79,15 @@ def vocabulary(found: dict) -> tuple[object, np.ndarray]:
 def shards(found: dict) -> tuple[list[Path], Path]:
     """Training shards and the one that is held out."""
     folder = Path(found["data"])
-    files = sorted(path for kind in ("*.parquet", "*.jsonl", "*.txt") for path in folder.glob(kind)) if folder.is_dir() else []
+    files = (
+        sorted(path for kind in ("*.parquet", "*.jsonl", "*.txt") for path in folder.glob(kind))
+        if folder.is_dir()
+        else []
+    )
     if len(files) < 2:
-        raise ValueError(f"{folder} holds {len(files)} shards (*.parquet): two are needed; run the checkout's own prepare.py")
+        raise ValueError(
+            f"{folder} holds {len(files)} shards (*.parquet): two are needed; run the checkout's own prepare.py"
+        )
     held_out = next((path for path in files if path.name == found["validation_shard"]), files[-1])
     training = [path for path in files if path != held_out]
     return training[: found["most_shards"]], held_out
@@ -155,7 +161,8 @@ def held_out_rows(encoding, found: dict, path: Path) -> dict[str, np.ndarray]:
     first = int(np.searchsorted(places, wanted * (length + 1) * 1.02)) + 2 * packing.WAITING
     middle = first if first <= len(documents) // 2 else len(documents) // 2
     return {
-        name: packed(part, length, wanted) for name, part in (("val", documents[:middle]), ("test", documents[middle:]))
+        name: packed(part, length, wanted)
+        for name, part in (("val", documents[:middle]), ("test", documents[middle:]))
     }
 
 

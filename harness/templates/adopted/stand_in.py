@@ -1,8 +1,10 @@
 """What train.py gets when it imports `prepare`: the same names, inside a trial or a predictor of the harness.
 
 In a trial training data come through the referee's gate, and evaluating writes the weights: the score is computed
-elsewhere, so what is returned here is NaN. In a predictor there are no data at all: the model is taken from the script when
-it first asks for training data. Times, seeds and sizes are the referee's; see adopted.json for what was read in prepare.py.
+elsewhere, so what is returned here is NaN. In a predictor there are no data at all: the model is taken from the
+script when
+it first asks for training data. Times, seeds and sizes are the referee's; see adopted.json for what was read in
+prepare.py.
 """
 
 import json
@@ -36,7 +38,9 @@ class ModelFound(BaseException):
 
 
 def in_trial(data, out, seconds):
-    """seconds: billed from the first request for training data; the script is told so much less that it ends in time."""
+    """seconds: billed from the first request for training data; the script is told so much less that it ends in
+    time.
+    """
     _State.data, _State.out = Path(data), Path(out)
     name, unit = ADOPTED["time_budget"]["name"], ADOPTED["time_budget"]["unit_seconds"]
     budget = max(1.0, seconds - ADOPTED["overhead_seconds"]) / unit
@@ -70,7 +74,10 @@ class Tokenizer:
         ranks = {bytes.fromhex(piece): rank for piece, rank in content["ranks"]}
         return cls(
             tiktoken.Encoding(
-                "adopted", pat_str=content["pattern"], mergeable_ranks=ranks, special_tokens=content["special"]
+                "adopted",
+                pat_str=content["pattern"],
+                mergeable_ranks=ranks,
+                special_tokens=content["special"],
             )
         )
 
@@ -110,7 +117,8 @@ def _make_loader(*arguments, **named):
     device = _device(roles.get("device"))
     if split != "train" and _State.weights is None:
         raise RuntimeError(
-            f"the split {split!r} is held out: no trial can read it. Leave evaluating to {ADOPTED['evaluate']}(model, ...)"
+            f"the split {split!r} is held out: no trial can read it. Leave evaluating to"
+            f" {ADOPTED['evaluate']}(model, ...)"
         )
     maker = _training_batches if _State.weights is None else _no_batches
     return maker(rows, length, device)
@@ -172,7 +180,10 @@ def write_weights(model):
     """out/model.safetensors, written beside and renamed; tensors that share memory are written once each."""
     from safetensors.torch import save_file
 
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in unwrapped(model).state_dict().items()}
+    weights = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in unwrapped(model).state_dict().items()
+    }
     about = {"autocast": ""}
     for kind in ("cuda", "cpu"):
         if torch.is_autocast_enabled(kind):
@@ -186,7 +197,11 @@ def unwrapped(model):
     """The module inside torch.compile and data-parallel wrappers."""
     while True:
         inner = getattr(model, "_orig_mod", None)
-        if inner is None and type(model).__name__ in ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"):
+        if inner is None and type(model).__name__ in (
+            "DataParallel",
+            "DistributedDataParallel",
+            "FullyShardedDataParallel",
+        ):
             inner = model.module
         if not isinstance(inner, torch.nn.Module):
             return model

@@ -9,21 +9,29 @@ import torch.nn.functional as F
 
 def get_kernel(_repository, *_, **__):
     """Anything that is asked for offers flash attention, as `flash_attn_interface` and directly."""
-    return SimpleNamespace(flash_attn_interface=SimpleNamespace(flash_attn_func=flash_attn_func), flash_attn_func=flash_attn_func)
+    return SimpleNamespace(
+        flash_attn_interface=SimpleNamespace(flash_attn_func=flash_attn_func), flash_attn_func=flash_attn_func
+    )
 
 
 def flash_attn_func(q, k, v, *_, softmax_scale=None, causal=False, window_size=(-1, -1), **__):
-    """q, k, v [batch, length, heads, size] -> [batch, length, heads, size]; window_size: places to the left and right."""
+    """q, k, v [batch, length, heads, size] -> [batch, length, heads, size]; window_size: places to the left and
+    right.
+    """
     length, left = q.size(1), window_size[0]
     q, k, v = (each.transpose(1, 2) for each in (q, k, v))
     grouped = q.size(1) != k.size(1)
     if causal and (left < 0 or left >= length - 1):
-        answer = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=softmax_scale, enable_gqa=grouped)
+        answer = F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=softmax_scale, enable_gqa=grouped
+        )
     elif q.is_cuda and causal:
         answer = _windowed(q, k, v, left, softmax_scale, grouped)
     else:
         mask = _mask(length, causal, tuple(window_size), q.device)
-        answer = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=softmax_scale, enable_gqa=grouped)
+        answer = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, scale=softmax_scale, enable_gqa=grouped
+        )
     return answer.transpose(1, 2)
 
 
@@ -47,7 +55,12 @@ def _blocks(length, left, device):
     from torch.nn.attention.flex_attention import create_block_mask
 
     return create_block_mask(
-        lambda batch, head, query, key: (query >= key) & (query - key <= left), None, None, length, length, device=device
+        lambda _batch, _head, query, key: (query >= key) & (query - key <= left),
+        None,
+        None,
+        length,
+        length,
+        device=device,
     )
 
 

@@ -1,0 +1,68 @@
+"""`harness replay-night FILE [--sd SD ...] [--maximise | --minimise] [--html FILE]`: which keeps of a night stand out?
+
+FILE is a results.tsv as autoresearch and its forks write it: a line of column names, then a line a trial. Columns are
+found by name (val_<metric> and status are needed). A keep that was decided on one trial against one trial is told from
+noise only if it is large against the spread that a change of seed makes: --sd, of one trial, from `harness noise`.
+
+  harness replay-night results.tsv
+  harness replay-night results.tsv --sd 3e-4 --html night.html
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness.commands import run
+from harness.compare.night import default_sds, report
+from harness.errors import UserError
+from harness.ledger.recorded_night import Night, read_night
+
+
+def main(argv: list[str]) -> int:
+    """Raises UserError for a file that cannot be read."""
+    options = _options(argv)
+    if options.sd and min(options.sd) <= 0:
+        raise UserError("--sd must be above 0")
+    rising = True if options.maximise else False if options.minimise else None
+    night = read_night(options.file, rising)
+    sds = options.sd or default_sds(night)
+    print("\n".join(report(night, sds)))
+    if options.html is not None:
+        _page(options.html, night, sds)
+    return 0
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="harness replay-night", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a results.tsv")
+    parser.add_argument(
+        "--sd", type=float, nargs="+", help="of one trial's score (default: what is usual for autoresearch)"
+    )
+    direction = parser.add_mutually_exclusive_group()
+    direction.add_argument("--maximise", action="store_true", help="higher scores are better")
+    direction.add_argument("--minimise", action="store_true", help="lower scores are better")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also the picture, as a page")
+    return parser.parse_args(argv)
+
+
+def _page(file: Path, night: Night, sds: list[float]) -> None:
+    from harness.compare.night_chart import night_chart
+    from harness.report.escape import as_html
+    from harness.report.html.pieces import page, section
+    from harness.report.local import write_atomically
+
+    words = as_html("\n".join(report(night, sds)), 100_000)
+    body = section("The night", night_chart(night, sds[len(sds) // 2])) + section(
+        "In numbers", f"<pre>{words}</pre>"
+    )
+    try:
+        write_atomically(file, page(f"Recorded night: {night.metric}", body))
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+    print(file)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, "harness.replay_night"))

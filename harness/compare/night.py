@@ -1,0 +1,128 @@
+"""What the keeps of a recorded night can and cannot be told from noise, each having been decided on one trial.
+
+The sd of one trial is not in a results.tsv: measure it (`harness noise`), or see what several would mean.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from harness.keep.power import runs_needed
+from harness.ledger.recorded_night import Night, Recorded
+
+SDS = (2e-4, 3.3e-4, 5e-4, 7e-4)  # of autoresearch's bits per byte, relative to a score near one
+ALPHA = 0.05
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How many keeps at one sd. beyond: one-sided 5 % each; bonferroni: 5 % over all proposals; swap: smaller
+    than the usual difference between two seeds (sd * sqrt 2). total_low: lower end of the whole gain."""
+
+    sd: float
+    beyond: int
+    bonferroni: int
+    swap: int
+    total_low: float
+
+
+def gains(night: Night) -> list[tuple[Recorded, float]]:
+    """Every keep after its segment's baseline, with its gain over the keep before it in the segment."""
+    found = []
+    for segment in range(night.segments):
+        bar = None
+        for trial in night.finished(segment):
+            if bar is None:
+                bar = trial.loss
+            elif trial.status == "keep" and trial.loss is not None:
+                found.append((trial, bar - trial.loss))
+                bar = trial.loss
+    return found
+
+
+def default_sds(night: Night) -> list[float]:
+    """SDS scaled to the size of the first score."""
+    first = abs(night.finished()[0].score or 0.0) or 1.0
+    return [float(f"{sd * first:.2g}") for sd in SDS]
+
+
+def told(kept: Sequence[float], proposals: int, sd: float) -> Told:
+    """One trial against one trial: a gain has the standard error sd * sqrt 2."""
+    error = sd * math.sqrt(2)
+    single, family = _NORMAL.inv_cdf(1 - ALPHA), _NORMAL.inv_cdf(1 - ALPHA / max(1, proposals))
+    return Told(
+        sd=sd,
+        beyond=sum(gain > single * error for gain in kept),
+        bonferroni=sum(gain > family * error for gain in kept),
+        swap=sum(gain < error for gain in kept),
+        total_low=sum(kept) - _NORMAL.inv_cdf(0.975) * error,
+    )
+
+
+def report(night: Night, sds: Sequence[float]) -> list[str]:
+    """For a terminal."""
+    kept = gains(night)
+    proposals = len(night.finished()) - night.segments
+    sizes = sorted(gain for _, gain in kept)
+    if not kept:
+        return [f"{proposals} proposals finished, none was kept"]
+    return [
+        *_counts(night, sizes, proposals, sds),
+        "",
+        *_total(sizes, proposals, sds),
+        "",
+        *_within_noise(kept, min(sds)),
+    ]
+
+
+def _counts(night: Night, sizes: Sequence[float], proposals: int, sds: Sequence[float]) -> list[str]:
+    middle = sizes[len(sizes) // 2] if len(sizes) % 2 else sum(sizes[len(sizes) // 2 - 1 :][:2]) / 2
+    better = "higher" if night.rising else "lower"
+    again = f", measured anew {night.segments - 1} times" if night.segments > 1 else ""
+    said = [
+        f"{proposals} proposals finished, {len(sizes)} kept; median gain of a keep {middle:.2g} {night.metric}"
+        f" ({better} is better){again}",
+        "",
+        "sd        beyond 5 % each   after Bonferroni   smaller than one change of seed",
+    ]
+    for sd in sds:
+        found = told(sizes, proposals, sd)
+        counts = (found.beyond, found.bonferroni, found.swap)
+        said.append(f"{sd:<8.2g}" + "".join(f"{f'{count} of {len(sizes)}':>18}" for count in counts))
+    return said
+
+
+def _total(sizes: Sequence[float], proposals: int, sds: Sequence[float]) -> list[str]:
+    total, low = sum(sizes), told(sizes, proposals, max(sds)).total_low
+    shown = effects(sds)
+    return [
+        f"The whole gain is {total:.4g}. One trial against another puts it above {low:.4g} even at sd {max(sds):.2g},",
+        "less what selection added: the total can be real where most single keeps cannot be told from noise.",
+        "",
+        f"Trials a side that show an effect with 80 % power: effect {', '.join(f'{e:.2g}' for e in shown)}",
+        *(f"  sd {sd:<8.2g} " + ", ".join(str(runs_needed(effect, sd)) for effect in shown) for sd in sds),
+    ]
+
+
+def _within_noise(kept: Sequence[tuple[Recorded, float]], sd: float) -> list[str]:
+    threshold = threshold_of(sd)
+    said = [
+        f"  {trial.commit}  {gain:+.2g}  {trial.description}" for trial, gain in kept if gain <= threshold
+    ]
+    return [
+        f"keeps within the noise of two trials even at the smallest sd ({sd:.2g}):",
+        *(said or ["  none"]),
+    ]
+
+
+def threshold_of(sd: float) -> float:
+    """The gain that one trial against one trial exceeds by chance in 5 of 100 cases."""
+    return _NORMAL.inv_cdf(1 - ALPHA) * sd * math.sqrt(2)
+
+
+def effects(sds: Sequence[float]) -> list[float]:
+    """Round sizes around the largest sd."""
+    middle = 10.0 ** round(math.log10(max(sds)))
+    return [middle, middle / 2, middle / 5]

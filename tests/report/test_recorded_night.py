@@ -1,0 +1,124 @@
+"""People's results.tsv: read by names, told from noise, drawn."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.commands.replay_night import main
+from harness.compare.night import gains, report, told
+from harness.errors import UserError
+from harness.ledger.recorded_night import read_night
+
+HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
+ROWS = [
+    ("a0", "1.0000", "44.0", "keep", "baseline"),
+    ("a1", "0.9900", "44.0", "keep", "a large win"),
+    ("a2", "0.9950", "44.0", "discard", 'worse, with a "quote'),
+    ("a3", "0.0000", "0.0", "crash", "out of memory"),
+    ("a4", "0.9897", "44.0", "keep", "perhaps nothing"),
+]
+
+
+def night(tmp_path: Path, *rows: tuple[str, ...], header: tuple[str, ...] = HEADER) -> Path:
+    file = tmp_path / "results.tsv"
+    file.write_text("\n".join("\t".join(row) for row in (header, *rows)) + "\n")
+    return file
+
+
+def sizes(file: Path, rising: bool | None = None) -> list[float]:
+    return [gain for _, gain in gains(read_night(file, rising))]
+
+
+def test_single_trials_show_the_large_win_only(tmp_path: Path) -> None:
+    """At sd 5e-4 the large win is beyond noise and the small one is not; the crash is no proposal that finished."""
+    found = read_night(night(tmp_path, *ROWS))
+    kept = [gain for _, gain in gains(found)]
+    assert kept == pytest.approx([0.01, 0.0003])
+    counts = told(kept, proposals=3, sd=5e-4)
+    assert (counts.beyond, counts.bonferroni, counts.swap) == (1, 1, 1)
+    text = "\n".join(report(found, [5e-4]))
+    assert "3 proposals finished, 2 kept" in text
+    assert "perhaps nothing" in text.split("keeps within the noise")[1]
+    assert "a large win" not in text.split("keeps within the noise")[1]
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    """Another order, more columns, fewer columns and another case: the same night."""
+    order = ("commit", "val_bpb", "mfu", "memory_gb", "status", "description")
+    more = [(row[0], row[1], "39.8", row[2], row[3], row[4]) for row in ROWS]
+    assert sizes(night(tmp_path, *more, header=order)) == pytest.approx([0.01, 0.0003])
+    few = [(row[3].upper(), row[1]) for row in ROWS]
+    assert sizes(night(tmp_path, *few, header=("Status", "VAL_BPB"))) == pytest.approx([0.01, 0.0003])
+
+
+def test_scores_of_any_size(tmp_path: Path) -> None:
+    """An rmse of 25,000 is a score like any other."""
+    rows = [("a", "25000", "1", "keep", "baseline"), ("b", "24000", "1", "keep", "better")]
+    assert sizes(night(tmp_path, *rows, header=("commit", "val_rmse", *HEADER[2:]))) == [1000]
+
+
+def test_a_baseline_measured_anew_begins_a_segment(tmp_path: Path) -> None:
+    """A re-measured baseline in the middle is no keep with a negative gain."""
+    rows = [
+        *ROWS,
+        ("b0", "1.0020", "44", "keep", "re-measured baseline"),
+        ("b1", "1.0000", "44", "keep", "again"),
+    ]
+    found = read_night(night(tmp_path, *rows))
+    assert found.segments == 2
+    assert [gain for _, gain in gains(found)] == pytest.approx([0.01, 0.0003, 0.002])
+
+
+@pytest.mark.parametrize("metric", ["val_acc", "val_psnr", "val_f1", "episode_reward"])
+def test_the_direction_follows_from_the_name(tmp_path: Path, metric: str) -> None:
+    """Accuracy and its like rise: their gains are positive without a word from the user."""
+    rows = [("a", "0.5", "1", "keep", "baseline"), ("b", "0.6", "1", "keep", "better")]
+    assert sizes(night(tmp_path, *rows, header=("commit", metric, *HEADER[2:]))) == pytest.approx([0.1])
+
+
+def test_an_unknown_direction_is_asked_for(tmp_path: Path) -> None:
+    """A metric that nobody knows: one line that names the two options; given one, it works."""
+    rows = [("a", "0.5", "1", "keep", "baseline"), ("b", "0.6", "1", "keep", "better")]
+    file = night(tmp_path, *rows, header=("commit", "val_zorp", *HEADER[2:]))
+    with pytest.raises(UserError, match="--maximise or --minimise"):
+        read_night(file)
+    assert sizes(file, rising=True) == pytest.approx([0.1])
+
+
+def test_an_unknown_status_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"line 2: unknown status 'maybe'; known are .*keep"):
+        read_night(night(tmp_path, ("a", "1", "1", "maybe", "")))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a\tb\n1\t2\n", "commit\tval_bpb\tstatus\n", "val_bpb\tstatus\nword\tkeep\n"]
+)
+def test_what_is_no_night_is_one_line(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "results.tsv"
+    file.write_text(content)
+    with pytest.raises(UserError) as caught:
+        read_night(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_draws_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Descriptions are data: markup in them is shown, not obeyed."""
+    file = night(tmp_path, *ROWS, ("a5", "0.98", "1", "keep", "<script>alert(1)</script>"))
+    assert main([str(file), "--html", str(tmp_path / "night.html"), "--sd", "5e-4"]) == 0
+    page = (tmp_path / "night.html").read_text()
+    assert "<svg" in page
+    assert "<script>alert" not in page
+    assert "4 proposals finished, 3 kept" in capsys.readouterr().out
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.permutations(range(5)), st.lists(st.floats(0.1, 9e5), min_size=1, max_size=8))
+def test_the_order_of_columns_changes_nothing(tmp_path_factory, order, scores) -> None:
+    """Any order of the columns is the same night."""
+    folder = tmp_path_factory.mktemp("night")
+    rows = [(f"c{n}", f"{score!r}", "1", "keep", "x") for n, score in enumerate(scores)]
+    straight = sizes(night(folder, *rows))
+    shuffled = [tuple(row[place] for place in order) for row in rows]
+    assert sizes(night(folder, *shuffled, header=tuple(HEADER[place] for place in order))) == straight
