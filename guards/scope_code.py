@@ -2,10 +2,13 @@
 
 import ast
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from guards.scope_text import Finding
+from guards.source.index import Index, Seen
+from guards.source.program import last_name
 from guards.source.syntax import Source
+from guards.source.values import Values, analysed
 
 _BUILTINS = {
     "eval": "dynamic_code",
@@ -60,6 +63,17 @@ _DOTTED = {
     "torch.classes.load_library": "dynamic_code",
 }
 _DOTTED_ENDS = {path.rpartition(".")[2] for path in _DOTTED}
+_PROCESS_MODULES = {
+    "os",
+    "posix",
+    "pty",
+    "subprocess",
+    "multiprocessing",
+    "signal",
+    "mmap",
+    "_posixsubprocess",
+}
+_CODE = {f"builtins.{name}" for name in ("eval", "exec", "compile", "__import__")}
 _EXEC_FAMILY = (
     "execl",
     "execle",
@@ -94,14 +108,13 @@ def import_findings(
                 yield "import", f"{source.path} line {line} imports {name}, which is not on the allow-list"
 
 
-def code_findings(before: Collection[Source], after: Collection[Source]) -> Iterator[Finding]:
+def code_findings(before: Sequence[Source], after: Sequence[Source]) -> Iterator[Finding]:
     """Uses that the incumbent does not have, counted: one more of a kind is a finding."""
-    known = Counter(finding for source in before for finding, _ in _uses(source))
-    for source in after:
-        for (case, what), line in _uses(source):
-            known[case, what] -= 1
-            if known[case, what] < 0:
-                yield case, f"{source.path} line {line} {_WORDS[case]} ({what})"
+    known = Counter(finding for _, finding, _ in _uses(before))
+    for path, (case, what), line in _uses(after):
+        known[case, what] -= 1
+        if known[case, what] < 0:
+            yield case, f"{path} line {line} {_WORDS[case]} ({what})"
 
 
 def _imports(source: Source) -> Iterator[tuple[str, int]]:
@@ -116,42 +129,83 @@ def _covered(name: str, allowed: Collection[str]) -> bool:
     return any(".".join(parts[:length]) in allowed for length in range(1, len(parts) + 1))
 
 
-def _uses(source: Source) -> Iterator[tuple[tuple[str, str], int]]:
-    for name in source.of(ast.Name):
-        if name.id in _BUILTINS:
-            yield (_BUILTINS[name.id], name.id), name.lineno
-    for attribute in source.of(ast.Attribute):
-        if case := _attribute_case(attribute):
-            yield (case, attribute.attr), attribute.lineno
-    for node in source.of(ast.ImportFrom):
-        for alias in node.names:
-            if reached := _ATTRIBUTES.get(alias.name) or _DOTTED.get(f"{node.module}.{alias.name}"):
-                yield (reached, alias.name), node.lineno
+Use = tuple[str, tuple[str, str], int]
+"""path, (case, what is used), line."""
+
+
+def _uses(sources: Sequence[Source]) -> Iterator[Use]:
+    values = analysed(tuple(sources))
+    for source in sources:
+        index = values.program.index_of(source.path)
+        for leaf in index.leaves:
+            if found := _leaf_case(leaf, index, values):
+                yield source.path, found, getattr(leaf.node, "lineno", 0)
+        for node in source.of(ast.ImportFrom):
+            for alias in node.names:
+                if reached := _imported_case(str(node.module), alias.name):
+                    yield source.path, (reached, alias.name), node.lineno
     # getattr with a computed name is looked at by the seed guard, with its object.
-    for call in source.of(ast.Call):
-        if isinstance(call.func, ast.Name) and call.func.id in ("globals", "locals"):
-            yield ("dynamic_code", call.func.id), call.lineno
 
 
-def _attribute_case(node: ast.Attribute) -> str:
+def _leaf_case(leaf: Seen, index: Index, values: Values) -> tuple[str, str] | None:
+    """What a name or an attribute reaches for that it must not; None for what is the program's own."""
+    if isinstance(leaf.node, ast.Name):
+        name = leaf.node.id
+        case = _BUILTINS.get(name, "")
+        if (
+            name in ("globals", "locals")
+            and isinstance(leaf.parent, ast.Call)
+            and leaf.parent.func is leaf.node
+        ):
+            case = "dynamic_code"
+        if (
+            not case
+            or leaf.scope.find(name) is not None
+            or (name == "__file__" and _only_the_folder(leaf, index))
+        ):
+            return None
+        return case, name
+    assert isinstance(leaf.node, ast.Attribute)
+    case = _attribute_case(leaf.node, values.dotted(leaf.node, leaf.scope))
+    if not case or (case == "process" and _is_harmless_namesake(leaf, values)):
+        return None
+    return case, leaf.node.attr
+
+
+def _attribute_case(node: ast.Attribute, paths: tuple[str, ...]) -> str:
     if node.attr in _EXEC_FAMILY:
         return "process"
     if case := _ATTRIBUTES.get(node.attr):
         return case
-    if node.attr in ("eval", "exec", "compile", "__import__") and dotted(node.value) in (
-        "builtins",
-        "__builtins__",
-    ):
-        return "dynamic_code"
-    return _DOTTED.get(dotted(node) or "", "") if node.attr in _DOTTED_ENDS else ""
+    if node.attr in _DOTTED_ENDS or any(path.rpartition(".")[2] in _DOTTED_ENDS for path in paths):
+        return next(filter(None, (_DOTTED.get(path, "") for path in paths)), "")
+    return "dynamic_code" if any(path in _CODE for path in paths) else ""
 
 
-def dotted(node: ast.AST) -> str | None:
-    """`a.b.c` as text, None for anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    return ".".join([node.id, *reversed(parts)])
+def _imported_case(module: str, name: str) -> str:
+    """The case of `from module import name`."""
+    case = _ATTRIBUTES.get(name, "") or ("process" if name in _EXEC_FAMILY else "")
+    if case == "process" and module not in _PROCESS_MODULES:
+        return ""
+    return case or _DOTTED.get(f"{module}.{name}", "")
+
+
+def _is_harmless_namesake(leaf: Seen, values: Values) -> bool:
+    """`platform.system`, a method called `system` of an object of the program's own."""
+    assert isinstance(leaf.node, ast.Attribute)
+    if paths := values.dotted(leaf.node, leaf.scope):
+        return not any(path.rpartition(".")[0] in _PROCESS_MODULES for path in paths)
+    return bool(values.program.entered(leaf.node, leaf.scope))
+
+
+def _only_the_folder(leaf: Seen, index: Index) -> bool:
+    """`Path(__file__).parent`, `os.path.dirname(__file__)`: where the file lies, not what is in it."""
+    node, parent = leaf.node, leaf.parent
+    while isinstance(parent, ast.Call | ast.Attribute):
+        name = last_name(parent.func if isinstance(parent, ast.Call) else parent)
+        if name in ("parent", "parents", "dirname"):
+            return True
+        if name not in ("Path", "PurePath", "resolve", "absolute", "abspath", "realpath", "absolute"):
+            return False
+        node, parent = parent, index.parents.get(id(parent), node)
+    return False

@@ -1,8 +1,10 @@
 """Short spellings for verdicts, and the frame that every guard on source code is called in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.records import Json, Judgement, Verdict
+
+_MOST_DOUBTS = 8
 
 
 def accept(guard: str, message: str = "", evidence: Mapping[str, Json] | None = None) -> Verdict:
@@ -13,6 +15,14 @@ def accept(guard: str, message: str = "", evidence: Mapping[str, Json] | None = 
 def reject(guard: str, reason: str, message: str, evidence: Mapping[str, Json] | None = None) -> Verdict:
     """`reason` is the stable code "family.case"; `message` is cut to one line of printable text."""
     return Verdict(guard, Judgement.REJECT, reason, one_line(message), evidence or {})
+
+
+def doubt(
+    guard: str, reason: str, doubts: Sequence[str], evidence: Mapping[str, Json] | None = None
+) -> Verdict:
+    """Accepted, with something that static analysis cannot settle: trials must show it before a keep."""
+    said = tuple(one_line(text) for text in doubts[:_MOST_DOUBTS])
+    return Verdict(guard, Judgement.ACCEPT, reason, said[0], evidence or {}, said)
 
 
 def inconclusive(

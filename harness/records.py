@@ -291,13 +291,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A guard's word. reason is a stable code "family.case"; message is one line for people."""
+    """A guard's word. reason is a stable code "family.case"; message is one line for people.
+
+    doubts: what an accepting guard could not settle, a line each; trials must settle it before a keep.
+    """
 
     guard: str
     judgement: Judgement
     reason: str = ""
     message: str = ""
     evidence: Mapping[str, Json] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

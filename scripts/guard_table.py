@@ -59,6 +59,11 @@ def line_of_guards() -> tuple[Guard, ...]:
     )  # fmt: skip
 
 
+def doubts(evidence: Evidence, guards: Sequence[Guard]) -> tuple[str, ...]:
+    """What the static guards accept, but leave to trials to show."""
+    return tuple(one for guard in guards if evidence.stage in guard.stages for one in guard(evidence).doubts)
+
+
 def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
     """The first verdict that is not an acceptance, as a session asks them; None when all accept."""
     for guard in guards:
@@ -100,7 +105,11 @@ def _case(entry: dict, make: type[Case]) -> Case:
         tuple(entry.get("guards", [entry["guard"]] if "guard" in entry else [])),
         tuple(entry.get("reasons", [entry["reason"]] if "reason" in entry else [])),
         entry.get("category", ""),
-        frozenset(mark for mark in ("near_seed", "any_category", "cosmetic", "disguise") if entry.get(mark)),
+        frozenset(
+            mark
+            for mark in ("near_seed", "any_category", "cosmetic", "disguise", "doubtful")
+            if entry.get(mark)
+        ),
         incumbent,
     )
 
@@ -136,18 +145,22 @@ def _appended(text: str, entry: dict) -> str:
 def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
     """Lines to print, and the names of attacks that passed, of wrong reasons and of blocked honest edits."""
     caught, total, faults = Counter[str](), Counter[str](), defaultdict[str, list[str]](list)
+    left = 0
     for case in attacks():
         verdict = judged(case.evidence, guards)
         total[case.guards[0]] += 1
-        if verdict is None or verdict.judgement is not Judgement.REJECT:
+        if verdict is not None and verdict.judgement is Judgement.REJECT:
+            caught[case.guards[0]] += 1
+            if verdict.reason not in case.reasons or verdict.guard not in case.guards:
+                faults["reason"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
+        elif "doubtful" in case.marks and doubts(case.evidence, guards):
+            left += 1
+        else:
             faults["passed"].append(case.name)
-            continue
-        caught[case.guards[0]] += 1
-        if verdict.reason not in case.reasons or verdict.guard not in case.guards:
-            faults["reason"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
-    blocked, edits = 0, honest()
+    blocked, doubtful, edits = 0, 0, honest()
     for case in edits:
         verdict = judged(case.evidence, guards)
+        doubtful += bool(doubts(case.evidence, guards))
         if verdict is not None and not (
             "cosmetic" in case.marks and verdict.reason == "duplicates.unchanged"
         ):
@@ -161,8 +174,11 @@ def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
     lines.append(
         f"{'all':<16} {everything:>7} {sum(caught.values()):>7} {sum(caught.values()) / everything:>6.0%}"
     )
-    lines.append(f"honest edits: {len(edits)}, blocked {blocked} ({blocked / len(edits):.1%})")
-    return lines, dict(faults)
+    lines.append(f"left to trials as doubtful: {left}; passed without a word: {len(faults['passed'])}")
+    lines.append(
+        f"honest edits: {len(edits)}, blocked {blocked} ({blocked / len(edits):.1%}), doubtful {doubtful}"
+    )
+    return lines, {kind: names for kind, names in faults.items() if names}
 
 
 def categories() -> Iterator[tuple[Case, str]]:

@@ -4,8 +4,10 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
-from guards.source.index import Index, Scope, Seen
+from guards.seeding.receivers import is_other_object, is_random
+from guards.source.index import Binding, Index, Scope, Seen
 from guards.source.program import Program, last_name
+from guards.source.value import alternatives
 from guards.source.values import Values
 
 _TORCH = {
@@ -101,10 +103,11 @@ def burned(program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
 
 def _unused(index: Index, program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
     """Draws into names that nobody reads."""
-    read = set[tuple[int, str]]()
-    for leaf in index.leaves:
-        if isinstance(leaf.node, ast.Name) and (home := leaf.scope.find(leaf.node.id)) is not None:
-            read.add((id(home), leaf.node.id))
+    read = {
+        (id(home), leaf.node.id)
+        for leaf in index.leaves
+        if isinstance(leaf.node, ast.Name) and (home := leaf.scope.find(leaf.node.id)) is not None
+    }
     for seen in index.assigned:
         assert isinstance(seen.node, ast.Assign)
         names = [target.id for target in seen.node.targets if isinstance(target, ast.Name)]
@@ -132,24 +135,20 @@ def _repeated(index: Index, program: Program, values: Values) -> Iterator[tuple[
 
 def _entered(node: ast.Call, scope: Scope, program: Program) -> list[Scope]:
     """The program's own functions that a call may enter."""
-    name = last_name(node.func)
-    if isinstance(node.func, ast.Attribute):
-        return program.methods(name)
-    return program.own_functions(name) if scope.find(name) is not None else []
+    return program.entered(node.func, scope)
 
 
 def _draws_inside(function: Scope, program: Program, values: Values) -> bool:
     """Whether the body of a function draws, without regard to what it calls of the program's own."""
-    for call in program.calls:
-        if call.scope is not function:
-            continue
-        assert isinstance(call.node, ast.Call)
-        name, found = last_name(call.node.func), values.dotted(call.node.func, call.scope)
-        if any(_is_draw(path) for path in found) or (
-            name in _METHODS | _IN_PLACE and not program.methods(name)
-        ):
-            return True
-    return False
+    return any(_draws(call, program, values) for call in program.calls if call.scope is function)
+
+
+def _draws(call: Seen, program: Program, values: Values) -> bool:
+    assert isinstance(call.node, ast.Call)
+    name, found = last_name(call.node.func), values.dotted(call.node.func, call.scope)
+    if any(_is_draw(path) for path in found):
+        return True
+    return name in _METHODS | _IN_PLACE and not program.entered(call.node.func, call.scope)
 
 
 def _only_gives(function: Scope, program: Program) -> bool:
@@ -165,19 +164,23 @@ def _exported(names: list[str], scope: Scope) -> bool:
 
 def _draw(node: ast.AST, scope: Scope, program: Program, values: Values) -> str:
     """The draw that an expression comes down to, "" when something else takes the result."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred | ast.Await):
-        node = node.value
-    if isinstance(node, ast.Tuple | ast.List | ast.Set):
-        return next(filter(None, (_draw(part, scope, program, values) for part in node.elts)), "")
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
-        return _draw(node.elt, program.scope_of(node) or scope, program, values)
-    if isinstance(node, ast.BinOp):
-        return _draw(node.left, scope, program, values) or _draw(node.right, scope, program, values)
-    if isinstance(node, ast.Compare):
-        return _draw(node.left, scope, program, values)
-    if not isinstance(node, ast.Call):
-        return ""
-    return _drawing_call(node, scope, program, values)
+    parts: list[ast.expr] = []
+    match node:
+        case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Starred(value=value):
+            parts = [value]
+        case ast.Await(value=value):
+            parts = [value]
+        case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
+            parts = elements
+        case ast.ListComp(elt=element) | ast.SetComp(elt=element) | ast.GeneratorExp(elt=element):
+            return _draw(element, program.scope_of(node) or scope, program, values)
+        case ast.BinOp(left=left, right=right):
+            parts = [left, right]
+        case ast.Compare(left=left):
+            parts = [left]
+        case ast.Call():
+            return _drawing_call(node, scope, program, values)
+    return next(filter(None, (_draw(part, scope, program, values) for part in parts)), "")
 
 
 def _drawing_call(node: ast.Call, scope: Scope, program: Program, values: Values) -> str:
@@ -188,16 +191,31 @@ def _drawing_call(node: ast.Call, scope: Scope, program: Program, values: Values
         return name if name in _IN_PLACE and _fresh(node.args[:1]) else ""
     if name in _PASSED_ON and isinstance(node.func, ast.Name):
         return next(filter(None, (_draw(part, scope, program, values) for part in node.args)), "")
-    own = _entered(node, scope, program)
-    if own and all(_only_gives(one, program) and _draws_inside(one, program, values) for one in own):
-        return name
+    if own := _entered(node, scope, program):
+        pure = all(_only_gives(one, program) and _draws_inside(one, program, values) for one in own)
+        return name if pure else ""
     if not isinstance(node.func, ast.Attribute) or found:
         return ""
-    if name in _METHODS and not program.methods(name):
+    return _method_draw(node, node.func, name, scope, program, values)
+
+
+def _method_draw(
+    node: ast.Call, function: ast.Attribute, name: str, scope: Scope, program: Program, values: Values
+) -> str:
+    """A method of a generator, or one that fills a tensor in place."""
+    if name in _METHODS:
+        if _is_no_generator(function.value, scope, values):
+            return ""
         return name if name != "shuffle" or _fresh(node.args[:1]) else ""
     if name in _IN_PLACE:
-        return name if _fresh([node.func.value]) else ""
-    return _draw(node.func.value, scope, program, values)
+        return name if _fresh([function.value]) else ""
+    return _draw(function.value, scope, program, values)
+
+
+def _is_no_generator(receiver: ast.expr, scope: Scope, values: Values) -> bool:
+    """Whether an object is plainly of another kind: of a class of the program, or of a library's that draws nothing."""
+    found = values.of(receiver, scope)
+    return not is_random(found) and all(is_other_object(one) for one in alternatives(found))
 
 
 def _is_draw(path: str) -> bool:
@@ -251,33 +269,35 @@ class _Order:
 
     def _event(self, call: Seen, depth: int) -> str | None:
         assert isinstance(call.node, ast.Call)
-        name, found = last_name(call.node.func), self.values.dotted(call.node.func, call.scope)
         if call.place.dead:
             return None
-        if any(path.startswith("torch.") and path.endswith("manual_seed") for path in found):
-            return "seed"
-        if any(_is_draw(path) and path.startswith("torch") for path in found):
-            return "draw"
-        if any(path.startswith("torch.nn.init.") and path.rpartition(".")[2] in _IN_PLACE for path in found):
-            return "draw"
-        if found:
-            return None
-        for inner in self._inside(call.node.func, call.scope, name):
-            if (event := self.first(inner, depth + 1)) is not None:
-                return event
-        return None
+        if found := self.values.dotted(call.node.func, call.scope):
+            return next(filter(None, map(_torch_event, found)), None)
+        inside = self._inside(call.node.func, call.scope, last_name(call.node.func))
+        return next((event for one in inside if (event := self.first(one, depth + 1))), None)
 
     def _inside(self, function: ast.expr, scope: Scope, name: str) -> list[Scope]:
         """The program's own functions that a call enters: by name, a class by its __init__."""
         if isinstance(function, ast.Attribute):
-            return self.program.methods(name) if name not in ("__init__",) else []
+            return [one for one in self.program.methods(name) if self.program.reaches(function, scope, one)]
         home = scope.find(name)
-        entered = []
-        for binding in home.bindings[name] if home is not None else ():
-            if binding.how == "expression" and isinstance(binding.node, ast.Name) and binding.node.id != name:
-                entered += self._inside(binding.node, binding.scope, binding.node.id)
-            elif binding.how == "function":
-                entered.append(binding.scope)
-            elif binding.how == "class" and "__init__" in binding.scope.bindings:
-                entered += [one.scope for one in binding.scope.bindings["__init__"] if one.how == "function"]
-        return entered
+        bindings = home.bindings[name] if home is not None else ()
+        return [one for binding in bindings for one in self._behind(binding, name)]
+
+    def _behind(self, binding: Binding, name: str) -> list[Scope]:
+        if binding.how == "expression" and isinstance(binding.node, ast.Name) and binding.node.id != name:
+            return self._inside(binding.node, binding.scope, binding.node.id)
+        if binding.how == "function":
+            return [binding.scope]
+        if binding.how == "class" and "__init__" in binding.scope.bindings:
+            return [one.scope for one in binding.scope.bindings["__init__"] if one.how == "function"]
+        return []
+
+
+def _torch_event(path: str) -> str:
+    """ "seed", "draw" or "": what a function of torch does to its generator."""
+    family, _, name = path.rpartition(".")
+    if path.startswith("torch.") and name == "manual_seed":
+        return "seed"
+    is_filling = family == "torch.nn.init" and name in _IN_PLACE
+    return "draw" if is_filling or (_is_draw(path) and path.startswith("torch")) else ""

@@ -1,191 +1,302 @@
-"""From the difference of two programs' seeding to words: what changed, and why it is not accepted."""
+"""From the difference of two programs' seeding to words: what changed, and whether it is plain or doubtful.
+
+Plain: it can only serve another seed, or go around the referee's. Doubtful: the analysis cannot follow it; a second
+stream, a name worked out at run time. What is doubtful is no reason to reject: seeds are secret, fresh and salted,
+so that no hard-wired luck repeats; it is marked, and trials must show that the program follows its seeds.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from guards.seeding.sinks import Facts, Sink
-from guards.source.values import HARNESS, Value, alternatives, mentions
+from guards.seeding.facts import Facts, Kind, Reach, Sink
+from guards.source.value import (
+    HARNESS,
+    Call,
+    Constant,
+    Each,
+    Path,
+    Value,
+    alternatives,
+    any_ends_in,
+    differing_constants,
+    last_of,
+    walk,
+)
 
 _SELECTING = {
-    "min",
-    "max",
-    "argmin",
-    "argmax",
-    "sorted",
-    "nlargest",
-    "nsmallest",
-    "topk",
-    "argsort",
-    "choice",
-}
+    "min", "max", "argmin", "argmax", "sorted", "nlargest", "nsmallest", "topk", "argsort", "choice",
+}  # fmt: skip
 _HASHING = {
-    "hash",
-    "md5",
-    "sha1",
-    "sha256",
-    "sha512",
-    "blake2b",
-    "crc32",
-    "adler32",
-    "from_bytes",
-    "hexdigest",
-}
+    "hash", "md5", "sha1", "sha256", "sha512", "blake2b", "crc32", "adler32", "from_bytes", "hexdigest",
+}  # fmt: skip
 _CLOCKS = {
     "time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "getpid",
     "urandom", "randbits", "uuid4", "uuid1", "id", "now", "getrandom",
 }  # fmt: skip
+_DRAWING = {
+    "integers", "randint", "random", "randrange", "getrandbits", "rand", "randn", "randperm", "permutation",
+    "initial_seed", "spawn", "generate_state", "random_raw",
+}  # fmt: skip
+_BY_KIND = {
+    Kind.ARGUMENT: ("argument", "is read in another way than before"),
+    Kind.SWITCH: ("determinism", "is a determinism switch"),
+    Kind.MENTION: ("indirect", "is handed on instead of being called"),
+    Kind.BURN: ("burned", "draws random numbers that nobody uses, which moves every later one"),
+    Kind.USE: ("used", "makes something else depend on the harness's seed"),
+    Kind.REFLECTION: ("dynamic", "reaches for a name that is worked out at run time"),
+    Kind.UNDO: ("undone", "goes around the seeding that the referee sees"),
+    Kind.OWN: ("own_generator", "looks like a random number generator of its own"),
+}
+SEEDING = (Kind.GLOBAL, Kind.MAKER)
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """One change of seeding. line: in the candidate, 0 for what is gone."""
+    """One change of seeding. line: in the candidate, 0 for what is gone. plain: a reason to reject."""
 
     case: str
     message: str
     line: int = 0
+    plain: bool = True
 
 
 def objections(before: Facts, after: Facts) -> Iterator[Objection]:
-    """Every change of seeding that is more than tidying up, worst first or not."""
-    new, gone = after.sinks - before.sinks, before.sinks - after.sinks
-    plain = _plain_values(before)
-    for sink, count in new.items():
-        if not all(_allowed_addition(sink, before, after, plain) for _ in range(count)):
-            yield _about_new(sink, before, after, gone)
-    for sink in gone:
-        if not _allowed_removal(sink, after, plain):
-            yield _about_gone(sink)
+    """Every change of seeding that is more than tidying up."""
+    change = _Change(before, after)
+    for sink, count in change.new.items():
+        if not all(change.is_allowed_addition(sink) for _ in range(count)):
+            yield change.about_new(sink)
+    for sink in change.gone:
+        if (found := change.about_gone(sink)) is not None:
+            yield found
     yield from _unseeded(before, after)
 
 
 def _unseeded(before: Facts, after: Facts) -> Iterator[Objection]:
     """Random numbers that the harness's seed does not rule any more."""
     for family in ("random", "numpy.random"):
-        if after.draws[family] and not before.draws[family] and not _count(after, f"{family}.seed"):
-            yield Objection("unseeded", f"draws from {family}'s hidden generator, which nobody seeds")
+        if after.draws[family] and not before.draws[family] and not after.count(f"{family}.seed"):
+            was_seeded = before.count(f"{family}.seed") > 0
+            message = f"draws from {family}'s hidden generator, which nobody seeds"
+            yield Objection("unseeded", message, plain=was_seeded)
     if after.bare_generators > before.bare_generators:
         yield Objection("unseeded", "makes a torch.Generator without giving it the harness's seed")
     if after.draws_before_seed and not before.draws_before_seed and _is_reached(after, "torch.manual_seed"):
         yield Objection("late", "torch.manual_seed comes after the first random weights")
 
 
-def _plain_values(before: Facts) -> set[str]:
-    """Values that may be given to a further generator: the harness's seed, or what is used as one already."""
-    used = {
-        sink.value for sink in before.sinks if sink.kind in ("global", "maker") and sink.reach != "looped"
-    }
-    return {repr((HARNESS,))} | used
+class _Change:
+    """What is new and what is gone, and what is known of both programs."""
+
+    def __init__(self, before: Facts, after: Facts) -> None:
+        self.before, self.after = before, after
+        self.new, self.gone = after.sinks - before.sinks, before.sinks - after.sinks
+        self.grew = after.generators > before.generators
+        used = {s.value for s in before.sinks if s.kind in SEEDING and s.reach is not Reach.LOOPED}
+        self.plain_values = {repr((HARNESS,))} | used
+
+    # what may come and go without a word
+
+    def is_allowed_addition(self, sink: Sink) -> bool:
+        """One more generator with the harness's seed as it is; one more library seeded, once."""
+        if sink.value not in self.plain_values or sink.reach in (Reach.LOOPED, Reach.DEAD):
+            return False
+        if not any(value.seeded for value in self.after.values[sink]):
+            return False
+        if sink.kind is Kind.MAKER or sink.what.startswith("*."):
+            return True
+        if (
+            sink.kind is not Kind.GLOBAL
+            or self.after.count(sink.what) > 1
+            or self.before.count(sink.what) > 0
+        ):
+            return False
+        return sink.reach is Reach.ALWAYS or sink.what.startswith("torch.cuda.")
+
+    def about_gone(self, sink: Sink) -> Objection | None:
+        """What is gone, if that matters: a generator may go as long as the seed still rules the rest."""
+        if sink.kind not in (*SEEDING, Kind.ARGUMENT, Kind.SWITCH):
+            return None
+        if self._is_replaced(sink):
+            return None  # said about what came in its place
+        message = f"{_shown(sink)} is no longer there as it was"
+        if sink.kind is Kind.SWITCH:
+            return Objection("determinism", message, plain=False)
+        if sink.kind is Kind.ARGUMENT or self._is_missed(sink):
+            return Objection("removed", message)
+        return None if self._seed_is_used() else Objection("removed", message, plain=False)
+
+    def _is_replaced(self, sink: Sink) -> bool:
+        return any(other.what == sink.what and other.kind is sink.kind for other in self.new)
+
+    def _is_missed(self, sink: Sink) -> bool:
+        """Whether something still draws that this call had seeded."""
+        if sink.what.startswith("torch.cuda."):
+            return self.after.count("torch.manual_seed") == 0
+        if sink.what in ("numpy.random.seed", "random.seed"):
+            return bool(self.after.draws.get(sink.what.rpartition(".")[0]))
+        if "." in sink.what and sink.kind is Kind.MAKER and not sink.what.startswith("*."):
+            callee = sink.what.split(".")[0]
+            if self.before.callees[callee]:  # a keyword's: the same thing is still made, without a seed
+                return self.after.callees[callee] >= self.before.callees[callee]
+        return sink.kind is Kind.GLOBAL and not sink.what.startswith("*.")
+
+    def _seed_is_used(self) -> bool:
+        kept = (sink for sink in self.after.sinks if sink.kind in SEEDING and sink.reach is not Reach.DEAD)
+        return any(value.seeded for sink in kept for value in self.after.values[sink])
+
+    # what is new
+
+    def about_new(self, sink: Sink) -> Objection:
+        line, values = self.after.lines[sink], self.after.values[sink]
+        case, words, plain = self._case(sink, values)
+        return Objection(case, f"{_shown(sink)} {words}".replace(" : ", ": "), line, plain)
+
+    def _case(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
+        if sink.kind in SEEDING:
+            return self._case_of_seeding(sink, values)
+        if sink.kind is Kind.STREAM:
+            plain = not self.grew and sink.reach is not Reach.LOOPED
+            return "state", "takes another stream out of a generator", plain
+        if sink.kind is Kind.STATE:
+            return "state", "reads or sets a generator's state", self._is_plain_state(sink, values)
+        case, words = _BY_KIND[sink.kind]
+        return case, words, sink.certain and sink.kind is not Kind.SWITCH
+
+    def _is_plain_state(self, sink: Sink, values: tuple[Value, ...]) -> bool:
+        """Anything but putting a state aside and back."""
+        name = sink.what.rpartition(".")[2]
+        if name in _READING or (name == "initial_seed" and sink.reach is Reach.WORKER):
+            return False
+        from_state = any(any_ends_in(value, lambda one: one in _READING) for value in values)
+        return not (name in _WRITING and from_state)
+
+    def _case_of_seeding(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
+        if sink.reach is Reach.DEAD:
+            return "removed", "is never reached", True
+        if found := self._other_numbers(sink, values):
+            return "literal", found, not self._is_second_stream(sink, values)
+        for names, case, words in _FORBIDDEN:
+            if any(any_ends_in(value, names.__contains__) for value in values):
+                return case, words, case != "hashed" or not self._is_second_stream(sink, values)
+        if sink.reach is Reach.WORKER:
+            return "worker", "seeds the workers of a data loader", all(map(_is_fixed, values))
+        if sink.reach is Reach.LOOPED or any(
+            isinstance(one, Each) for value in values for one in walk(value)
+        ):
+            seeded = any(value.seeded for value in values) and sink.kind is Kind.MAKER
+            return "loop", "is reached more than once, or with a seed from a loop", not seeded
+        if not any(value.seeded for value in values):
+            return self._case_without_seed(sink, values)
+        return self._case_with_seed(sink, values)
+
+    def _other_numbers(self, sink: Sink, values: tuple[Value, ...]) -> str:
+        """In words, the constants that took the place of others; "" where more or nothing differs."""
+        for other in self.gone:
+            olds = self.before.values[other]
+            if other.what != sink.what or len(olds) != len(values):
+                continue
+            pairs = [
+                pair for old, new in zip(olds, values, strict=True) for pair in differing_constants(old, new)
+            ]
+            if pairs:
+                return f": the seed {', '.join(f'{old} became {new}' for old, new in pairs)}"
+        return ""
+
+    def _case_without_seed(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
+        if not values or all(value == Constant("NoneType", None) for value in values):
+            is_global = sink.kind is Kind.GLOBAL and not sink.what.startswith("*.")
+            return "unseeded", "does not get the harness's seed", is_global or self._is_in_place(sink)
+        fixed = all(map(_is_fixed, values)) and not any(map(_is_drawn, values))
+        words = f"gets {_text(values)} instead of the harness's seed"
+        if fixed and self._had_constants() and not self._was_seeded(sink):
+            return "literal", f"gets the seed {_text(values)}", True
+        return "ignored", words, fixed or self._is_in_place(sink)
+
+    def _case_with_seed(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
+        if len(values) == 1 and values[0] == HARNESS and not self._drops_a_number(sink):
+            if sink.reach is not Reach.ALWAYS:
+                return "conditional", "is not always reached", True
+            return "repeated", "seeds again what was seeded before", True
+        if any(_is_fixed(one) for value in values for one in _choices(value)):
+            return "ignored", "does not always get the harness's seed", True
+        words = "gets a number that is worked out from the harness's seed, not the seed itself"
+        return "shifted", words, not self._is_second_stream(sink, values) and not self._drops_a_number(sink)
+
+    def _was_seeded(self, sink: Sink) -> bool:
+        return any(
+            other.what == sink.what and any(value.seeded for value in self.before.values[other])
+            for other in self.before.sinks
+        )
+
+    def _had_constants(self) -> bool:
+        """Whether the incumbent seeds something with constants alone."""
+        return any(
+            all(isinstance(value, Constant) for value in self.before.values[sink])
+            for sink in self.before.sinks
+            if sink.kind in SEEDING and self.before.values[sink]
+        )
+
+    def _is_in_place(self, sink: Sink) -> bool:
+        """Whether a call takes the place of one that got the seed, with no generator more than before."""
+        replaced = any(other.what == sink.what and other.kind is sink.kind for other in self.gone)
+        return replaced and ((sink.kind is Kind.GLOBAL and not sink.what.startswith("*.")) or not self.grew)
+
+    def _is_second_stream(self, sink: Sink, values: tuple[Value, ...]) -> bool:
+        """A further generator with a number of its own beside the seed."""
+        return any(value.seeded for value in values) and not self._is_in_place(sink)
+
+    def _drops_a_number(self, sink: Sink) -> bool:
+        """Whether the seed was mixed with constants before, and with fewer now."""
+        now = _constants(self.after.values[sink])
+        return any(
+            other.what == sink.what and now < _constants(self.before.values[other])
+            for other in self.gone
+            if any(value.seeded for value in self.before.values[other])
+        )
 
 
-def _allowed_addition(sink: Sink, before: Facts, after: Facts, plain: set[str]) -> bool:
-    """One more generator with the harness's seed as it is; one more library seeded, once."""
-    if sink.value not in plain or sink.reach in ("looped", "dead"):
-        return False
-    if sink.kind == "maker" or sink.what.startswith("*."):
-        return True
-    if sink.kind != "global" or _count(after, sink.what) > 1 or _count(before, sink.what) > 0:
-        return False
-    return sink.reach == "always" or sink.what.startswith("torch.cuda.")
-
-
-def _allowed_removal(sink: Sink, after: Facts, plain: set[str]) -> bool:
-    """A generator that is not needed any more, as long as the harness's seed still rules the rest."""
-    if sink.kind in ("burn", "use", "mention", "reflection"):
-        return True
-    if sink.value not in plain or sink.kind not in ("global", "maker"):
-        return False
-    if sink.what.startswith("torch.cuda."):
-        return any(other.what == "torch.manual_seed" and other.value == sink.value for other in after.sinks)
-    if sink.what in ("numpy.random.seed", "random.seed"):
-        return not after.draws.get(sink.what.rpartition(".")[0])
-    kept = any(other.value == sink.value and other.reach == "always" for other in after.sinks)
-    return kept and (sink.kind == "maker" or sink.what.startswith("*."))
-
-
-def _count(facts: Facts, what: str) -> int:
-    return sum(count for sink, count in facts.sinks.items() if sink.what == what)
+_READING = {
+    "get_rng_state",
+    "get_rng_state_all",
+    "getstate",
+    "get_state",
+    "clone_state",
+    "fork_rng",
+    "bit_generator",
+}
+_WRITING = {"set_rng_state", "set_rng_state_all", "setstate", "set_state", "graphsafe_set_state"}
+_FORBIDDEN: tuple[tuple[set[str], str, str], ...] = (
+    (_SELECTING, "selected", "gets a seed that was picked among several"),
+    (_HASHING, "hashed", "gets a hash as its seed"),
+    (_CLOCKS, "unseeded", "does not get the harness's seed"),
+)
 
 
 def _is_reached(facts: Facts, what: str) -> bool:
-    return any(sink.what == what and sink.reach != "dead" for sink in facts.sinks)
+    return any(sink.what == what and sink.reach is not Reach.DEAD for sink in facts.sinks)
 
 
-def _about_new(sink: Sink, before: Facts, after: Facts, gone: Counter[Sink]) -> Objection:
-    values, line = after.values[sink], after.lines[sink]
-    for other in gone:
-        if other.what == sink.what and (pairs := _other_numbers(before.values[other], values)):
-            shown = ", ".join(f"{old} became {new}" for old, new in pairs)
-            return Objection("literal", f"{_shown(sink)}: the seed {shown}", line)
-    case, words = _case_of_new(sink, values, before)
-    return Objection(case, f"{_shown(sink)} {words}", line)
+def _choices(value: Value) -> tuple[Value, ...]:
+    """The alternatives of a value that has some; none for one that is certain."""
+    found = alternatives(value)
+    return found if len(found) > 1 else ()
 
 
-def _case_of_new(sink: Sink, values: tuple[Value, ...], before: Facts) -> tuple[str, str]:
-    match sink.kind:
-        case "argument":
-            return "argument", "is read in another way than before"
-        case "switch":
-            return "determinism", "is a determinism switch; it is not a proposal's to set"
-        case "state":
-            return "state", "reads or sets a generator's state"
-        case "mention":
-            return "indirect", "is handed on instead of being called"
-        case "burn":
-            return "burned", "draws random numbers that nobody uses, which moves every later one"
-        case "use":
-            return "used", "makes something else depend on the harness's seed"
-        case "reflection":
-            return "dynamic", "reaches for a name that is worked out at run time"
-    if sink.reach == "dead":
-        return "removed", "is never reached"
-    if _names(values, _SELECTING):
-        return "selected", "gets a seed that was picked among several"
-    if _names(values, _HASHING):
-        return "hashed", "gets a hash as its seed"
-    if _names(values, _CLOCKS) or not values:
-        return "unseeded", "does not get the harness's seed"
-    if sink.reach == "looped" or any(mentions_kind(value, "each") for value in values):
-        return "loop", "is reached more than once, or with a seed from a loop"
-    if not any(mentions(value, HARNESS) for value in values):
-        known = any(other.what == sink.what and HARNESS_TEXT in other.value for other in before.sinks)
-        if known or not _has_constant_sink(before):
-            return "ignored", f"gets {_text(values)} instead of the harness's seed"
-        return "literal", f"gets the seed {_text(values)}"
-    if any(one == HARNESS for value in values for one in alternatives(value)) and len(values) == 1:
-        if values[0] == HARNESS:
-            return (
-                ("conditional", "is not always reached")
-                if sink.reach != "always"
-                else ("repeated", "seeds again what was seeded before")
-            )
-        return "ignored", "does not always get the harness's seed"
-    return "shifted", "gets a number that is worked out from the harness's seed, not the seed itself"
+def _is_fixed(value: Value) -> bool:
+    """Whether a value is made of constants and a library's functions alone."""
+    leaves = [one for one in walk(value) if not any(True for _ in one.parts())]
+    return all(isinstance(one, Constant | Path) for one in leaves)
 
 
-HARNESS_TEXT = repr(HARNESS)
+def _is_drawn(value: Value) -> bool:
+    """Whether a value comes out of a generator or a sequence of seeds."""
+    return any(isinstance(one, Call) and last_of(one.called) in _DRAWING for one in walk(value))
 
 
-def _other_numbers(old: object, new: object) -> list[tuple[object, object]]:
-    """The constants that differ between two values of one shape; empty when the shapes differ or nothing does."""
-    if old == new or not isinstance(old, tuple) or not isinstance(new, tuple):
-        return []
-    if len(old) == len(new) == 3 and old[0] == new[0] == "constant":
-        return [(old[2], new[2])]
-    if len(old) != len(new):
-        return []
-    parts = [_other_numbers(one, other) for one, other in zip(old, new, strict=True) if one != other]
-    return [pair for part in parts for pair in part] if all(parts) else []
-
-
-def _has_constant_sink(facts: Facts) -> bool:
-    return any(
-        sink.value.startswith("(('constant'") for sink in facts.sinks if sink.kind in ("global", "maker")
-    )
-
-
-def _about_gone(sink: Sink) -> Objection:
-    return Objection("removed", f"{_shown(sink)} is no longer there as it was")
+def _constants(values: tuple[Value, ...]) -> Counter[str]:
+    return Counter(repr(one) for value in values for one in walk(value) if isinstance(one, Constant))
 
 
 def _shown(sink: Sink) -> str:
@@ -193,23 +304,5 @@ def _shown(sink: Sink) -> str:
 
 
 def _text(values: tuple[Value, ...]) -> str:
-    shown = [str(value[2]) if value[0] == "constant" else "something else" for value in values]
+    shown = [str(value.value) if isinstance(value, Constant) else "something else" for value in values]
     return ", ".join(shown) or "nothing"
-
-
-def _names(value: object, wanted: set[str]) -> bool:
-    """Whether a dotted path or an attribute inside a value ends in one of the names."""
-    if not isinstance(value, tuple):
-        return False
-    if len(value) >= 2 and value[0] == "path":
-        return str(value[1]).rpartition(".")[2] in wanted
-    if len(value) == 3 and value[0] == "attribute" and value[2] in wanted:
-        return True
-    return any(_names(part, wanted) for part in value)
-
-
-def mentions_kind(value: object, kind: str) -> bool:
-    """Whether a value of that kind occurs anywhere inside a value."""
-    if not isinstance(value, tuple):
-        return False
-    return bool(value and value[0] == kind) or any(mentions_kind(part, kind) for part in value)

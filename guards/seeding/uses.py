@@ -2,14 +2,31 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from guards.source.index import FunctionNode, Index, Scope, Seen, all_arguments
 from guards.source.program import Program, last_name
-from guards.source.seed_names import SINKS
-from guards.source.values import HARNESS, Values
+from guards.source.seed_names import RANDOM_OBJECTS, SINKS, is_seed_keyword, is_seeding_path
+from guards.source.values import Values
 
-_LOGGED = {"print", "write", "writelines", "info", "debug", "warning", "log", "dump", "dumps", "fromkeys"}
-_COPIED = {"int", "str", "repr", "format", "dict", "list", "tuple", "asdict", "vars", "float", "round"}
+_LOGGED = {
+    "print", "write", "writelines", "info", "debug", "warning", "log", "dump", "dumps", "fromkeys", "save_file",
+    "append", "write_text", "claim", "add_argument",
+}  # fmt: skip
+_COPIED = {
+    "int",
+    "str",
+    "repr",
+    "format",
+    "dict",
+    "list",
+    "tuple",
+    "asdict",
+    "vars",
+    "float",
+    "round",
+    "encode",
+}
 _STORED = {
     "SimpleNamespace",
     "Namespace",
@@ -20,69 +37,92 @@ _STORED = {
     "setattr",
     "namedtuple",
 }
+_DERIVED = {"hash", "md5", "sha1", "sha256", "sha512", "blake2b", "crc32", "adler32", "abs"}
+"""What a seed may go through on its way to a generator; where that gets it is looked at there."""
 _PASSES = (
     ast.keyword, ast.Starred, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.FormattedValue, ast.JoinedStr, ast.IfExp,
-    ast.NamedExpr, ast.Attribute,
+    ast.NamedExpr, ast.Attribute, ast.BinOp,
 )  # fmt: skip
 _HARMLESS = (
-    ast.Assign,
-    ast.AnnAssign,
-    ast.Return,
-    ast.Expr,
-    ast.FunctionDef,
-    ast.ClassDef,
-    ast.Lambda,
-    ast.Yield,
-)
+    ast.Assign, ast.AnnAssign, ast.Return, ast.Expr, ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.Yield, ast.Assert,
+)  # fmt: skip
 _ROUNDS = 6
+_FIELD = 0  # instead of a scope's id: an attribute or key of that name, of any object
+Held = set[tuple[int, str]]
+"""Names that hold the seed: id of the scope that binds them, and the name."""
 
 
-def uses(program: Program, values: Values) -> Iterator[tuple[str, str, Seen]]:
-    """(kind of place, value there, leaf) for each place where the harness's seed steers something."""
+@dataclass(frozen=True, slots=True)
+class Use:
+    """where: kind of place. value: repr of what stands there. certain: something is steered by the seed; else it
+    goes into a library that may make a generator of it."""
+
+    where: str
+    value: str
+    seen: Seen
+    certain: bool
+
+
+def uses(program: Program, values: Values) -> Iterator[Use]:
+    """The places where the harness's seed steers something."""
     names = _tainted_names(program)
     for index in program.indexes.values():
         for leaf in index.leaves:
             if not _is_tainted(leaf.node, leaf.scope, names, program.seed_names):
                 continue
-            if (found := _steered(leaf, index, program, values)) is not None:
-                yield type(found).__name__, repr(values.of(found, leaf.scope)), leaf
+            if (found := _steered(leaf, index, program)) is not None:
+                yield Use(
+                    type(found).__name__,
+                    repr(values.of(found, leaf.scope)),
+                    leaf,
+                    not _is_opaque(found, leaf, values),
+                )
 
 
-def _steered(leaf: Seen, index: Index, program: Program, values: Values) -> ast.AST | None:
+def _steered(leaf: Seen, index: Index, program: Program) -> ast.AST | None:
     """The expression or statement around a leaf that depends on the seed, None for harmless places."""
-    node, computed = leaf.node, None
+    node = leaf.node
     while (parent := index.parents.get(id(node))) is not None:
         if isinstance(parent, ast.Call):
-            verdict = _call(parent, node, program)
-            if verdict == "stop":
-                return None
-            if verdict == "use":
-                return parent
-        elif isinstance(parent, ast.BinOp):
-            if values.of(parent, leaf.scope) != HARNESS:
-                computed = parent
-        elif isinstance(parent, _HARMLESS):
-            return computed
+            verdict = _call(parent, node, leaf.scope, program)
+            if verdict != "on":
+                return parent if verdict == "use" else None
+        elif isinstance(parent, _HARMLESS) or _is_presence_test(parent):
+            return None
         elif not isinstance(parent, _PASSES) or (isinstance(parent, ast.IfExp) and parent.test is node):
             return parent
+        elif isinstance(parent, ast.keyword) and is_seed_keyword(parent.arg):
+            return None  # looked at as a seeding call
         node = parent
-    return computed
+    return None
 
 
-def _call(call: ast.Call, inside: ast.AST, program: Program) -> str:
+def _is_presence_test(node: ast.AST) -> bool:
+    """`seed is None`."""
+    return isinstance(node, ast.Compare) and all(
+        isinstance(one, ast.Constant) and one.value is None for one in node.comparators
+    )
+
+
+def _call(call: ast.Call, inside: ast.AST, scope: Scope, program: Program) -> str:
     """ "stop": harmless or looked at elsewhere; "on": the seed passes through; "use": something depends on it."""
     name = last_name(call.func)
     if call.func is inside:
-        return "stop" if name in SINKS else "use"
-    if name in SINKS or name in _LOGGED or name in _STORED or name in ("add_argument",):
+        return "stop" if name in SINKS else "on" if name in _COPIED else "use"
+    if name in SINKS or name in _LOGGED or name in _STORED or is_seeding_path(f"random.{name}"):
         return "stop"
-    if name in _COPIED:
+    if name in _COPIED | _DERIVED:
         return "on"
-    return "stop" if program.is_own(name) else "use"
+    own = program.is_own(call.func, scope) or program.is_own_class(call.func, scope)
+    return "stop" if own else "use"
 
 
-Held = set[tuple[int, str]]
-"""Names that hold the seed: id of the scope that binds them, and the name."""
+def _is_opaque(found: ast.AST, leaf: Seen, values: Values) -> bool:
+    """A positional argument of a library's class or random function, which may well be a seed."""
+    if not isinstance(found, ast.Call) or leaf.node not in found.args:
+        return False
+    names = {path.rpartition(".")[2] for path in values.dotted(found.func, leaf.scope)}
+    return any(name in RANDOM_OBJECTS or name[:1].isupper() or "random" in name for name in names)
 
 
 def _tainted_names(program: Program) -> Held:
@@ -91,17 +131,35 @@ def _tainted_names(program: Program) -> Held:
     for _ in range(_ROUNDS):
         size = len(names)
         for scope in program.all_scopes():
-            for name, bindings in scope.bindings.items():
-                if (id(scope), name) not in names and any(
-                    one.how == "expression" and _carries(one.node, one.scope, names, program)
-                    for one in bindings
-                ):
-                    names.add((id(scope), name))
+            names.update(_bound(scope, names, program))
+        for index in program.indexes.values():
+            names.update(_stored(index, names, program))
         for call in program.calls:
             names.update(_passed(call, names, program))
         if len(names) == size:
             break
     return names
+
+
+def _bound(scope: Scope, names: Held, program: Program) -> Held:
+    found: Held = set()
+    for name, bindings in scope.bindings.items():
+        key = (id(scope), name)
+        if key not in names and any(
+            one.how == "expression" and _carries(one.node, one.scope, names, program) for one in bindings
+        ):
+            found.add(key)
+    return found
+
+
+def _stored(index: Index, names: Held, program: Program) -> Held:
+    """Attributes of the program's own objects: `self.order_seed = seed + 1`."""
+    found: Held = set()
+    for store in index.stores:
+        value = getattr(store.parent, "value", None)
+        if isinstance(store.node, ast.Attribute) and _carries(value, store.scope, names, program):
+            found.add((_FIELD, store.node.attr))
+    return found
 
 
 def _passed(call: Seen, names: Held, program: Program) -> Iterator[tuple[int, str]]:
@@ -120,9 +178,9 @@ def _passed(call: Seen, names: Held, program: Program) -> Iterator[tuple[int, st
 
 def _called(call: Seen, program: Program) -> list[Scope]:
     assert isinstance(call.node, ast.Call)
-    name = last_name(call.node.func)
-    found = program.own_functions(name)
-    return found if name != "__init__" else [one for one in found if program.enters(call, one)]
+    if last_name(call.node.func) != "__init__":
+        return program.entered(call.node.func, call.scope)
+    return [one for one in program.own_functions("__init__") if program.enters(call, one)]
 
 
 def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:
@@ -142,7 +200,7 @@ def _carries(node: ast.AST | None, scope: Scope, names: Held, program: Program) 
         case None:
             return False
         case ast.Call():
-            parts = node.args if last_name(node.func) in _COPIED else []
+            parts = node.args if last_name(node.func) in _COPIED | _DERIVED else []
         case ast.BinOp():
             parts = [node.left, node.right]
         case ast.IfExp():
@@ -162,4 +220,4 @@ def _is_tainted(node: ast.AST, scope: Scope, names: Held, fields: set[str]) -> b
     if isinstance(node, ast.Name):
         home = scope.find(node.id)
         return home is not None and (id(home), node.id) in names
-    return isinstance(node, ast.Attribute) and node.attr in fields
+    return isinstance(node, ast.Attribute) and (node.attr in fields or (_FIELD, node.attr) in names)

@@ -4,14 +4,15 @@ import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from guards.source.syntax import Source
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_LARGE_NUMBER = 1 << 13
+_NO_TEXT = (ast.Constant, ast.Slice, ast.Tuple, ast.Compare, ast.UnaryOp)
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _LOCAL_NAME = re.compile(r"\b(id|arg|name)='[^']*'")
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -88,11 +89,15 @@ class Index:
     strings: list[Seen] = field(default_factory=list)
     discards: list[Seen] = field(default_factory=list)  # expressions whose value nobody takes
     fields: dict[str, list[tuple[ast.expr, Scope]]] = field(default_factory=lambda: defaultdict(list))
+    spelled: list[tuple[ast.expr, ast.expr, Scope]] = field(default_factory=list)  # keys that are no literal
     functions: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
     loaded: set[str] = field(default_factory=set)
     parents: dict[int, ast.AST] = field(default_factory=dict)  # id of an expression -> the node that holds it
     assigned: list[Seen] = field(default_factory=list)  # plain assignments
+    augmented: list[Seen] = field(default_factory=list)  # assignments like `+=`
+    products: list[Seen] = field(default_factory=list)  # products with a call on one side
+    numbers: list[Seen] = field(default_factory=list)  # large whole numbers
 
 
 @lru_cache(maxsize=64)
@@ -116,85 +121,86 @@ class Indexer:
                 place = Place(place.looped, place.conditional, True)
 
     def _statement(self, node: ast.stmt, scope: Scope, place: Place) -> None:
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                self._function(node, scope, place)
-            case ast.ClassDef():
-                self._class(node, scope, place)
-            case ast.Assign():
-                self.index.assigned.append(Seen(node, scope, place, node))
-                for target in node.targets:
-                    self._bind(target, Binding("expression", scope, node.value), place, node)
-                self._visit(node.value, scope, place, node)
-            case ast.AnnAssign():
-                if node.value is not None:
-                    self._bind(node.target, Binding("expression", scope, node.value), place, node)
-                    self._visit(node.value, scope, place, node)
-            case ast.AugAssign():
-                binding = Binding("augmented", scope, node, type(node.op).__name__)
-                self._bind(node.target, binding, place, node)
-                self._visit(node.value, scope, place, node)
-            case ast.For() | ast.AsyncFor():
-                self._visit(node.iter, scope, place, node)
-                inner = Place(True, place.conditional, place.dead)
-                self._bind(node.target, Binding("each", scope, node.iter), inner, node)
-                self._block(node.body, scope, inner)
-                self._block(node.orelse, scope, place)
-            case ast.While():
-                self._visit(node.test, scope, place, node)
-                dead = place.dead or _constant_truth(node.test) is False
-                self._block(node.body, scope, Place(True, place.conditional, dead))
-                self._block(node.orelse, scope, place)
-            case ast.If():
-                self._if(node, scope, place)
-            case ast.Try() | ast.TryStar():
-                self._try(node, scope, place)
-            case ast.With() | ast.AsyncWith():
-                for item in node.items:
-                    self._visit(item.context_expr, scope, place, node)
-                    if item.optional_vars is not None:
-                        self._bind(
-                            item.optional_vars, Binding("expression", scope, item.context_expr), place, node
-                        )
-                self._block(node.body, scope, place)
-            case ast.Import():
-                for alias in node.names:
-                    root = alias.name.split(".")[0]
-                    name, detail = alias.asname or root, alias.name if alias.asname else root
-                    scope.bindings[name].append(Binding("import", scope, node, detail))
-            case ast.ImportFrom():
-                base = "." * node.level + (node.module or "")
-                for alias in node.names:
-                    name, detail = alias.asname or alias.name, f"{base}.{alias.name}"
-                    scope.bindings[name].append(Binding("import", scope, node, detail))
-            case ast.Global():
-                module = self.index.module
-                for name in node.names:
-                    scope.bindings.setdefault(name, module.bindings[name])
-            case ast.Nonlocal():
-                for name in node.names:
-                    outer = scope.parent.find(name) if scope.parent else None
-                    if outer is not None:
-                        scope.bindings.setdefault(name, outer.bindings[name])
-            case ast.Return():
-                if node.value is not None:
-                    scope.returns.append(node.value)
-                    self._visit(node.value, scope, place, node)
-            case ast.Expr():
-                self.index.discards.append(Seen(node.value, scope, place, node))
-                self._visit(node.value, scope, place, node)
-            case ast.Assert():
-                self.index.discards.append(Seen(node.test, scope, place, node))
-                self._visit(node.test, scope, place, node)
-            case ast.Delete():
-                for target in node.targets:
-                    if not isinstance(target, ast.Name):
-                        self._visit(target, scope, place, node)
-            case ast.Match():
-                self._match(node, scope, place)
-            case _:
-                for child in ast.iter_child_nodes(node):
-                    self._visit(child, scope, place, node)
+        handler = _STATEMENTS.get(type(node))
+        if handler is not None:
+            handler(self, node, scope, place)
+            return
+        for child in ast.iter_child_nodes(node):
+            self._visit(child, scope, place, node)
+
+    def _assign(self, node: ast.Assign, scope: Scope, place: Place) -> None:
+        self.index.assigned.append(Seen(node, scope, place, node))
+        for target in node.targets:
+            self._bind(target, Binding("expression", scope, node.value), place, node)
+        self._visit(node.value, scope, place, node)
+
+    def _annotated(self, node: ast.AnnAssign, scope: Scope, place: Place) -> None:
+        if node.value is not None:
+            self._bind(node.target, Binding("expression", scope, node.value), place, node)
+            self._visit(node.value, scope, place, node)
+
+    def _augmented(self, node: ast.AugAssign, scope: Scope, place: Place) -> None:
+        self.index.augmented.append(Seen(node, scope, place, node))
+        self._bind(node.target, Binding("augmented", scope, node, type(node.op).__name__), place, node)
+        self._visit(node.value, scope, place, node)
+
+    def _for(self, node: "ast.For | ast.AsyncFor", scope: Scope, place: Place) -> None:
+        self._visit(node.iter, scope, place, node)
+        inner = Place(True, place.conditional, place.dead)
+        self._bind(node.target, Binding("each", scope, node.iter), inner, node)
+        self._block(node.body, scope, inner)
+        self._block(node.orelse, scope, place)
+
+    def _while(self, node: ast.While, scope: Scope, place: Place) -> None:
+        self._visit(node.test, scope, place, node)
+        dead = place.dead or _constant_truth(node.test) is False
+        self._block(node.body, scope, Place(True, place.conditional, dead))
+        self._block(node.orelse, scope, place)
+
+    def _with(self, node: "ast.With | ast.AsyncWith", scope: Scope, place: Place) -> None:
+        for item in node.items:
+            self._visit(item.context_expr, scope, place, node)
+            if item.optional_vars is not None:
+                self._bind(item.optional_vars, Binding("expression", scope, item.context_expr), place, node)
+        self._block(node.body, scope, place)
+
+    def _import(self, node: ast.Import, scope: Scope, _: Place) -> None:
+        for alias in node.names:
+            root = alias.name.split(".")[0]
+            name, detail = alias.asname or root, alias.name if alias.asname else root
+            scope.bindings[name].append(Binding("import", scope, node, detail))
+
+    def _import_from(self, node: ast.ImportFrom, scope: Scope, _: Place) -> None:
+        base = "." * node.level + (node.module or "")
+        for alias in node.names:
+            name, detail = alias.asname or alias.name, f"{base}.{alias.name}"
+            scope.bindings[name].append(Binding("import", scope, node, detail))
+
+    def _global(self, node: ast.Global, scope: Scope, _: Place) -> None:
+        for name in node.names:
+            scope.bindings.setdefault(name, self.index.module.bindings[name])
+
+    def _nonlocal(self, node: ast.Nonlocal, scope: Scope, _: Place) -> None:
+        for name in node.names:
+            outer = scope.parent.find(name) if scope.parent else None
+            if outer is not None:
+                scope.bindings.setdefault(name, outer.bindings[name])
+
+    def _return(self, node: ast.Return, scope: Scope, place: Place) -> None:
+        if node.value is not None:
+            scope.returns.append(node.value)
+            self._visit(node.value, scope, place, node)
+
+    def _discarded(self, node: "ast.Expr | ast.Assert", scope: Scope, place: Place) -> None:
+        """An expression whose value nobody takes."""
+        value = node.value if isinstance(node, ast.Expr) else node.test
+        self.index.discards.append(Seen(value, scope, place, node))
+        self._visit(value, scope, place, node)
+
+    def _delete(self, node: ast.Delete, scope: Scope, place: Place) -> None:
+        for target in node.targets:
+            if not isinstance(target, ast.Name):
+                self._visit(target, scope, place, node)
 
     def _if(self, node: ast.If, scope: Scope, place: Place) -> None:
         self._visit(node.test, scope, place, node)
@@ -224,7 +230,7 @@ class Indexer:
                 self._visit(case.guard, scope, place, node)
             self._block(case.body, scope, Place(place.looped, True, place.dead))
 
-    def _function(self, node: FunctionNode, scope: Scope, place: Place) -> Scope:
+    def _function(self, node: FunctionNode, scope: Scope, place: Place) -> None:
         inner = Scope(node, "function", scope, place)
         self.index.scopes[id(node)] = inner
         for argument in all_arguments(node.args):
@@ -235,13 +241,12 @@ class Indexer:
         if isinstance(node, ast.Lambda):
             inner.returns.append(node.body)
             self._visit(node.body, inner, Place(), node)
-            return inner
+            return
         for decorator in node.decorator_list:
             self._visit(decorator, scope, place, node)
         scope.bindings[node.name].append(Binding("function", inner, node))
         self.index.functions[node.name].append(inner)
         self._block(node.body, inner, Place())
-        return inner
 
     def _class(self, node: ast.ClassDef, scope: Scope, place: Place) -> None:
         inner = Scope(node, "class", scope, place)
@@ -263,67 +268,92 @@ class Indexer:
             self._bind(target.value, binding, place, parent)
         else:
             self.index.stores.append(Seen(target, scope, place, parent))
-            if (key := field_name(target)) is not None and isinstance(binding.node, ast.expr):
-                self.index.fields[key].append((binding.node, scope))
-            elif key is not None and isinstance(binding.node, ast.AugAssign):
-                self.index.fields[key].append((binding.node.value, scope))
+            value = binding.node.value if isinstance(binding.node, ast.AugAssign) else binding.node
+            if isinstance(value, ast.expr):
+                self._stored(target, value, scope)
             for child in ast.iter_child_nodes(target):
                 self._visit(child, scope, place, target)
 
+    def _stored(self, target: ast.expr, value: ast.expr, scope: Scope) -> None:
+        if (key := field_name(target)) is not None:
+            self.index.fields[key].append((value, scope))
+        elif isinstance(target, ast.Subscript) and not isinstance(target.slice, _NO_TEXT):
+            self.index.spelled.append((target.slice, value, scope))
+
     def _visit(self, node: ast.AST, scope: Scope, place: Place, parent: ast.AST) -> None:
-        index = self.index
-        index.parents[id(node)] = parent
-        kind = type(node)
-        if kind is ast.Name:
-            index.loaded.add(node.id)  # type: ignore[attr-defined]  # kind tells; isinstance is twice as slow
-            index.leaves.append(Seen(node, scope, place, parent))
-            return
-        if kind is ast.Constant:
-            if isinstance(node.value, str):  # type: ignore[attr-defined]  # as above
-                index.strings.append(Seen(node, scope, place, parent))
-            return
-        if kind is ast.Attribute:
-            index.leaves.append(Seen(node, scope, place, parent))
-        elif kind is ast.Call:
-            index.calls.append(Seen(node, scope, place, parent))
-        elif isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    index.fields[key.value].append((value, scope))
-        elif isinstance(node, ast.NamedExpr):
-            self._bind(node.target, Binding("expression", _holder(scope), node.value), place, node)
-            self._visit(node.value, scope, place, node)
-            return
-        elif isinstance(node, ast.Lambda):
-            self._function(node, scope, place)
-            return
-        elif isinstance(node, _COMPREHENSIONS):
-            self._comprehension(node, scope, place)
-            return
-        elif isinstance(node, ast.IfExp | ast.BoolOp):
-            self._choice(node, scope, place)
+        self.index.parents[id(node)] = parent
+        handler = _EXPRESSIONS.get(type(node))
+        if handler is not None and handler(self, node, scope, place, parent):
             return
         for child in _children(node):
             self._visit(child, scope, place, node)
 
-    def _choice(self, node: ast.IfExp | ast.BoolOp, scope: Scope, place: Place) -> None:
+    # Handlers of expressions say whether they have looked inside.
+
+    def _read(self, node: ast.Name, scope: Scope, place: Place, parent: ast.AST) -> bool:
+        self.index.loaded.add(node.id)
+        self.index.leaves.append(Seen(node, scope, place, parent))
+        return True
+
+    def _literal(self, node: ast.Constant, scope: Scope, place: Place, parent: ast.AST) -> bool:
+        if isinstance(node.value, str):
+            self.index.strings.append(Seen(node, scope, place, parent))
+        elif type(node.value) is int and node.value >= _LARGE_NUMBER:
+            self.index.numbers.append(Seen(node, scope, place, parent))
+        return True
+
+    def _product(self, node: ast.BinOp, scope: Scope, place: Place, parent: ast.AST) -> bool:
+        if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Call) | isinstance(
+            node.right, ast.Call
+        ):
+            self.index.products.append(Seen(node, scope, place, parent))
+        return False
+
+    def _attribute(self, node: ast.Attribute, scope: Scope, place: Place, parent: ast.AST) -> bool:
+        self.index.leaves.append(Seen(node, scope, place, parent))
+        return False
+
+    def _called(self, node: ast.Call, scope: Scope, place: Place, parent: ast.AST) -> bool:
+        self.index.calls.append(Seen(node, scope, place, parent))
+        return False
+
+    def _dictionary(self, node: ast.Dict, scope: Scope, _: Place, __: ast.AST) -> bool:
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                self.index.fields[key.value].append((value, scope))
+            elif key is not None and not isinstance(key, ast.Constant):
+                self.index.spelled.append((key, value, scope))
+        return False
+
+    def _walrus(self, node: ast.NamedExpr, scope: Scope, place: Place, _: ast.AST) -> bool:
+        self._bind(node.target, Binding("expression", _holder(scope), node.value), place, node)
+        self._visit(node.value, scope, place, node)
+        return True
+
+    def _lambda(self, node: ast.Lambda, scope: Scope, place: Place, _: ast.AST) -> bool:
+        self._function(node, scope, place)
+        return True
+
+    def _choice(self, node: ast.IfExp | ast.BoolOp, scope: Scope, place: Place, _: ast.AST) -> bool:
         first, *rest = [node.test, node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
         self._visit(first, scope, place, node)
         for part in rest:
             self._visit(part, scope, Place(place.looped, True, place.dead), node)
+        return True
 
-    def _comprehension(self, node: ast.AST, scope: Scope, place: Place) -> None:
+    def _comprehension(self, node: Comprehension, scope: Scope, place: Place, _: ast.AST) -> bool:
         inner = Scope(node, "comprehension", scope, place)
         self.index.scopes[id(node)] = inner
         looped = Place(True, place.conditional, place.dead)
-        for generator in node.generators:  # type: ignore[attr-defined]  # the caller has checked the kind
+        for generator in node.generators:
             self._visit(generator.iter, inner, place, node)
-            self._bind(generator.target, Binding("each", inner, generator.iter), looped, node)  # type: ignore[arg-type]  # an expression
+            self._bind(generator.target, Binding("each", inner, generator.iter), looped, node)
             for condition in generator.ifs:
                 self._visit(condition, inner, looped, node)
         for name in ("elt", "key", "value"):
             if isinstance(part := getattr(node, name, None), ast.AST):
                 self._visit(part, inner, looped, node)
+        return True
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
@@ -383,3 +413,46 @@ def _is_main_test(test: ast.expr) -> bool:
         ):
             return True
     return False
+
+
+_STATEMENTS: dict[type[ast.AST], Callable[..., None]] = {
+    ast.FunctionDef: Indexer._function,
+    ast.AsyncFunctionDef: Indexer._function,
+    ast.ClassDef: Indexer._class,
+    ast.Assign: Indexer._assign,
+    ast.AnnAssign: Indexer._annotated,
+    ast.AugAssign: Indexer._augmented,
+    ast.For: Indexer._for,
+    ast.AsyncFor: Indexer._for,
+    ast.While: Indexer._while,
+    ast.If: Indexer._if,
+    ast.Try: Indexer._try,
+    ast.TryStar: Indexer._try,
+    ast.With: Indexer._with,
+    ast.AsyncWith: Indexer._with,
+    ast.Import: Indexer._import,
+    ast.ImportFrom: Indexer._import_from,
+    ast.Global: Indexer._global,
+    ast.Nonlocal: Indexer._nonlocal,
+    ast.Return: Indexer._return,
+    ast.Expr: Indexer._discarded,
+    ast.Assert: Indexer._discarded,
+    ast.Delete: Indexer._delete,
+    ast.Match: Indexer._match,
+}
+_EXPRESSIONS: dict[type[ast.AST], Callable[..., bool]] = {
+    ast.Name: Indexer._read,
+    ast.Constant: Indexer._literal,
+    ast.Attribute: Indexer._attribute,
+    ast.Call: Indexer._called,
+    ast.BinOp: Indexer._product,
+    ast.Dict: Indexer._dictionary,
+    ast.NamedExpr: Indexer._walrus,
+    ast.Lambda: Indexer._lambda,
+    ast.ListComp: Indexer._comprehension,
+    ast.SetComp: Indexer._comprehension,
+    ast.DictComp: Indexer._comprehension,
+    ast.GeneratorExp: Indexer._comprehension,
+    ast.IfExp: Indexer._choice,
+    ast.BoolOp: Indexer._choice,
+}

@@ -4,8 +4,9 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 
-from guards.source.index import Binding, Index, Scope, Seen, indexed
+from guards.source.index import Binding, FunctionNode, Index, Scope, Seen, indexed
 from guards.source.syntax import Source
 
 SEED_OPTION = "--seed"
@@ -28,8 +29,12 @@ class Program:
     def __init__(self, files: Sequence[Source]) -> None:
         self.indexes: dict[str, Index] = {}
         for source in files:
-            self.indexes[source.path.removesuffix(".py").replace("/", ".")] = indexed(source)
+            self.indexes[_module_name(source.path)] = indexed(source)
         self.calls = [call for index in self.indexes.values() for call in index.calls]
+
+    def index_of(self, path: str) -> Index:
+        """The index of one file by its path."""
+        return self.indexes[_module_name(path)]
 
     def lookup(self, dotted: str) -> tuple[Scope, str] | None:
         """The module scope and name behind `module.name`, when that module is one of the program's files."""
@@ -73,9 +78,21 @@ class Program:
                 ]
         return found
 
-    def is_own(self, name: str) -> bool:
-        """Whether a call by that name may enter a function or class of the program."""
-        return name in self._function_names
+    def is_own(self, reference: ast.AST, scope: Scope) -> bool:
+        """Whether a call of a reference may enter a function or class of the program."""
+        return bool(self.entered(reference, scope))
+
+    def entered(self, reference: ast.AST, scope: Scope) -> list[Scope]:
+        """The program's functions that a call of a reference may enter; a class by its __init__."""
+        if self.is_imported(reference, scope):
+            return []
+        return [
+            one for one in self.own_functions(last_name(reference)) if self.reaches(reference, scope, one)
+        ]
+
+    def is_own_class(self, reference: ast.AST, scope: Scope) -> bool:
+        """Whether a reference has the name of a class of the program, and is not imported."""
+        return last_name(reference) in self.classes and not self.is_imported(reference, scope)
 
     # calls
 
@@ -138,13 +155,113 @@ class Program:
     def sites(self, function: Scope) -> list[Seen]:
         """Calls that may reach a function. A lambda that is called on the spot has its own call as site."""
         named = (call for name in self.names_of(function) for call in self.calls_by_name.get(name, ()))
-        found = [call for call in named if _fits(function, getattr(call.node, "func", None))]
+        found = [
+            call
+            for call in named
+            if self.reaches(getattr(call.node, "func", call.node), call.scope, function)
+        ]
         if getattr(function.node, "name", "") == "__init__":
             found += [call for call in self.calls_by_name.get("__init__", ()) if self.enters(call, function)]
         if isinstance(function.node, ast.Lambda):
             found += [
                 c for c in self.calls_by_name.get("", ()) if getattr(c.node, "func", None) is function.node
             ]
+        return found
+
+    def reaches(self, reference: ast.AST, scope: Scope, function: Scope) -> bool:
+        """Whether a reference that has a function's name can mean it, by what stands before the dot.
+
+        `model.train` is no function of the file that is called `train`, `platform.system` no method of it.
+        """
+        if self.is_imported(reference, scope):
+            return False
+        is_class_like = function.kind == "class" or getattr(function.node, "name", "") == "__init__"
+        if isinstance(function.node, ast.Lambda) or is_class_like:
+            return True
+        if function.parent is not None and function.parent.kind == "class":
+            return isinstance(reference, ast.Attribute) and self._may_be_own(
+                reference.value, scope, function.parent
+            )
+        return isinstance(reference, ast.Name) or self._module_behind(reference, scope)
+
+    def is_imported(self, reference: ast.AST, scope: Scope) -> bool:
+        """Whether a dotted name starts at an import of something that is none of the program's files."""
+        root = reference
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        home = scope.find(root.id) if isinstance(root, ast.Name) else None
+        if home is None or not isinstance(root, ast.Name):
+            return False
+        details = [str(one.detail) for one in home.bindings[root.id] if one.how == "import"]
+        foreign = [one for one in details if one not in self.indexes and self.lookup(one) is None]
+        return len(foreign) == len(home.bindings[root.id])
+
+    def _module_behind(self, reference: ast.AST, scope: Scope) -> bool:
+        """Whether `module` of `module.name` is one of the program's files."""
+        base = reference.value if isinstance(reference, ast.Attribute) else None
+        home = scope.find(base.id) if isinstance(base, ast.Name) else None
+        if home is None or not isinstance(base, ast.Name):
+            return False
+        return any(one.how == "import" and str(one.detail) in self.indexes for one in home.bindings[base.id])
+
+    def _may_be_own(self, receiver: ast.expr, scope: Scope, owner: Scope) -> bool:
+        """Whether an object can be of a class of the program, as far as it is seen where the object comes from."""
+        known = self.class_of(receiver, scope)
+        return known is None or self.are_related(known, owner)
+
+    def class_of(self, receiver: ast.expr, scope: Scope) -> Scope | None:
+        """The class of `self`, and of a name that is only ever bound to objects of one class; None if not known."""
+        if not isinstance(receiver, ast.Name):
+            return None
+        home = scope.find(receiver.id)
+        if home is None:
+            return None
+        if holder := _class_of_first_parameter(home, receiver.id):
+            return holder
+        made = {self._made_by(one) for one in home.bindings[receiver.id]}
+        return made.pop() if len(made) == 1 else None
+
+    def _made_by(self, binding: Binding) -> Scope | None:
+        if binding.how != "expression" or not isinstance(binding.node, ast.Call):
+            return None
+        scopes = self.classes.get(last_name(binding.node.func), [])
+        is_plain = isinstance(binding.node.func, ast.Name) and len(scopes) == 1
+        return scopes[0] if is_plain else None
+
+    def are_related(self, one: Scope, other: Scope) -> bool:
+        """Whether two classes of the program are the same, or one comes from the other or from a common base."""
+        return bool(self._family(one) & self._family(other))
+
+    def is_worker_hook(self, leaf: Seen) -> bool:
+        """Whether a function is handed to a data loader, to be called once in each worker."""
+        return isinstance(leaf.parent, ast.keyword) and leaf.parent.arg == "worker_init_fn"
+
+    def _family(self, scope: Scope) -> set[str]:
+        """A class, its bases and theirs, and what derives from it, by name."""
+        found, todo = set[str](), [getattr(scope.node, "name", "")]
+        while todo:
+            name = todo.pop()
+            if name and name not in found:
+                found.add(name)
+                todo += [*self._bases.get(name, ()), *self._derived.get(name, ())]
+        return found
+
+    @cached_property
+    def _bases(self) -> dict[str, set[str]]:
+        """Class of the program -> its bases that are the program's as well."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for name, scopes in self.classes.items():
+            for scope in scopes:
+                bases = scope.node.bases if isinstance(scope.node, ast.ClassDef) else []
+                found[name].update(base for base in map(last_name, bases) if base in self.classes)
+        return found
+
+    @cached_property
+    def _derived(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for name, bases in self._bases.items():
+            for base in bases:
+                found[base].add(name)
         return found
 
     def enters(self, call: Seen, constructor: Scope) -> bool:
@@ -163,7 +280,7 @@ class Program:
     def escapes(self, function: Scope) -> list[Seen]:
         """Reads of a function's name that neither call it nor give it another name."""
         named = (leaf for name in self.names_of(function) for leaf in self._handed_on.get(name, ()))
-        return [leaf for leaf in named if _fits(function, leaf.node)]
+        return [leaf for leaf in named if self.reaches(leaf.node, leaf.scope, function)]
 
     @cached_property
     def _handed_on(self) -> dict[str, list[Seen]]:
@@ -200,22 +317,34 @@ class Program:
     def _keywords(self) -> dict[str, list[tuple[Seen, ast.expr]]]:
         """Keywords of calls that make or change an object with fields; setattr and its relatives."""
         found: dict[str, list[tuple[Seen, ast.expr]]] = defaultdict(list)
-        constructors = _NAMESPACES | set(self.classes)
         for call in self.calls:
-            node = call.node
-            assert isinstance(node, ast.Call)
-            called = last_name(node.func)
-            if called in constructors:
-                for keyword in node.keywords:
-                    if keyword.arg is not None:
-                        found[keyword.arg].append((call, keyword.value))
-                for scope in self.classes.get(called, ()):
-                    for key, value in zip(_annotated(scope), node.args, strict=False):
-                        found[key].append((call, value))
+            assert isinstance(call.node, ast.Call)
+            called = last_name(call.node.func)
+            if called in _NAMESPACES or called in self.classes:
+                for name, value in self._given_fields(call.node, called):
+                    found[name].append((call, value))
             elif called in _SETTERS:
-                for key_node, value in zip(node.args, node.args[1:], strict=False):
-                    if isinstance(key_node, ast.Constant) and isinstance(key_node.value, str):
-                        found[key_node.value].append((call, value))
+                for key, value in zip(call.node.args, call.node.args[1:], strict=False):
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                        found[key.value].append((call, value))
+        return found
+
+    def _given_fields(self, node: ast.Call, called: str) -> Iterator[tuple[str, ast.expr]]:
+        yield from ((keyword.arg, keyword.value) for keyword in node.keywords if keyword.arg is not None)
+        for scope in self.classes.get(called, ()):
+            yield from zip(_annotated(scope), node.args, strict=False)
+
+    @cached_property
+    def spelled_stores(self) -> list[tuple[ast.expr, ast.expr, Scope]]:
+        """(key, value, scope) of what is stored under a key that is spelled as an expression."""
+        found = [one for index in self.indexes.values() for one in index.spelled]
+        for call in self.calls:
+            assert isinstance(call.node, ast.Call)
+            if last_name(call.node.func) not in _SETTERS:
+                continue
+            for key, value in pairwise(call.node.args):
+                if isinstance(key, ast.BinOp | ast.Call | ast.JoinedStr | ast.Subscript | ast.Name):
+                    found.append((key, value, call.scope))
         return found
 
     def _class_level(self, scope: Scope, name: str) -> Iterator[tuple[ast.expr, Scope]]:
@@ -262,19 +391,25 @@ class Program:
         return {name for option, name, _ in self.option_calls if option == SEED_OPTION}
 
 
+def _module_name(path: str) -> str:
+    return path.removesuffix(".py").replace("/", ".")
+
+
 def last_name(node: ast.AST) -> str:
     """`c` of `a.b.c` and of `c`, "" for anything else."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _fits(function: Scope, reference: ast.AST | None) -> bool:
-    """A method is reached through an object, never by its bare name."""
-    is_method = (
-        function.kind == "function" and function.parent is not None and function.parent.kind == "class"
-    )
-    if not is_method or getattr(function.node, "name", "") == "__init__":
-        return True
-    return isinstance(reference, ast.Attribute)
+def _class_of_first_parameter(home: Scope, name: str) -> Scope | None:
+    """The class whose method has a name as its first parameter: self."""
+    holder = home.parent
+    if home.kind != "function" or holder is None or holder.kind != "class":
+        return None
+    node = home.node
+    assert isinstance(node, FunctionNode)
+    first = [*node.args.posonlyargs, *node.args.args][:1]
+    is_static = any(last_name(mark) == "staticmethod" for mark in getattr(node, "decorator_list", ()))
+    return holder if first and first[0].arg == name and not is_static else None
 
 
 def _only_named(leaf: Seen) -> bool:

@@ -55,9 +55,7 @@ def commands() -> list[str]:
 
 
 def named(word: str) -> bool:
-    """Whether the first argument is a word, as a command's name is: a session's arguments have `=` or begin with
-    `-`.
-    """
+    """Whether the first argument is a word, as a command's name is; a session's have `=` or begin with `-`."""
     return word.replace("-", "_").isidentifier() and not word.startswith("-")
 
 

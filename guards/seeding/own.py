@@ -1,0 +1,130 @@
+"""Random numbers of a program's own making: congruential and shift-register generators, hashes of a counter."""
+
+import ast
+from collections.abc import Iterator
+
+from guards.seeding.facts import Kind
+from guards.seeding.handing import Handed
+from guards.source.index import Index, Scope, Seen
+from guards.source.program import Program, last_name
+from guards.source.value import Constant
+from guards.source.values import Values
+
+# Multipliers and increments of published generators (Knuth, Numerical Recipes, glibc, java.util.Random, MINSTD,
+# PCG, SplitMix64, xorshift*, MT19937, RANDU, Borland, MSVC) and of the sine hash of shaders.
+_KNOWN = {
+    1103515245, 1664525, 1013904223, 6364136223846793005, 1442695040888963407, 16807, 48271, 69069, 22695477,
+    214013, 2531011, 134775813, 0x5DEECE66D, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB,
+    0x2545F4914F6CDD1D, 1812433253, 0x9908B0DF, 65539, 2862933555777941757, 3037000493, 2654435769,
+    747796405, 2891336453, 277803737,
+}  # fmt: skip
+_SINE_SCALE = 1000.0
+_LARGE = 1000
+_BITS = (ast.BitXor, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift)
+_FAST_SINE = 12.0
+
+
+def own_generators(program: Program, values: Values) -> Iterator[Handed]:
+    """Each by its kind. Plain: a state that is made anew from itself and constants alone."""
+    for index in program.indexes.values():
+        for seen in (*index.assigned, *index.augmented):
+            if name := _recurrence(seen.node, seen.scope, values):
+                yield Kind.OWN, name, (), seen, True
+        for seen in index.products:
+            if name := _hash(seen, values):
+                yield Kind.OWN, name, (), seen, name != "fast sine of a counter"
+        for seen in index.numbers:
+            if getattr(seen.node, "value", None) in _KNOWN:
+                yield Kind.OWN, "a published generator's constant", (), seen, True
+        yield from _mixing_functions(index, values)
+
+
+def _mixing_functions(index: Index, values: Values) -> Iterator[Handed]:
+    """`def next_state(x): return (a * x + c) % m`. A hash looks the same, so this is not plain."""
+    for scope in index.scopes.values():
+        for value in scope.returns if scope.kind == "function" else ():
+            if isinstance(value, ast.BinOp) and _mixes(value, None, scope, values):
+                leaves = set(_leaves(value, scope, values))
+                if len(leaves) == 1 and leaves <= set(scope.bindings):
+                    yield Kind.OWN, "congruential function", (), Seen(value, scope, scope.place, value), False
+
+
+def _recurrence(node: ast.AST, scope: Scope, values: Values) -> str:
+    """`x = (a * x + c) % m`, `x ^= x << 13`: nothing but x and constants on the right."""
+    assert isinstance(node, ast.AugAssign | ast.Assign)
+    target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+    if not isinstance(target, ast.Name | ast.Attribute) or not isinstance(node.value, ast.BinOp | ast.Call):
+        return ""
+    if isinstance(node, ast.Assign) and not _has_bit_operation(node.value):
+        return ""
+    if set(_leaves(node.value, scope, values)) != {ast.unparse(target)}:
+        return ""
+    return _mixes(node.value, node.op if isinstance(node, ast.AugAssign) else None, scope, values)
+
+
+def _has_bit_operation(node: ast.expr) -> bool:
+    return any(isinstance(one, ast.BinOp) and isinstance(one.op, _BITS) for one in ast.walk(node))
+
+
+def _mixes(value: ast.expr, outer: ast.operator | None, scope: Scope, values: Values) -> str:
+    operators = {type(one.op) for one in ast.walk(value) if isinstance(one, ast.BinOp)} | {type(outer)}
+    if ast.BitXor in operators and operators & {ast.LShift, ast.RShift}:
+        return "shift register"
+    if ast.Mult not in operators or not operators & {ast.Mod, ast.BitAnd}:
+        return ""
+    large = any(abs(one) >= _LARGE for one in _numbers(value, scope, values))
+    return "congruential generator" if large else ""
+
+
+def _hash(seen: Seen, values: Values) -> str:
+    """`sin(x) * 43758.5`: a shader's hash; `sin(137 * arange(n))`: fast sines of a counter, which may be honest."""
+    node = seen.node
+    assert isinstance(node, ast.BinOp)
+    for one, other in ((node.left, node.right), (node.right, node.left)):
+        wave, counter = _calls(one, {"sin", "cos"}), _is_sine(seen) and _calls(one, {"arange", "linspace"})
+        number = _number(other, seen.scope, values) if wave or counter else None
+        if number is not None and wave and abs(number) >= _SINE_SCALE:
+            return "sine hash"
+        if number is not None and counter and abs(number) >= _FAST_SINE:
+            return "fast sine of a counter"
+    return ""
+
+
+def _calls(node: ast.expr, names: set[str]) -> bool:
+    while isinstance(node, ast.Call | ast.Attribute):
+        if isinstance(node, ast.Call) and last_name(node.func) in names:
+            return True
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return False
+
+
+def _leaves(node: ast.expr, scope: Scope, values: Values) -> Iterator[str]:
+    """What an expression is made of beside numbers, as text."""
+    match node:
+        case ast.BinOp(left=left, right=right):
+            yield from _leaves(left, scope, values)
+            yield from _leaves(right, scope, values)
+        case ast.UnaryOp(operand=operand):
+            yield from _leaves(operand, scope, values)
+        case ast.Call(func=ast.Name(id="int"), args=[only]):
+            yield from _leaves(only, scope, values)
+        case _:
+            if _number(node, scope, values) is None:
+                yield ast.unparse(node)
+
+
+def _numbers(node: ast.expr, scope: Scope, values: Values) -> list[float]:
+    found = (_number(one, scope, values) for one in ast.walk(node) if isinstance(one, ast.expr))
+    return [one for one in found if one is not None]
+
+
+def _number(node: ast.expr, scope: Scope, values: Values) -> float | None:
+    value = values.of(node, scope)
+    if isinstance(value, Constant) and isinstance(value.value, int | float):
+        return value.value
+    return None
+
+
+def _is_sine(seen: Seen) -> bool:
+    """Whether a product stands inside a sine."""
+    return isinstance(seen.parent, ast.Call) and last_name(seen.parent.func) in ("sin", "cos")
