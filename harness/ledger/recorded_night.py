@@ -31,13 +31,11 @@ STATUSES = {
     "oom": "crash",
     "timeout": "crash",
 }
-_RISING = frozenset(
-    "acc accuracy psnr ssim f1 reward return auc auroc map ndcg bleu rouge r2 recall precision score win_rate"
-    " pass_rate success iou dice".split()
+_RISING = re.compile(
+    r"acc|accuracy|psnr|ssim|f1|reward|return|auc|auroc|map|ndcg|bleu|rouge|r2|recall|precision|score|win|pass|success|iou|dice"
 )
-_FALLING = frozenset(
-    "bpb loss nll ppl perplexity rmse mse mae error wer cer fid bpc bits regret latency seconds brier ece kl crps"
-    " logloss rank".split()
+_FALLING = re.compile(
+    r"bpb|loss|nll|ppl|perplexity|rmse|mse|mae|error|wer|cer|fid|bpc|bits|regret|latency|seconds|brier|ece|kl|crps|logloss|rank"
 )
 _NOT_SCORES = {
     "memory_gb",
@@ -129,11 +127,11 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
 
 
 def _known(metric: str) -> bool | None:
-    """Whether a metric of that name rises; None for one that is not known."""
-    words = set(re.split(r"[^a-z0-9]+", metric)) | {metric, metric.removeprefix("val_")}
-    if words & _FALLING:
+    """Whether a metric of that name rises; None for one that is not known. `error_score` falls."""
+    words = re.split(r"[^a-z0-9]+", metric)
+    if any(_FALLING.fullmatch(word) for word in words):
         return False
-    return True if words & _RISING else None
+    return True if any(_RISING.fullmatch(word) for word in words) else None
 
 
 def _direction(path: Path, metric: str) -> bool:

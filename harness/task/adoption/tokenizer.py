@@ -17,9 +17,10 @@ import json, os, pickle, sys
 with open(os.path.join(sys.argv[1], "tokenizer.pkl"), "rb") as file:
     found = pickle.load(file)
 encoding = getattr(found, "enc", found)
+pieces = encoding._mergeable_ranks.items()
 content = {
     "pattern": encoding._pat_str,
-    "ranks": [[piece.hex(), rank] for piece, rank in sorted(encoding._mergeable_ranks.items(), key=lambda pair: pair[1])],
+    "ranks": [[piece.hex(), rank] for rank, piece in sorted((rank, piece) for piece, rank in pieces)],
     "special": dict(encoding._special_tokens),
 }
 with open(os.path.join(sys.argv[2], "tokenizer.json"), "w") as file:
