@@ -132,6 +132,7 @@ class VerdictRow(Row):
     reason: str = Field(default="", description='a stable code "family.case"')
     message: str = ""
     evidence: Values = {}
+    doubts: list[str] = Field(default=[], description="what an accepting guard could not settle")
 
     @classmethod
     def of(cls, verdict: Verdict, *, proposal: int, stage: str, trial_id: str | None) -> "VerdictRow":

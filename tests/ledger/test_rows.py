@@ -134,5 +134,5 @@ def test_bytes_and_sets_are_refused() -> None:
 
 def test_the_documentation_is_made_from_the_classes() -> None:
     """docs/ledger.md holds exactly what `harness ledger schema` prints."""
-    text = (Path(__file__).parent.parent / "docs" / "ledger.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text(encoding="utf-8")
     assert schema() in text
