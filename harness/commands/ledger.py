@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
-from harness.ledger.chain import check, read
+from harness.ledger.chain import check, each
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         raise UserError("usage: harness ledger verify|show DIR, or harness ledger schema")
     folder = Path(arguments[1])
     if arguments[0] == "show":
-        for row in read(folder):
+        for row in each(folder):
             about = {key: row[key] for key in ("proposal", "trial_id", "decision", "reason") if row.get(key)}
             print(row["seq"], row["time"], row["kind"], *(f"{key}={value}" for key, value in about.items()))
     length, head = check(folder)

@@ -111,7 +111,12 @@ def row_hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical({key: value for key, value in row.items() if key != "hash"})).hexdigest()
 
 
-def read(folder: Path) -> Iterator[JsonRow]:
+def read(folder: Path) -> list[JsonRow]:
+    """All verified rows of a session's folder; see `each`."""
+    return list(each(folder))
+
+
+def each(folder: Path) -> Iterator[JsonRow]:
     """The verified rows of a session's folder, one by one; a torn last line is passed over.
 
     Raises UserError when there is no ledger, LedgerError when the chain is broken.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness import __version__
-from harness.ledger.chain import Ledger, read
+from harness.ledger.chain import Ledger, each
 from harness.ledger.clock import SittingClock
 from harness.ledger.evidence_pool import EvidencePool
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
@@ -322,7 +322,7 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
 
 def load(folder: Path) -> SessionRecord:
     """The session in a folder, from its verified rows. Raises UserError without one, LedgerError for a damaged one."""
-    return SessionRecord(row_of(values) for values in read(folder))
+    return SessionRecord(row_of(values) for values in each(folder))
 
 
 def opened(folder: Path) -> tuple[Ledger, SessionRecord]:

@@ -37,7 +37,7 @@ def test_rows_come_back_as_they_were_written(tmp_path_factory: pytest.TempPathFa
     for values in rows:
         book.append("notice", **values)
     book.close()
-    again = list(read(folder))
+    again = read(folder)
     assert [{key: row[key] for key in values} for row, values in zip(again, rows, strict=True)] == rows
     assert [row["seq"] for row in again] == list(range(len(rows)))
 
@@ -85,7 +85,7 @@ def test_what_json_does_not_have_is_refused_and_nothing_is_written(tmp_path: Pat
         book.append("notice", value=bad)  # type: ignore[arg-type] # that is the point
     book.append("notice", text="two")
     book.close()
-    assert len(list(read(tmp_path))) == 2
+    assert len(read(tmp_path)) == 2
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
@@ -122,7 +122,7 @@ def test_reading_does_not_write(tmp_path: Path) -> None:
     file = tmp_path / FILE_NAME
     file.write_bytes(file.read_bytes() + b'{"half')
     before = file.read_bytes()
-    assert len(list(ledger.read(tmp_path))) == 1
+    assert len(ledger.read(tmp_path)) == 1
     with pytest.raises(UserError):
-        list(ledger.read(tmp_path / "nowhere"))
+        ledger.read(tmp_path / "nowhere")
     assert file.read_bytes() == before

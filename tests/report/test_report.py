@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.commands.report import main
 from harness.errors import LedgerError, UserError
 from harness.ledger.reading import Tail
+from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, noise, rejections
 from harness.report.html.page import html_report
 from harness.report.markdown import markdown_report
@@ -160,7 +161,7 @@ def test_command_writes_page_markdown_and_tables(session_folder, tmp_path, capsy
         name.rsplit("/", 1)[-1] for name in said
     }
     frame = pandas.read_csv(session_folder / "trials.csv")
-    session = recorded(Tail(session_folder / "ledger.jsonl").rows())
+    session = SessionRecord(Tail(session_folder / "ledger.jsonl").rows())
     assert list(frame.trial_id) == [trial.trial_id for trial in session.trials]
     assert frame.val.dropna().tolist() == [t.values["val"] for t in session.trials if "val" in t.values]
 
@@ -182,11 +183,11 @@ def test_tail_waits_for_whole_lines(tmp_path):
     file = tmp_path / "ledger.jsonl"
     tail = Tail(file)
     assert tail.rows() == []
-    file.write_text('{"seq": 0}\n{"se')
-    assert tail.rows() == [{"seq": 0}]
+    file.write_text('{"kind": "notice", "seq": 0}\n{"kind": "noti')
+    assert [row.seq for row in tail.rows()] == [0]
     with file.open("a") as stream:
-        stream.write('q": 1}\nnot json\n[1]\n{"seq": 2}\n')
-    assert tail.rows() == [{"seq": 1}, {"seq": 2}]
+        stream.write('ce", "seq": 1}\nnot json\n[1]\n{"kind": "notice", "seq": 2}\n')
+    assert [row.seq for row in tail.rows()] == [1, 2]
 
 
 def test_secrets_are_taken_out_and_counts_of_tokens_stay():

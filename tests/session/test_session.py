@@ -102,7 +102,7 @@ def test_a_session_killed_after_any_row_goes_on_where_it_stopped(
         resumed = made.session()
         resumed.run()
         assert summary(resumed) == summary(whole), f"killed after row {stop_after}"
-        after = list(ledger.read(made.folder))
+        after = ledger.read(made.folder)
         finished = [row["trial_id"] for row in after if row["kind"] == "trial_finished"]
         assert len(finished) == len(set(finished))
         good = [row["trial_id"].partition("~")[0] for row in after if row["kind"] == "scored"]
@@ -190,7 +190,7 @@ def test_a_session_stops_before_a_limit_is_passed(
     assert end.cause is cause
     assert len(session.trial_runner.state.decided) <= 2
     assert session.trial_runner.state.finished_trials <= 6
-    assert list(ledger.read(made.folder))[-1]["kind"] == "session_ended"
+    assert ledger.read(made.folder)[-1]["kind"] == "session_ended"
 
 
 def test_a_limit_can_be_raised_afterwards(world: Make) -> None:
