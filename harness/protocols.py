@@ -1,7 +1,6 @@
 """The seams. `session.py` knows these and no concrete class; the config picks the implementation."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from harness.records import (
@@ -79,17 +78,6 @@ class KeepRule(Protocol):
         """How many runs of the baseline to make before the first proposal."""
 
     def next_step(self, evidence: KeepEvidence) -> Step: ...
-
-
-class Tracker(Protocol):
-    """Sees every ledger row after it is safe on disk. Must not fail the session and must not block it."""
-
-    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
-        """Called once, with the session's folder and all rows so far."""
-
-    def record(self, row: Mapping[str, Json]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 Guards = Sequence[Guard]

@@ -41,6 +41,28 @@ class Decision(StrEnum):
     DISCARD = "discard"
 
 
+class DecidedBy(StrEnum):
+    """What settled a proposal."""
+
+    STATISTICS = "statistics"  # the keep rule
+    GUARD = "guard"
+    TRIAL = "trial"  # one that crashed, timed out or had no valid score
+    AGENT = "agent"  # it handed in nothing that could be tried
+
+
+class EndCause(StrEnum):
+    """Why a search ended. Those of a limit are named as the budget names them."""
+
+    AGENT_FINISHED = "agent_finished"  # it has no more proposals
+    AGENT_FAILED = "agent_failed"  # it cannot go on: no key, provider down
+    UNUSABLE_PROPOSALS = "unusable_proposals"  # too many in a row
+    PROPOSALS = "proposals"
+    TRIALS = "trials"
+    HOURS = "hours"
+    DOLLARS = "dollars"
+    TOKENS = "tokens"
+
+
 class Role(StrEnum):
     """Why a trial was run."""
 
@@ -109,6 +131,12 @@ class Usage:
     requests: int = 0
     dollars: float = 0.0
     seconds: float = 0.0
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """The sum of two usages, name by name."""
+    names = Usage.__dataclass_fields__
+    return Usage(**{name: getattr(one, name) + getattr(other, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

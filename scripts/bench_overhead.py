@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> None:
             begin = time.perf_counter()
             trial_runner.measure(source, baseline, Role.NOISE, f"bench-{number}")
             whole.append(time.perf_counter() - begin)
-            finished, scored = trial_runner.ledger.rows[-2:]
-            inside.append(finished["wall_seconds"] + scored["seconds"])
+            trial = trial_runner.state.trials[-1]
+            inside.append(trial.measured.wall_seconds + (trial.scored.seconds if trial.scored else 0.0))
     added = [total - own for total, own in zip(whole, inside, strict=True)]
     print(f"task {setup.task.name}, isolation L{int(bench.sandbox.level)}, {trials} trials each, medians:")
     print(f"  plain python train.py      {statistics.median(plain):8.3f} s")

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from harness.agents.memory import PENDING
 from harness.agents.merge import Conflict, merged
 from harness.errors import AgentError
-from harness.ledger.state import added
 from harness.protocols import Agent
-from harness.records import Decision, Files, PastProposal, Proposal, Usage, View
+from harness.records import Decision, Files, PastProposal, Proposal, Usage, View, added
 from harness.trial.seeds import trial_seed
 
 _CLOSE_SECONDS = 10.0  # a request that is under way when the session ends is not waited for any longer

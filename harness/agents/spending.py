@@ -8,8 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from harness.ledger.state import added
-from harness.records import Usage
+from harness.records import Usage, added
 
 _LEAST_OUTPUT = 512  # a reply shorter than this could hold no edit
 _PER_REQUEST = 1024  # tokens that a provider adds for tools and framing

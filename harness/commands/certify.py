@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         state = bench.trial_runner.state
         if state.incumbent == state.baseline:
             raise UserError(f"{folder} kept nothing: its head is the baseline, there is no gain to certify")
-        earlier = [bool(row["passed"]) for row in state.certificates if row["head_commit"] == state.incumbent]
+        earlier = [row.passed for row in state.certificates if row.head_commit == state.incumbent]
         found = certify(bench.trial_runner, bench.workspace.files, runs or setup.budget.certificate or RUNS)
     for line in lines(found, earlier, setup.task.unit):
         print(line)

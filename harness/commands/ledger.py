@@ -1,6 +1,6 @@
-"""`harness ledger verify DIR`: is the record whole? `harness ledger show DIR`: a line for every row.
+"""`harness ledger verify DIR`: is the record whole? `... show DIR`: a line for every row. `... schema`: what rows hold.
 
-DIR is the folder of a session. Exit code 0: clean; 1: damaged.
+DIR is the folder of a session. Exit code 0: clean to the last byte; 1: anything else, said in a line.
 """
 
 import sys
@@ -8,20 +8,25 @@ from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
-from harness.ledger.chain import FIRST_PREVIOUS, read
+from harness.ledger.chain import check, each
 
 
 def main(arguments: list[str]) -> int:
     """Raises UserError, LedgerError."""
+    if arguments == ["schema"]:
+        from harness.ledger.tables import schema
+
+        print(schema())
+        return 0
     if len(arguments) != 2 or arguments[0] not in ("verify", "show"):
-        raise UserError("usage: harness ledger verify|show DIR")
-    rows = read(Path(arguments[1]))
+        raise UserError("usage: harness ledger verify|show DIR, or harness ledger schema")
+    folder = Path(arguments[1])
     if arguments[0] == "show":
-        for row in rows:
+        for row in each(folder):
             about = {key: row[key] for key in ("proposal", "trial_id", "decision", "reason") if row.get(key)}
             print(row["seq"], row["time"], row["kind"], *(f"{key}={value}" for key, value in about.items()))
-    head = rows[-1]["hash"] if rows else FIRST_PREVIOUS
-    print(f"ledger is clean: {len(rows)} rows, head {head}")
+    length, head = check(folder)
+    print(f"ledger is clean: {length} rows, head {head}")
     return 0
 
 

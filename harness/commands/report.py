@@ -6,9 +6,8 @@ from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
-from harness.ledger.chain import read
 from harness.ledger.reading import one_session, session_folders
-from harness.ledger.session_record import Session
+from harness.ledger.session_record import SessionRecord, load
 from harness.report.html.page import html_report
 from harness.report.local import write_atomically
 from harness.report.markdown import markdown_report
@@ -24,9 +23,9 @@ def main(argv: list[str]) -> int:
         raise UserError(
             f"{options.folder} holds {len(folders)} sessions: --out takes one, give one of their folders"
         )
-    control = Session(read(one_session(options.control))) if options.control is not None else None
+    control = load(one_session(options.control)) if options.control is not None else None
     for folder in folders:
-        session = Session(read(folder))
+        session = load(folder)
         file = options.out or folder / ("report.md" if options.markdown else "report.html")
         text = markdown_report(session) if options.markdown else html_report(session, folder, control)
         _write(file, text)
@@ -64,7 +63,7 @@ def _write(file: Path, text: str) -> None:
     print(file)
 
 
-def _tables(session: Session, folder: Path) -> None:
+def _tables(session: SessionRecord, folder: Path) -> None:
     from harness.report.tables import write_tables
 
     for file in write_tables(session, folder):

@@ -10,6 +10,8 @@ from pathlib import Path
 from harness.commands import run
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
+from harness.ledger.rows import SessionEndedRow
+from harness.ledger.session_record import SessionRecord
 from harness.report.terminal.tracker import Terminal
 
 _LOOK_SECONDS = 1.0
@@ -36,12 +38,14 @@ def follow(folder: Path, terminal: Terminal, look_seconds: float = _LOOK_SECONDS
     """Shows rows as they come, until the session has ended. Costs one `stat` a look while nothing happens."""
     tail = Tail(folder / LEDGER)
     rows = tail.rows()
-    terminal.open(folder, rows)
+    session = SessionRecord(rows)
+    terminal.open(folder, session)
     try:
-        while not (rows and rows[-1].get("kind") == "session_ended"):
+        while not (rows and isinstance(rows[-1], SessionEndedRow)):
             time.sleep(look_seconds)
             new = tail.rows()
             for row in new:
+                session.add(row)
                 terminal.record(row)
             rows = new or rows
     except KeyboardInterrupt:

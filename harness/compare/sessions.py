@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.compare.statistics import Gain
-from harness.ledger.chain import read
 from harness.ledger.reading import session_folders
 from harness.ledger.record_parts import number
-from harness.ledger.session_record import Session
+from harness.ledger.rows import CertificateRow
+from harness.ledger.session_record import SessionRecord, load
 from harness.ledger.sweep_record import read as read_record
 from harness.report.analysis import claimed_gain
 
@@ -56,7 +56,7 @@ class Result:
 
 def results(folder: Path) -> list[Result]:
     """Every session in or below the folder, and every arm of its sweep that failed without one."""
-    found = [(each, Session(read(each))) for each in session_folders(folder)]
+    found = [(each, load(each)) for each in session_folders(folder)]
     record = read_record(folder)
     named: dict[str, dict[str, Any]] = next(
         (row["arms"] for row in record if row.get("kind") == "sweep_started"), {}
@@ -85,18 +85,17 @@ def results(folder: Path) -> list[Result]:
     return rows
 
 
-def _choices(each: Path, session: Session, folder: Path, named: Mapping[str, Any]) -> dict[str, str]:
+def _choices(each: Path, session: SessionRecord, folder: Path, named: Mapping[str, Any]) -> dict[str, str]:
     """What the sweep chose for it, or else the choices that its ledger names."""
     arm = each.relative_to(folder).parts[0] if each != folder else ""
     if arm in named:
         return {str(key): str(value) for key, value in named[arm].items()}
-    chosen = {str(key): str(value) for key, value in (session.started.get("choices") or {}).items()}
+    chosen = {str(key): str(value) for key, value in session.started.choices.items()}
     return chosen | {"repeat": _repeat(session)}
 
 
-def _repeat(session: Session) -> str:
-    config = session.started.get("config")
-    return str(config.get("repeat", 0)) if isinstance(config, dict) else "0"
+def _repeat(session: SessionRecord) -> str:
+    return str(session.started.config.get("repeat", 0))
 
 
 def label(choices: Mapping[str, str], distinct: set[str] | None = None) -> str:
@@ -107,7 +106,7 @@ def label(choices: Mapping[str, str], distinct: set[str] | None = None) -> str:
 
 def _result(
     folder: Path,
-    session: Session,
+    session: SessionRecord,
     choices: Mapping[str, str],
     distinct: set[str],
     failed: Mapping[str, Mapping[str, Any]],
@@ -123,7 +122,7 @@ def _result(
         arm=label(choices, distinct),
         choices=choices,
         folder=folder,
-        task=str(session.started.get("task", "?")),
+        task=session.started.task or "?",
         repeat=str(choices.get("repeat", _repeat(session))),
         status=status,
         gain=gain,
@@ -136,52 +135,47 @@ def _result(
         hours=session.trial_seconds(certificate=False) / 3600,
         dollars=session.dollars,
         steps=_steps(session),
-        passed=bool(session.certificate.get("passed")),
+        passed=session.certificate is not None and session.certificate.passed,
         unit=session.unit,
         isolation_certified=session.isolation_certified,
         note=str(reason.get("error", "")) if reason else "",
     )
 
 
-def _certified(session: Session) -> tuple[float | None, float]:
+def _certified(session: SessionRecord) -> tuple[float | None, float]:
     """Gain and its standard error. A head that failed its fresh trials has no gain that could be certified: 0."""
     row = session.certificate
     if not session.keeps:
         return 0.0, 0.0
-    if not row:
+    if row is None:
         return None, 0.0
-    if row.get("gain") is None:
+    if row.gain is None or row.high is None:
         return 0.0, 0.0
-    gain, df = number(row["gain"]), number(row.get("df"), 8.0)
     from scipy.special import stdtrit
 
-    confidence = number(row.get("confidence"), 0.95)
-    half = number(row.get("high"), gain) - gain
-    return gain, abs(half) / float(stdtrit(df, 0.5 + confidence / 2))
+    half = row.high - row.gain
+    return row.gain, abs(half) / float(stdtrit(row.df, 0.5 + row.confidence / 2))
 
 
-def _baseline(session: Session) -> float | None:
-    sealed = [
-        number(value) for value in session.certificate.get("baseline_scores") or [] if value is not None
-    ]
+def _baseline(session: SessionRecord) -> float | None:
+    row = session.certificate or CertificateRow()
+    sealed = [value for value in row.baseline_scores if value is not None]
     return sum(sealed) / len(sealed) if sealed else session.baseline_score
 
 
-def _alpha(session: Session) -> float:
-    rule = str((session.started.get("choices") or {}).get("keep", ""))
-    config = session.started.get("config")
-    node = config.get("keep") if isinstance(config, dict) else None
+def _alpha(session: SessionRecord) -> float:
+    rule = session.started.choices.get("keep", "")
+    node = session.started.config.get("keep")
     configured = node.get("alpha") if isinstance(node, dict) else None
     return number(configured, _FALSE_KEEPS.get(rule, 0.05))
 
 
-def _steps(session: Session) -> tuple[tuple[float, float], ...]:
+def _steps(session: SessionRecord) -> tuple[tuple[float, float], ...]:
     """Hours that trials had taken when each keep was decided, and the gain claimed by then."""
     spent, found, baseline = 0.0, [], session.baseline_score
-    decided_at = {keep.number: keep.time for keep in session.keeps}
-    trials = sorted(session.trials, key=lambda trial: trial.finished)
+    finished = [trial.finish for trial in session.trials if trial.finish]
     for keep in session.keeps:
-        spent = sum(t.wall_seconds for t in trials if t.finished and t.finished <= decided_at[keep.number])
+        spent = sum(row.wall_seconds for row in finished if row.seq < keep.ruling.seq)
         if keep.score is not None and baseline is not None:
             found.append((spent / 3600, session.sign * (keep.score - baseline)))
     return tuple(found)

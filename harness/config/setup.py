@@ -12,12 +12,13 @@ from harness.config.compose import composed
 from harness.config.program import Program
 from harness.config.schema import Part, check_arguments, check_part, check_value, shown
 from harness.errors import UserError
-from harness.protocols import Agent, Guard, KeepRule, Tracker
+from harness.protocols import Agent, Guard, KeepRule
 from harness.records import Files
 
 if TYPE_CHECKING:
     from harness.keep.early_stop import EarlyStop
     from harness.keep.promotion import Promotion
+    from harness.ledger.tracker import Tracker
     from harness.sandbox.open import Sandbox
     from harness.scoring.evaluator import Scoring
     from harness.task.budget import Budget
@@ -38,7 +39,7 @@ _PARTS = (
     "promotion",
     "early_stop",
 )
-_SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
+SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Setup:
     keep: KeepRule
     budget: "Budget"
     executor: "Local"
-    tracking: Tracker
+    tracking: "Tracker"
     scoring: "Scoring"
     promotion: "Promotion"
     early_stop: "EarlyStop"
@@ -120,7 +121,7 @@ def fingerprint(config: Mapping[str, Any], program: str, source: Files) -> str:
     """SHA-256 over all that bears on results: not where things lie, what a session is called or when it ends."""
     kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
     kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
-    kept["budget"] = {key: value for key, value in config["budget"].items() if key not in _SESSION_LIMITS}
+    kept["budget"] = {key: value for key, value in config["budget"].items() if key not in SESSION_LIMITS}
     kept["guards"] = [*config["guards"].items()]  # their order counts
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in source.items()}
     text = json.dumps([kept, program, digests], sort_keys=True, default=str)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UserError
+from harness.ledger.chain import FILE_NAME
+from harness.ledger.rows import Row, row_of
 
-Row = dict[str, Any]
-LEDGER = "ledger.jsonl"
+LEDGER = FILE_NAME
 
 
 class Tail:
@@ -19,7 +19,10 @@ class Tail:
         self._offset = 0
 
     def rows(self) -> list[Row]:
-        """New rows; a last line without its line feed waits for the next look. [] without a file."""
+        """New rows; a last line without its line feed waits for the next look. [] without a file.
+
+        Raises LedgerError for a row that this build does not know.
+        """
         try:
             size = self.file.stat().st_size
             if size <= self._offset:
@@ -35,13 +38,13 @@ class Tail:
 
 
 def _parsed(data: bytes) -> Iterator[Row]:
-    for line in data.splitlines():
+    for line in data.split(b"\n"):
         try:
             row = json.loads(line)
         except ValueError:  # a torn line: the ledger's own check reports it
             continue
         if isinstance(row, dict):
-            yield row
+            yield row_of(row)
 
 
 def rows_of(folder: Path) -> list[Row]:

@@ -1,80 +1,157 @@
-"""What a session is made of, as its ledger tells it: plain objects. Standard library only."""
+"""What a session is made of, as its ledger tells it: trials and proposals, filled in row by row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-Row = Mapping[str, Any]
+from harness.ledger.rows import (
+    DecidedRow,
+    ProposedRow,
+    ScoredRow,
+    StepRow,
+    TrialFinishedRow,
+    TrialStartedRow,
+    VerdictRow,
+)
+from harness.records import Clock, DecidedBy, Decision, Judgement, Observation, Outcome, Role, Usage
+
+_FAILED = (Outcome.CRASHED, Outcome.TIMED_OUT)
 
 
 @dataclass(slots=True)
-class Trial:
-    """One start of one trial. outcome is "" while it is under way; value: by split."""
+class TrialRecord:
+    """One start of one trial. outcome is None while it is under way; values: score by split."""
 
-    trial_id: str
-    role: str = ""
-    commit: str = ""
-    proposal: int | None = None
-    seed: int | None = None
-    attempt: int = 1
-    started: str = ""
-    finished: str = ""
-    seq: int = -1
-    clock: Mapping[str, Any] = field(default_factory=dict)
-    outcome: str = ""
-    reason: str = ""
-    billed_seconds: float = 0.0
-    startup_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    peak_memory_bytes: int = 0
-    claims: Mapping[str, Any] = field(default_factory=dict)
-    log: str = ""
-    artefact_sha256: str = ""
-    status: str = ""
+    start: TrialStartedRow
+    finish: TrialFinishedRow | None = None
+    scored: ScoredRow | None = None
     values: dict[str, float] = field(default_factory=dict)
-    side: Mapping[str, Any] = field(default_factory=dict)
-    score_reason: str = ""
-    score_detail: str = ""
-    score_seconds: float = 0.0
+
+    @property
+    def trial_id(self) -> str:
+        return self.start.trial_id
+
+    @property
+    def role(self) -> Role:
+        return self.start.role
+
+    @property
+    def commit(self) -> str:
+        return self.start.commit
+
+    @property
+    def proposal(self) -> int | None:
+        return self.start.proposal
+
+    @property
+    def seed(self) -> int:
+        return self.start.seed
+
+    @property
+    def attempt(self) -> int:
+        return self.start.attempt
+
+    @property
+    def clock(self) -> Clock:
+        return self.start.clock
+
+    @property
+    def measured(self) -> TrialFinishedRow:
+        """What the referee measured; all zero while it is under way."""
+        return self.finish or _NOTHING
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self.finish.outcome if self.finish else None
+
+    @property
+    def held_seconds(self) -> float:
+        """How long it held the machine (wall clock)."""
+        seen = self.measured
+        return seen.wall_seconds or seen.startup_seconds + seen.billed_seconds
+
+    @property
+    def side(self) -> Mapping[str, float]:
+        return self.scored.side if self.scored else {}
 
     @property
     def value(self) -> float | None:
         """The score on val, or else on the split that it was scored on."""
         return self.values.get("val", next(iter(self.values.values()), None))
 
+    def observation(self) -> Observation:
+        """The trial as evidence, once it is finished and, where it completed, scored."""
+        seen, score = self.measured, self.scored
+        invalid = score is not None and score.status != "scored"
+        return Observation(
+            trial_id=self.trial_id,
+            commit=self.commit,
+            role=self.role,
+            seed=self.seed,
+            outcome=Outcome.CRASHED if invalid else seen.outcome,
+            score=score.value if score is not None and not invalid else None,
+            reason=score.reason if score is not None and invalid else seen.reason,
+            side=self.side,
+            claims=seen.claims,
+            artefact_sha256=seen.artefact_sha256,
+            billed_seconds=seen.billed_seconds,
+            peak_memory_bytes=seen.peak_memory_bytes,
+            machine=seen.machine,
+            log=score.detail if score is not None and invalid else seen.log,
+        )
+
+
+_NOTHING = TrialFinishedRow()
+
 
 @dataclass(slots=True)
-class Proposal:
-    """A proposal and all that became of it. decision is "" until it has been decided."""
+class ProposalRecord:
+    """A proposal and all that became of it. settled is None until it has been decided."""
 
     number: int
-    commit: str = ""
-    parent: str = ""
-    rationale: str = ""
-    hypothesis: str = ""
-    files: Mapping[str, Any] = field(default_factory=dict)
-    patch: str = ""
-    problem: str = ""
-    usage: Mapping[str, Any] = field(default_factory=dict)
-    trials: list[Trial] = field(default_factory=list)
-    verdicts: list[Row] = field(default_factory=list)
-    steps: list[Row] = field(default_factory=list)
-    decision: str = ""
-    reason: str = ""
-    message: str = ""
-    score: float | None = None
-    incumbent_score: float | None = None
-    category: str = ""
-    complexity: Any = None
-    statistics: Mapping[str, Any] = field(default_factory=dict)
-    gpu_seconds: float = 0.0
-    time: str = ""
+    answer: ProposedRow = field(default_factory=ProposedRow)
+    settled: DecidedRow | None = None
+    trials: list[TrialRecord] = field(default_factory=list)
+    verdicts: list[VerdictRow] = field(default_factory=list)
+    steps: list[StepRow] = field(default_factory=list)
+
+    @property
+    def commit(self) -> str:
+        return self.answer.commit
+
+    @property
+    def rationale(self) -> str:
+        return self.answer.rationale
+
+    @property
+    def problem(self) -> str:
+        return self.answer.problem
+
+    @property
+    def usage(self) -> Usage:
+        return self.answer.usage
+
+    @property
+    def decision(self) -> Decision | None:
+        return self.settled.decision if self.settled else None
+
+    @property
+    def ruling(self) -> DecidedRow:
+        """Its decision's row; an empty one until there is one."""
+        return self.settled or _UNDECIDED
+
+    @property
+    def reason(self) -> str:
+        return self.ruling.reason
+
+    @property
+    def score(self) -> float | None:
+        return self.ruling.score
 
     @property
     def kept(self) -> bool:
-        return self.decision == "keep"
+        return self.decision is Decision.KEEP
 
     @property
     def title(self) -> str:
@@ -82,32 +159,40 @@ class Proposal:
         return " ".join(self.rationale.strip().partition("\n\n")[0].split())
 
     @property
-    def candidate_trials(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.role == "candidate"]
+    def candidate_trials(self) -> list[TrialRecord]:
+        return [trial for trial in self.trials if trial.role is Role.CANDIDATE]
 
     @property
     def status(self) -> str:
         """keep | discard | crash | "" while undecided. A timeout is a crash, as autoresearch counts it."""
-        if self.decision == "keep" or not self.decision:
-            return self.decision
-        ran = [trial for trial in self.candidate_trials if trial.outcome not in ("", "infra_failed")]
-        return "crash" if ran and ran[-1].outcome in ("crashed", "timed_out") else "discard"
+        if self.settled is None or self.kept:
+            return str(self.decision or "")
+        ran = [trial for trial in self.candidate_trials if trial.outcome not in (None, Outcome.INFRA_FAILED)]
+        return "crash" if ran and ran[-1].outcome in _FAILED else "discard"
 
     @property
-    def rejection(self) -> Row | None:
+    def rejection(self) -> VerdictRow | None:
         """The verdict of the guard that rejected it, if one did."""
-        return next((verdict for verdict in self.verdicts if verdict.get("judgement") == "reject"), None)
+        return next((each for each in self.verdicts if each.judgement is Judgement.REJECT), None)
+
+    @property
+    def decided_by(self) -> DecidedBy:
+        """What settled it; for rows of builds that did not say, by what else they say."""
+        if self.ruling.decided_by is not None:
+            return self.ruling.decided_by
+        if self.rejection is not None:
+            return DecidedBy.GUARD
+        family = self.reason.partition(".")[0]
+        by_family = {"keep": DecidedBy.STATISTICS, "agent": DecidedBy.AGENT}
+        return by_family.get(family, DecidedBy.AGENT if self.problem else DecidedBy.TRIAL)
+
+
+_UNDECIDED = DecidedRow()
 
 
 def number(value: object, default: float = 0.0) -> float:
-    """A number of a row, or the default for anything that is none."""
+    """A number of a configuration or of a candidate's claims, or the default for anything that is none."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
-
-
-def score_or_none(value: object) -> float | None:
-    """A finite score of a row, else None."""
-    found = number(value, float("nan"))
-    return found if found - found == 0 else None
 
 
 def moment(text: str) -> datetime | None:
@@ -123,3 +208,8 @@ def seconds_between(earlier: str, later: str) -> float:
     """Seconds between two rows' times, 0 when either cannot be read."""
     first, last = moment(earlier), moment(later)
     return max(0.0, (last - first).total_seconds()) if first and last else 0.0
+
+
+def plain_mapping(value: object) -> Mapping[str, Any]:
+    """A node of a configuration, {} for anything that is none."""
+    return value if isinstance(value, dict) else {}

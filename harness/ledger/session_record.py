@@ -1,212 +1,331 @@
-"""The read model of a session: ledger rows go in one by one. Pure; standard library only.
+"""Where a session stands: the one fold over its ledger's rows. The loop, a resumed loop and every report read it.
 
-Readers tolerate missing keys: an interrupted session lacks its last rows, an older one some keys.
+Each row changes what it bears on and nothing else, so that a row costs the same after ten proposals and after ten
+thousand. Pure: no clock, no file.
 """
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from harness.ledger.record_parts import Proposal, Row, Trial, number, score_or_none, seconds_between
+from harness import __version__
+from harness.ledger.chain import Ledger, each
+from harness.ledger.clock import SittingClock
+from harness.ledger.evidence_pool import EvidencePool
+from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
+from harness.ledger.rows import (
+    AboutTrial,
+    CertificateRow,
+    DecidedRow,
+    NoticeRow,
+    ProposalAskedRow,
+    ProposedRow,
+    Row,
+    ScoredRow,
+    SessionEndedRow,
+    SessionResumedRow,
+    SessionStartedRow,
+    StepRow,
+    TrialFinishedRow,
+    TrialStartedRow,
+    VerdictRow,
+    row_of,
+)
+from harness.records import Decision, Direction, Judgement, Level, Observation, Outcome, Role, Usage, added
 
-CERTIFICATE_ROLES = ("certificate_head", "certificate_baseline")
-_MEASURED = (
-    "role", "commit", "seed", "outcome", "reason", "artefact_sha256", "startup_seconds", "billed_seconds",
-    "wall_seconds", "cpu_seconds", "peak_memory_bytes", "claims", "log",
-)  # fmt: skip
-_PROPOSED = ("commit", "parent", "rationale", "hypothesis", "files", "patch", "problem", "usage", "time")
-_DECIDED = ("decision", "reason", "message", "commit", "category", "complexity", "statistics", "gpu_seconds")
+CERTIFICATE_ROLES = (Role.CERTIFICATE_HEAD, Role.CERTIFICATE_BASELINE)
 
 
-def _fill(target: object, row: Row, *names: str) -> None:
-    for name in names:
-        if row.get(name) is not None:
-            setattr(target, name, row[name])
+class SessionRecord:
+    """The rows, summed up. Commits are those of proposals (refs/proposals/NNNN) or of the baseline.
 
-
-class Session:
-    """The read model. `add` takes rows in ledger order; a row of an unknown kind changes nothing."""
+    open: a proposal that has not been decided yet. decided, keeps: in the order of decision. under_way: started
+    trials that have not finished. unscored: completed ones without a score. attempts: starts by a trial's name.
+    interruptions: by commit, how often the harness died uncleanly during one of its trials. asked: number of the
+    proposal that the agent was last asked for; thinking: whether its answer is still to come.
+    """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self.started: Row = {}
-        self.resumed: list[Row] = []
-        self.ended: Row = {}
-        self.certificate: Row = {}
-        self.notices: list[Row] = []
-        self.trials: list[Trial] = []
-        self.proposals: dict[int, Proposal] = {}
-        self.asked: int | None = None  # the proposal that the agent is working on
-        self.first_time = ""
-        self.active_seconds = 0.0  # with the harness up, less waits for a turn: what budget.hours counts
-        self.last_time = ""
-        self.last_seq = -1
-        self._trial_of: dict[str, Trial] = {}
+        self.started = SessionStartedRow()
+        self.ended: SessionEndedRow | None = None
+        self.level, self.certified = Level.L0, True
+        self.isolation_certified = False  # False as soon as one sitting ran without proven isolation
+        self.incumbent = ""
+        self.open: ProposalRecord | None = None
+        self.decided: list[ProposalRecord] = []
+        self.keeps: list[ProposalRecord] = []
+        self.proposals: dict[int, ProposalRecord] = {}
+        self.trials: list[TrialRecord] = []
+        self.trials_by_role: dict[Role, list[TrialRecord]] = defaultdict(list)
+        self.trials_by_commit: dict[str, list[TrialRecord]] = defaultdict(list)
+        self.under_way: dict[str, TrialRecord] = {}
+        self.unscored: dict[str, TrialRecord] = {}
+        self.attempts: Counter[str] = Counter()
+        self.interruptions: Counter[str] = Counter()
+        self.finished_by_role: Counter[Role] = Counter()
+        self.finished_trials = 0  # whatever came of them, infrastructure failures aside
+        self.finished_seconds = 0.0  # wall clock of these
+        self.seconds_by_role: dict[Role, float] = defaultdict(float)  # that they held the machine
+        self.certificates: list[CertificateRow] = []
+        self.notices: list[NoticeRow] = []
+        self.asked, self.thinking = 0, False
+        self.margin_spent = 0.0
+        self.selected = 0  # how many of the incumbent's losses it was kept on
+        self.decisions_since_incumbent = 0
+        self.usage = Usage()
+        self.evidence = EvidencePool()
+        self.clock = SittingClock()
+        self.length = 0
+        self._certificate_from = 0  # certificates before were about another head
+        self._trial_of: dict[str, TrialRecord] = {}
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Takes in the next row."""
-        time = str(row.get("time", ""))
-        if row.get("kind") != "session_resumed":
-            self.active_seconds += seconds_between(self.last_time, time)
-        self.first_time = self.first_time or time
-        self.last_time = time or self.last_time
-        self.last_seq = int(row.get("seq", self.last_seq + 1))
-        handler = getattr(self, f"_on_{row.get('kind', '')}", None)
-        if handler is not None:
-            handler(row)
+        """Take in the next row."""
+        self.clock.add(row)
+        self.length += 1
+        _HANDLERS[type(row)](self, row)
 
-    def proposal(self, number: int) -> Proposal:
+    def proposal(self, number: int) -> ProposalRecord:
         """The proposal of that number, made when it is new."""
-        return self.proposals.setdefault(number, Proposal(number))
+        return self.proposals.setdefault(number, ProposalRecord(number))
+
+    def trial(self, trial_id: str) -> TrialRecord | None:
+        return self._trial_of.get(trial_id)
+
+    @property
+    def direction(self) -> Direction:
+        return self.started.direction
+
+    @property
+    def baseline(self) -> str:
+        return self.started.baseline_commit
+
+    @property
+    def prior(self) -> tuple[float, int] | None:
+        return self.started.prior
+
+    @property
+    def of_older_build(self) -> bool:
+        """Whether another version began it, or one that did not note the sitting's time yet."""
+        return self.started.version != __version__ or self.started.sitting_seconds is None
 
     @property
     def metric(self) -> str:
-        return str(self.started.get("metric", "score"))
+        return self.started.metric
 
     @property
     def unit(self) -> str:
-        return str(self.started.get("unit") or self.metric)
+        return self.started.unit or self.metric
 
     @property
     def sign(self) -> int:
         """Turns a difference of scores (new - old) into a gain: -1 when lower is better."""
-        return 1 if self.started.get("direction") == "maximize" else -1
+        return 1 if self.direction is Direction.MAXIMIZE else -1
 
     @property
-    def limits(self) -> Row:
-        """The session's limits by name (proposals, trials, hours, dollars, tokens); None or missing: unlimited."""
-        config = self.started.get("config")
-        budget = config.get("budget") if isinstance(config, dict) else None
-        return self.started.get("limits") or (budget if isinstance(budget, dict) else {})
+    def limits(self) -> dict[str, float]:
+        """The session's limits by name (proposals, trials, hours, dollars, tokens), as far as there are any."""
+        budget = plain_mapping(self.started.config.get("budget"))
+        names = ("proposals", "trials", "hours", "dollars", "tokens")
+        return {name: number(budget[name]) for name in names if number(budget.get(name)) > 0}
 
     @property
-    def decided(self) -> list[Proposal]:
-        return [proposal for proposal in self.proposals.values() if proposal.decision]
+    def active_seconds(self) -> float:
+        """With the harness up, over all sittings, less waits for a turn: what budget.hours counts."""
+        return self.clock.active_seconds
 
     @property
-    def keeps(self) -> list[Proposal]:
-        return [proposal for proposal in self.proposals.values() if proposal.kept]
+    def observations(self) -> dict[str, list[Observation]]:
+        """Commit -> finished and scored trials, oldest first."""
+        return self.evidence.observations
 
     @property
-    def isolation_certified(self) -> bool:
-        """False as soon as one sitting of the session ran without proven isolation."""
-        sittings = [self.started, *self.resumed]
-        return bool(self.started) and all(bool(row.get("certified", True)) for row in sittings)
+    def inconclusive(self) -> set[str]:
+        """Ids of trials that a guard called disturbed: no evidence."""
+        return self.evidence.inconclusive
+
+    @property
+    def certificate(self) -> CertificateRow | None:
+        """The head's first one: asking again until one passes would be another search."""
+        found = self.certificates[self._certificate_from :]
+        return found[0] if found else None
 
     @property
     def baseline_values(self) -> list[float]:
-        """Scores of the baseline's trials on val."""
-        found = [trial.values.get("val") for trial in self.trials if trial.role == "baseline"]
+        """Scores of the baseline's own trials on val."""
+        found = [trial.values.get("val") for trial in self.trials_by_role[Role.BASELINE]]
         return [value for value in found if value is not None]
 
     @property
     def baseline_score(self) -> float | None:
-        values = self.baseline_values
-        return sum(values) / len(values) if values else None
+        return self.mean_score(self.baseline)
 
     @property
     def incumbent_score(self) -> float | None:
-        """Mean score of the last keep, or of the baseline before there is one."""
-        scores = [keep.score for keep in self.keeps if keep.score is not None]
-        return scores[-1] if scores else self.baseline_score
-
-    @property
-    def running(self) -> list[Trial]:
-        """Trials that were started and have not finished."""
-        return [trial for trial in self._trial_of.values() if not trial.outcome]
+        return self.mean_score(self.incumbent)
 
     @property
     def dollars(self) -> float:
-        return sum(number(proposal.usage.get("dollars")) for proposal in self.proposals.values())
+        return self.usage.dollars
 
     @property
     def tokens(self) -> int:
-        keys = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
-        usages = [proposal.usage for proposal in self.proposals.values()]
-        return int(sum(number(usage.get(key)) for usage in usages for key in keys))
+        """All tokens that the agent used, as the provider counted them."""
+        usage = self.usage
+        return usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens + usage.output_tokens
 
     def trial_seconds(self, certificate: bool = True) -> float:
         """Seconds that trials held the machine (wall clock); with certificate=False only the search's."""
         return sum(
-            trial.wall_seconds or trial.startup_seconds + trial.billed_seconds
-            for trial in self.trials
-            if certificate or trial.role not in CERTIFICATE_ROLES
+            seconds
+            for role, seconds in self.seconds_by_role.items()
+            if certificate or role not in CERTIFICATE_ROLES
         )
 
-    def _on_session_started(self, row: Row) -> None:
-        self.started = row
+    def loss(self, score: float) -> float:
+        """A score turned so that lower is better."""
+        return score if self.direction is Direction.MINIMIZE else -score
 
-    def _on_session_resumed(self, row: Row) -> None:
-        self.resumed.append(row)
-        self.ended = {}
-        for trial_id in row.get("interrupted") or []:
-            trial = self._trial_of.get(str(trial_id))
-            if trial is not None and not trial.outcome:
-                trial.outcome = "interrupted"
+    def counted(self, commit: str, *roles: Role) -> list[Observation]:
+        """A commit's trials that are evidence: of these roles (default: those that a keep rule sees)."""
+        return self.evidence.counted(commit, *roles)
 
-    def _on_session_ended(self, row: Row) -> None:
-        self.ended = row
-        self.asked = None
+    def losses(self, commit: str, *roles: Role) -> list[float]:
+        """Finite losses of a commit's counted trials, oldest first."""
+        return [self.loss(seen.score) for seen in self.counted(commit, *roles) if seen.score is not None]
 
-    def _on_proposal_asked(self, row: Row) -> None:
-        self.asked = int(row.get("proposal", 0))
+    def mean_score(self, commit: str, *roles: Role) -> float | None:
+        scores = [seen.score for seen in self.counted(commit, *roles) if seen.score is not None]
+        return sum(scores) / len(scores) if scores else None
 
-    def _on_proposed(self, row: Row) -> None:
-        self.asked = None
-        proposal = self.proposal(int(row.get("proposal", 0)))
-        _fill(proposal, row, *_PROPOSED)
+    def confirmatory(self) -> dict[str, tuple[float, ...]]:
+        """Losses of every configuration with more than one trial that is noise, without its screening trial.
 
-    def _on_trial_started(self, row: Row) -> None:
-        self.active_seconds = max(0.0, self.active_seconds - number(row.get("waited_seconds")))
-        trial = Trial(str(row.get("trial_id", "?")), started=str(row.get("time", "")))
-        trial.seq = int(row.get("seq", -1))
-        _fill(trial, row, "role", "commit", "proposal", "seed", "attempt", "clock")
+        That one was selected for being low; the baseline had none.
+        """
+        return self.evidence.confirmatory(self.baseline, self.loss(1.0))
+
+    def _on_session_started(self, row: SessionStartedRow) -> None:
+        self.started, self.incumbent = row, row.baseline_commit
+        self.level, self.certified = row.level, row.certified
+        self.isolation_certified = row.certified
+
+    def _on_session_resumed(self, row: SessionResumedRow) -> None:
+        self.ended = None
+        self.level, self.certified = row.level, row.certified
+        self.isolation_certified = self.isolation_certified and row.certified
+
+    def _on_session_ended(self, row: SessionEndedRow) -> None:
+        self.ended, self.thinking = row, False
+
+    def _on_proposal_asked(self, row: ProposalAskedRow) -> None:
+        self.asked, self.thinking = max(self.asked, row.proposal), True
+
+    def _on_proposed(self, row: ProposedRow) -> None:
+        self.open, self.thinking = self.proposal(row.proposal), False
+        self.open.answer = row
+        self.usage = added(self.usage, row.usage)
+
+    def _on_verdict(self, row: VerdictRow) -> None:
+        if row.proposal is not None:
+            self.proposal(row.proposal).verdicts.append(row)
+        if row.judgement is Judgement.INCONCLUSIVE and row.trial_id:
+            self.evidence.disregard(row.trial_id)
+
+    def _on_step(self, row: StepRow) -> None:
+        if row.proposal is not None:
+            self.proposal(row.proposal).steps.append(row)
+
+    def _on_decided(self, row: DecidedRow) -> None:
+        proposal, self.open = self.proposal(row.proposal), None
+        proposal.settled = row
+        self.decided.append(proposal)
+        self.decisions_since_incumbent += 1
+        if row.decision is Decision.KEEP:
+            self.keeps.append(proposal)
+            self.incumbent = row.commit
+            self.selected, self.decisions_since_incumbent = len(self.losses(self.incumbent)), 0
+            self.margin_spent += row.statistics.get("margin", 0.0)
+            self._certificate_from = len(self.certificates)
+
+    def _on_trial_started(self, row: TrialStartedRow) -> None:
+        self.clock.leave_out(row.waited_seconds)
+        trial = TrialRecord(row)
         self.trials.append(trial)
-        self._trial_of[trial.trial_id] = trial
-        if trial.proposal is not None:
-            self.proposal(trial.proposal).trials.append(trial)
+        self.trials_by_role[row.role].append(trial)
+        self.trials_by_commit[row.commit].append(trial)
+        self._trial_of[row.trial_id] = self.under_way[row.trial_id] = trial
+        self.attempts[row.trial_id.partition("~")[0]] += 1
+        if row.proposal is not None:
+            self.proposal(row.proposal).trials.append(trial)
 
-    def _known_trial(self, row: Row) -> Trial:
-        trial_id = str(row.get("trial_id", "?"))
-        if trial_id not in self._trial_of:
-            self._on_trial_started(row)
-        return self._trial_of[trial_id]
+    def _known_trial(self, row: AboutTrial) -> TrialRecord:
+        if row.trial_id not in self._trial_of:  # a ledger that was cut out of a longer one
+            about = {name: getattr(row, name) for name in ("trial_id", "commit", "role", "proposal")}
+            self._on_trial_started(TrialStartedRow(**about))
+        return self._trial_of[row.trial_id]
 
-    def _on_trial_finished(self, row: Row) -> None:
+    def _on_trial_finished(self, row: TrialFinishedRow) -> None:
         trial = self._known_trial(row)
-        trial.finished = str(row.get("time", ""))
-        _fill(trial, row, *_MEASURED)
+        trial.finish = row
+        self.under_way.pop(row.trial_id, None)
+        self.finished_by_role[row.role] += 1
+        self.seconds_by_role[row.role] += trial.held_seconds
+        if row.outcome is Outcome.INFRA_FAILED:
+            self.interruptions[row.commit] += row.reason == "interrupted"
+            return
+        self.finished_trials += 1
+        self.finished_seconds += row.wall_seconds
+        if row.outcome is Outcome.COMPLETED:
+            self.unscored[row.trial_id] = trial
+        else:
+            self._observe(trial)
 
-    def _on_scored(self, row: Row) -> None:
+    def _on_scored(self, row: ScoredRow) -> None:
         trial = self._known_trial(row)
-        trial.status = str(row.get("status", ""))
-        trial.score_reason, trial.score_detail = str(row.get("reason") or ""), str(row.get("detail") or "")
-        trial.score_seconds = number(row.get("seconds"))
-        trial.side = row.get("side") or {}
-        value = score_or_none(row.get("value"))
-        if value is not None:
-            trial.values[str(row.get("split", "val"))] = value
+        trial.scored = row
+        if row.value is not None:
+            trial.values[row.split.value] = row.value
+        if row.status != "infra_failed" and self.unscored.pop(row.trial_id, None) is not None:
+            self._observe(trial)
 
-    def _on_verdict(self, row: Row) -> None:
-        if row.get("proposal") is not None:
-            self.proposal(int(row["proposal"])).verdicts.append(row)
+    def _observe(self, trial: TrialRecord) -> None:
+        if trial.commit == self.incumbent:
+            self.decisions_since_incumbent = 0
+        self.evidence.add(trial.observation())
 
-    def _on_step(self, row: Row) -> None:
-        if row.get("proposal") is not None:
-            self.proposal(int(row["proposal"])).steps.append(row)
+    def _on_certificate(self, row: CertificateRow) -> None:
+        self.certificates.append(row)
 
-    def _on_decided(self, row: Row) -> None:
-        proposal = self.proposal(int(row.get("proposal", 0)))
-        _fill(proposal, row, *_DECIDED, "time")
-        if row.get("usage"):
-            proposal.usage = row["usage"]
-        if proposal.kept:
-            self.certificate = {}  # an earlier one was about another head
-        proposal.score = score_or_none(row.get("score"))
-        proposal.incumbent_score = score_or_none(row.get("incumbent_score"))
-
-    def _on_certificate(self, row: Row) -> None:
-        # A head's first one counts: asking again until one passes would be another search.
-        self.certificate = self.certificate or row
-
-    def _on_notice(self, row: Row) -> None:
+    def _on_notice(self, row: NoticeRow) -> None:
         self.notices.append(row)
+
+
+_HANDLERS: dict[type[Row], Callable[..., None]] = {
+    SessionStartedRow: SessionRecord._on_session_started,
+    SessionResumedRow: SessionRecord._on_session_resumed,
+    SessionEndedRow: SessionRecord._on_session_ended,
+    ProposalAskedRow: SessionRecord._on_proposal_asked,
+    ProposedRow: SessionRecord._on_proposed,
+    VerdictRow: SessionRecord._on_verdict,
+    StepRow: SessionRecord._on_step,
+    DecidedRow: SessionRecord._on_decided,
+    TrialStartedRow: SessionRecord._on_trial_started,
+    TrialFinishedRow: SessionRecord._on_trial_finished,
+    ScoredRow: SessionRecord._on_scored,
+    CertificateRow: SessionRecord._on_certificate,
+    NoticeRow: SessionRecord._on_notice,
+}
+
+
+def load(folder: Path) -> SessionRecord:
+    """The session in a folder, from its verified rows. Raises UserError without one, LedgerError for a damaged one."""
+    return SessionRecord(row_of(values) for values in each(folder))
+
+
+def opened(folder: Path) -> tuple[Ledger, SessionRecord]:
+    """A folder's ledger, open for writing, and where its session stands. Raises LedgerError."""
+    record = SessionRecord()
+    return Ledger(folder, lambda values: record.add(row_of(values))), record

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.ledger.record_parts import Proposal, number
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.session_record import SessionRecord
+from harness.records import Role
 
 TUNING = ("hyperparameter", "hyperparameters", "tuning", "constant", "constants")
 
@@ -38,16 +39,11 @@ def t_quantile(df: float, probability: float) -> float:
     return float(stdtrit(df, probability))
 
 
-def noise(session: Session) -> Noise | None:
+def noise(session: SessionRecord) -> Noise | None:
     """None while no configuration has two completed trials. Every candidate's first trial is left out:
-    it was selected, or not, for its value."""
-    groups: dict[str, list[float]] = {}
-    for trial in session.trials:
-        if trial.role in ("baseline", "incumbent", "candidate", "noise") and "val" in trial.values:
-            groups.setdefault(trial.commit, []).append(trial.values["val"])
-    screened = {t.commit for p in session.proposals.values() for t in p.candidate_trials}
-    pools = [values[1:] if commit in screened else values for commit, values in groups.items()]
-    pools = [values for values in pools if len(values) > 1]
+    it was selected, or not, for its value. A session that measures noise alone has trials of its own for it."""
+    measured = session.losses(session.baseline, Role.NOISE)
+    pools = [*session.confirmatory().values(), *([measured] if len(measured) > 1 else [])]
     df = sum(len(values) - 1 for values in pools)
     if df == 0:
         return None
@@ -79,26 +75,26 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float] | None:
     return mean, mean - half, mean + half
 
 
-def claimed_gain(session: Session) -> float | None:
+def claimed_gain(session: SessionRecord) -> float | None:
     """What the search's own scores say: incumbent against baseline, on val."""
-    if session.certificate.get("claimed") is not None:
-        return number(session.certificate["claimed"])
+    if session.certificate is not None and session.certificate.claimed is not None:
+        return session.certificate.claimed
     baseline, incumbent = session.baseline_score, session.incumbent_score
     return None if baseline is None or incumbent is None else session.sign * (incumbent - baseline)
 
 
-def step_gain(session: Session, keep: Proposal) -> float:
+def step_gain(session: SessionRecord, keep: ProposalRecord) -> float:
     """Gain that the search claims for one keep over the incumbent of its day."""
-    if keep.score is None or keep.incumbent_score is None:
+    if keep.score is None or keep.ruling.incumbent_score is None:
         return 0.0
-    return session.sign * (keep.score - keep.incumbent_score)
+    return session.sign * (keep.score - keep.ruling.incumbent_score)
 
 
-def categories(session: Session) -> list[Category]:
+def categories(session: SessionRecord) -> list[Category]:
     """By class, the one with the largest claimed gain first."""
-    found: dict[str, list[Proposal]] = {}
+    found: dict[str, list[ProposalRecord]] = {}
     for proposal in session.decided:
-        found.setdefault(proposal.category or "not classified", []).append(proposal)
+        found.setdefault(proposal.ruling.category or "not classified", []).append(proposal)
     rows = [
         Category(
             name,
@@ -116,39 +112,28 @@ def is_tuning(category: str) -> bool:
     return category.lower() in TUNING
 
 
-def rejections(session: Session) -> list[tuple[str, str, int]]:
+def rejections(session: SessionRecord) -> list[tuple[str, str, int]]:
     """(guard or "statistics", reason, count) of every discarded proposal, most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
     for proposal in session.decided:
         if not proposal.kept:
             verdict = proposal.rejection
-            guard = str(verdict.get("guard", "?")) if verdict else _who(proposal)
-            reason = str(verdict.get("reason") or proposal.reason) if verdict else proposal.reason
+            guard = verdict.guard if verdict else proposal.decided_by.value
+            reason = (verdict.reason if verdict else "") or proposal.reason
             counts[guard, reason or "not said"] += 1
     return [(guard, reason, count) for (guard, reason), count in counts.most_common()]
 
 
-_FAMILIES = {"keep": "statistics", "agent": "agent", "crashed": "trial", "timed_out": "trial"}
-
-
-def _who(proposal: Proposal) -> str:
-    """Who discarded a proposal that no guard rejected: the reason's family tells."""
-    if proposal.status == "crash":
-        return "trial"
-    return _FAMILIES.get(proposal.reason.partition(".")[0], "agent" if proposal.problem else "trial")
-
-
-def seconds_by_role(session: Session) -> dict[str, tuple[int, float]]:
+def seconds_by_role(session: SessionRecord) -> dict[str, tuple[int, float]]:
     """Role -> (trials, seconds that they held the machine)."""
-    found: dict[str, tuple[int, float]] = {}
-    for trial in session.trials:
-        count, seconds = found.get(trial.role or "?", (0, 0.0))
-        held = trial.wall_seconds or trial.startup_seconds + trial.billed_seconds
-        found[trial.role or "?"] = (count + 1, seconds + held)
-    return found
+    return {
+        role.value: (len(trials), session.seconds_by_role.get(role, 0.0))
+        for role, trials in session.trials_by_role.items()
+        if trials
+    }
 
 
-def tuning_share(session: Session) -> float | None:
+def tuning_share(session: SessionRecord) -> float | None:
     """Share of the claimed gain of all keeps that changes of numbers made; None without a keep."""
     found = [row for row in categories(session) if row.kept]
     total = sum(max(0.0, row.claimed) for row in found)

@@ -2,11 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.ledger.session_record import Session
-from harness.records import Json
+from harness.ledger.rows import DecidedRow, ProposalAskedRow, Row, SessionEndedRow
+from harness.ledger.session_record import SessionRecord
 from harness.report.results_tsv import results_tsv
 
 
@@ -26,10 +25,10 @@ def write_atomically(file: Path, text: str) -> None:
 class NoTracker:
     """Shows nothing: the ledger is all there is."""
 
-    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
+    def open(self, folder: Path, session: SessionRecord) -> None:
         """Nothing to prepare."""
 
-    def record(self, row: Mapping[str, Json]) -> None:
+    def record(self, row: Row) -> None:
         """Nothing to do."""
 
     def close(self) -> None:
@@ -40,18 +39,16 @@ class LocalTracker:
     """Keeps results.tsv in the session's folder up to date: written anew after each decision."""
 
     def __init__(self) -> None:
-        self._session = Session()
+        self._session = SessionRecord()
         self._file: Path | None = None
 
-    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
-        """rows: all that the ledger holds so far."""
-        self._session = Session(rows)
+    def open(self, folder: Path, session: SessionRecord) -> None:
+        self._session = session
         self._file = folder / "results.tsv"
         self._write()
 
-    def record(self, row: Mapping[str, Json]) -> None:
-        self._session.add(row)
-        if row.get("kind") in ("decided", "session_ended", "proposal_asked"):
+    def record(self, row: Row) -> None:
+        if isinstance(row, DecidedRow | SessionEndedRow | ProposalAskedRow):
             self._write()
 
     def close(self) -> None:

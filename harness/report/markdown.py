@@ -1,12 +1,12 @@
 """The report as Markdown: for a pull request, a note or a chat. Text of agents is inert in it."""
 
-from harness.ledger.session_record import Session
+from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, claimed_gain, noise, rejections
 from harness.report.escape import as_markdown
 from harness.report.words import certificate_lines, cost_text, score_text, signed, title, why
 
 
-def markdown_report(session: Session) -> str:
+def markdown_report(session: SessionRecord) -> str:
     """The whole text."""
     parts = [
         f"# {as_markdown(title(session))}",
@@ -51,7 +51,7 @@ def markdown_report(session: Session) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _numbers(session: Session) -> str:
+def _numbers(session: SessionRecord) -> str:
     found, claimed = noise(session), claimed_gain(session)
     lines = [
         f"- {as_markdown(session.metric)} on val: baseline {score_text(session.baseline_score)}, "

@@ -1,26 +1,27 @@
 """results.tsv as autoresearch's users know it: the baseline, then one line a proposal. Pure."""
 
-from harness.ledger.record_parts import Proposal, Trial
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import ProposalRecord, TrialRecord
+from harness.ledger.session_record import SessionRecord
+from harness.records import Role
 from harness.report.escape import table_cell
 
 _GIBIBYTE = 1 << 30
 
 
-def results_tsv(session: Session) -> str:
+def results_tsv(session: SessionRecord) -> str:
     """The whole file. `val_<metric>` is the mean over seeds; 0 for a crash, as autoresearch writes it,
     nan where nothing was measured (so that no plot takes it for a record)."""
     lines = [f"commit\tval_{session.metric}\tmemory_gb\tstatus\tdescription"]
-    baseline = [trial for trial in session.trials if trial.role == "baseline" and "val" in trial.values]
+    baseline = [trial for trial in session.trials_by_role[Role.BASELINE] if "val" in trial.values]
     if baseline:
-        commit = str(session.started.get("baseline_commit") or baseline[0].commit)
+        commit = session.baseline or baseline[0].commit
         lines.append(_line(commit, session.baseline_score, baseline, "keep", "baseline"))
     for proposal in session.decided:
         lines.append(_proposal_line(proposal))
     return "\n".join(lines) + "\n"
 
 
-def _proposal_line(proposal: Proposal) -> str:
+def _proposal_line(proposal: ProposalRecord) -> str:
     score = 0.0 if proposal.status == "crash" else proposal.score
     about = proposal.title or proposal.problem or "no rationale"
     if not proposal.kept:
@@ -28,7 +29,7 @@ def _proposal_line(proposal: Proposal) -> str:
     return _line(proposal.commit, score, proposal.candidate_trials, proposal.status, about)
 
 
-def _line(commit: str, score: float | None, trials: list[Trial], status: str, about: str) -> str:
-    memory = max((trial.peak_memory_bytes for trial in trials), default=0) / _GIBIBYTE
+def _line(commit: str, score: float | None, trials: list[TrialRecord], status: str, about: str) -> str:
+    memory = max((trial.measured.peak_memory_bytes for trial in trials), default=0) / _GIBIBYTE
     shown = "nan" if score is None else f"{score:.6f}"
     return f"{table_cell(commit)[:7]}\t{shown}\t{memory:.1f}\t{status}\t{table_cell(about)}"

@@ -1,23 +1,25 @@
 """Trials and proposals as data frames: trials.csv, proposals.csv, and Parquet where a writer is installed."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.ledger.record_parts import Proposal, Trial
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import ProposalRecord, TrialRecord
+from harness.ledger.session_record import SessionRecord
 from harness.report.escape import one_line
 
 if TYPE_CHECKING:
     import pandas
 
-_TRIAL = ("trial_id", "role", "commit", "proposal", "seed", "attempt", "outcome", "reason", "status", "started",
-          "billed_seconds", "startup_seconds", "wall_seconds", "cpu_seconds", "score_seconds", "peak_memory_bytes",
-          "artefact_sha256")  # fmt: skip
-_PROPOSAL = ("number", "commit", "parent", "status", "decision", "reason", "message", "category", "complexity", "score",
-             "incumbent_score", "gpu_seconds", "problem")  # fmt: skip
+_STARTED = ("trial_id", "role", "commit", "proposal", "seed", "attempt")
+_MEASURED = (
+    "reason", "billed_seconds", "startup_seconds", "wall_seconds", "cpu_seconds", "peak_memory_bytes",
+    "artefact_sha256",
+)  # fmt: skip
+_RULING = ("reason", "message", "category", "complexity", "score", "incumbent_score", "gpu_seconds")
 
 
-def trials_frame(session: Session) -> "pandas.DataFrame":
+def trials_frame(session: SessionRecord) -> "pandas.DataFrame":
     """One row a start of a trial, in order. `val` and `test` are scores; side metrics are `side.<name>`."""
     import pandas
 
@@ -28,25 +30,33 @@ def trials_frame(session: Session) -> "pandas.DataFrame":
     return frame
 
 
-def _trial_row(trial: Trial) -> dict[str, Any]:
-    row: dict[str, Any] = {name: _plain(getattr(trial, name)) for name in _TRIAL}
+def _trial_row(trial: TrialRecord) -> dict[str, Any]:
+    score = trial.scored
+    row: dict[str, Any] = {name: getattr(trial.start, name) for name in _STARTED}
+    row |= {name: _plain(getattr(trial.measured, name)) for name in _MEASURED}
+    row |= {"outcome": str(trial.outcome or ""), "started": trial.start.time}
+    row |= {"status": score.status if score else "", "score_seconds": score.seconds if score else 0.0}
     row |= {"val": trial.values.get("val"), "test": trial.values.get("test")}
     return row | {f"side.{one_line(name, 60)}": value for name, value in trial.side.items()}
 
 
-def proposals_frame(session: Session) -> "pandas.DataFrame":
+def proposals_frame(session: SessionRecord) -> "pandas.DataFrame":
     """One row a proposal, in order."""
     import pandas
 
     return pandas.DataFrame([_proposal_row(proposal) for proposal in session.proposals.values()])
 
 
-def _proposal_row(proposal: Proposal) -> dict[str, Any]:
-    row: dict[str, Any] = {name: _plain(getattr(proposal, name)) for name in _PROPOSAL}
+def _proposal_row(proposal: ProposalRecord) -> dict[str, Any]:
+    row: dict[str, Any] = {"number": proposal.number, "status": proposal.status}
+    row |= {"commit": proposal.commit, "parent": proposal.answer.parent}
+    row |= {"decision": str(proposal.decision or "")}
+    row |= {name: _plain(getattr(proposal.ruling, name)) for name in _RULING}
+    row["problem"] = _plain(proposal.problem)
     row["title"] = one_line(proposal.title, 300)
     row["trials"] = len(proposal.candidate_trials)
-    row |= {f"usage.{name}": value for name, value in proposal.usage.items()}
-    return row | {f"statistics.{name}": value for name, value in proposal.statistics.items()}
+    row |= {f"usage.{name}": value for name, value in asdict(proposal.usage).items()}
+    return row | {f"statistics.{name}": value for name, value in proposal.ruling.statistics.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -54,7 +64,7 @@ def _plain(value: Any) -> Any:
     return one_line(value, 500) if isinstance(value, str) else value
 
 
-def write_tables(session: Session, folder: Path) -> list[Path]:
+def write_tables(session: SessionRecord, folder: Path) -> list[Path]:
     """The files that were written. Parquet is left out where neither pyarrow nor fastparquet is installed."""
     written = []
     for name, frame in (("trials", trials_frame(session)), ("proposals", proposals_frame(session))):

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from harness.ledger.record_parts import Proposal, Row, number
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.rows import CertificateRow
+from harness.ledger.session_record import SessionRecord
+from harness.records import Level
 from harness.report.escape import one_line
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -40,40 +42,43 @@ def sparkline(values: Iterable[float], width: int = 40) -> str:
     return "".join(_BARS[round((value - low) * scale)] for value in shown)
 
 
-def why(proposal: Proposal) -> str:
+def why(proposal: ProposalRecord) -> str:
     """The reason of a decision in one line, with the guard that gave it."""
     rejected = proposal.rejection
-    parts = [proposal.reason or (str(rejected.get("reason", "")) if rejected else "")]
-    message = proposal.message or (str(rejected.get("message", "")) if rejected else "")
+    parts = [proposal.reason or (rejected.reason if rejected else "")]
+    message = proposal.ruling.message or (rejected.message if rejected else "")
     return one_line(": ".join(part for part in [*parts, message] if part), 160)
 
 
-def certificate_lines(session: Session) -> list[str]:
+def certificate_lines(session: SessionRecord) -> list[str]:
     """What the session may claim, in plain words."""
     row = session.certificate
-    if not row:
-        if not session.ended:
+    if row is None:
+        if session.ended is None:
             return []
         nothing = "nothing was kept: there is no gain to certify"
         return [
             nothing if not session.keeps else "certificate: none was made; the kept scores are claims only"
         ]
     unit = one_line(session.unit, 40)
-    if row.get("gain") is None:
+    if row.gain is None:
         return ["certificate NOT passed: a fresh trial had no score, so there is no gain to report"]
-    confidence = number(row.get("confidence"), 0.95)
-    passed = "passed" if row.get("passed") else "NOT passed"
-    interval = f"{signed(number(row.get('low')))} to {signed(number(row.get('high')))}"
+    passed = "passed" if row.passed else "NOT passed"
     lines = [
-        f"certificate {passed}: gain {signed(number(row.get('gain')))} {unit}"
-        f" ({confidence:.0%} interval {interval}, p = {number(row.get('p'), 1.0):.3g})"
+        f"certificate {passed}: gain {signed(row.gain)} {unit}"
+        f" ({row.confidence:.0%} interval {interval_text(row)}, p = {row.p:.3g})"
         f" on the sealed split"
     ]
-    if row.get("claimed") is not None:
-        lines.append(f"claimed by the search on val: {signed(number(row.get('claimed')))} {unit}")
-    if not row.get("certified", session.isolation_certified):
+    if row.claimed is not None:
+        lines.append(f"claimed by the search on val: {signed(row.claimed)} {unit}")
+    if not (session.isolation_certified if row.certified is None else row.certified):
         lines.append(UNVERIFIED)
     return lines
+
+
+def interval_text(row: CertificateRow) -> str:
+    """The certified gain's interval."""
+    return f"{signed(row.low or 0.0)} to {signed(row.high or 0.0)}"
 
 
 UNVERIFIED = (
@@ -81,7 +86,7 @@ UNVERIFIED = (
 )
 
 
-def cost_text(session: Session) -> str:
+def cost_text(session: SessionRecord) -> str:
     """Trial time, dollars and tokens so far."""
     parts = [f"{len(session.trials)} trials in {duration(session.trial_seconds())}"]
     if session.tokens:
@@ -91,18 +96,16 @@ def cost_text(session: Session) -> str:
     return " · ".join(parts)
 
 
-def level_text(level: object) -> str:
-    """L0 to L3, however the row spells it."""
-    return f"L{level}" if isinstance(level, int) else one_line(level or "?", 10)
+def level_text(level: Level) -> str:
+    """L0 to L3."""
+    return level.name
 
 
-def title(session: Session) -> str:
+def title(session: SessionRecord) -> str:
     """Task, agent, rule and isolation in one line."""
-    row: Row = session.started
-    level = f"isolation {level_text(row.get('level'))}" + (
-        "" if session.isolation_certified else " UNVERIFIED"
-    )
-    choices = row.get("choices") or {}
+    row = session.started
+    level = f"isolation {level_text(row.level)}" + ("" if session.isolation_certified else " UNVERIFIED")
+    choices = row.choices
     named = [f"{group} {choices[group]}" for group in ("program", "keep", "budget") if choices.get(group)]
-    parts = [f"task {row.get('task', '?')}", f"agent {row.get('agent', '?')}", *named, level]
+    parts = [f"task {row.task or '?'}", f"agent {row.agent or '?'}", *named, level]
     return one_line(" · ".join(parts), 160)

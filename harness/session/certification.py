@@ -3,11 +3,12 @@
 The arithmetic is in certificate.py. Trials of an earlier certificate of the same head are never used again.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from harness.keep import certificate
 from harness.keep.certificate import Certificate
-from harness.ledger.rows import to_json
+from harness.ledger.rows import CertificateRow
 from harness.records import Files, Role, Split
 from harness.session.trial_runner import TrialRunner
 
@@ -37,23 +38,21 @@ def certify(trial_runner: TrialRunner, files_of: Callable[[str], Files], trials:
         losses[role] = [state.loss(trial.score) if trial.score is not None else None for trial in seen]
     found = certificate.certify(losses[_ROLES[0]], losses[_ROLES[1]])
     claimed_scores = [state.mean_score(commits[role]) for role in _ROLES]
-    fields = to_json(found)
-    assert isinstance(fields, dict)
-    trial_runner.record(
-        "certificate",
+    row = CertificateRow(
         head_commit=state.incumbent,
         baseline_commit=state.baseline,
-        split=Split.TEST.value,
-        head_scores=to_json(scores[_ROLES[0]]),
-        baseline_scores=to_json(scores[_ROLES[1]]),
+        split=Split.TEST,
+        head_scores=scores[_ROLES[0]],
+        baseline_scores=scores[_ROLES[1]],
         claimed=_claimed(trial_runner, claimed_scores),
         certified=state.certified,
         val_minus_test={
             side: _gap(state.mean_score(commits[role]), state.mean_score(commits[role], role))
             for side, role in zip(("head", "baseline"), _ROLES, strict=True)
         },
-        **fields,
+        **dataclasses.asdict(found),
     )
+    trial_runner.record(row)
     return found
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from harness.keep.noise_level import NoiseLevel, pooled
-from harness.ledger.state import OpenProposal, Row, State
+from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.session_record import SessionRecord
 from harness.records import (
-    Decision,
     Evidence,
     Files,
     KeepEvidence,
@@ -21,28 +21,22 @@ FilesOf = Callable[[str], Files]
 Prior = tuple[float, int]  # sd of the score from earlier sessions, degrees of freedom
 
 
-def noise(state: State, prior: Prior | None = None) -> NoiseLevel | None:
+def noise(state: SessionRecord, prior: Prior | None = None) -> NoiseLevel | None:
     """The sd of one trial's score, pooled within configurations without their screening trials."""
-    groups = [confirmatory(state, commit) for commit in state.observations]
-    return pooled(groups, *(prior or (None, 0)))
+    return pooled(state.confirmatory().values(), *(prior or (None, 0)))
 
 
-def confirmatory(state: State, commit: str) -> list[float]:
-    """A configuration's losses without its screening trial: that one was selected for being low."""
-    return state.losses(commit)[0 if commit == state.baseline else 1 :]
-
-
-def for_keep(state: State, proposal: OpenProposal, prior: Prior | None) -> KeepEvidence:
+def for_keep(state: SessionRecord, proposal: ProposalRecord, prior: Prior | None) -> KeepEvidence:
     """The losses that decide about an open proposal."""
     incumbent, candidate = state.incumbent, proposal.commit
-    others = [
-        confirmatory(state, commit) for commit in state.observations if commit not in (incumbent, candidate)
-    ]
-    sizes = [verdict["evidence"] for verdict in proposal.verdicts if "complexity" in verdict["evidence"]]
+    others = (
+        losses for commit, losses in state.confirmatory().items() if commit not in (incumbent, candidate)
+    )
+    sizes = [verdict.evidence for verdict in proposal.verdicts if "complexity" in verdict.evidence]
     return KeepEvidence(
         incumbent=tuple(state.losses(incumbent)),
         candidate=tuple(state.losses(candidate, Role.CANDIDATE)),
-        configurations=tuple(tuple(losses) for losses in others if len(losses) > 1),
+        configurations=tuple(others),
         incumbent_screening=0 if incumbent == state.baseline else 1,
         prior_sd=prior[0] if prior else None,
         prior_df=prior[1] if prior else 0,
@@ -58,8 +52,8 @@ def for_keep(state: State, proposal: OpenProposal, prior: Prior | None) -> KeepE
 def for_guards(
     stage: str,
     task: Task,
-    state: State,
-    proposal: OpenProposal,
+    state: SessionRecord,
+    proposal: ProposalRecord,
     files_of: FilesOf,
     prior: Prior | None,
     manifests: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
@@ -71,7 +65,7 @@ def for_guards(
         editable=task.editable,
         incumbent=files_of(state.incumbent),
         candidate=files_of(proposal.commit),
-        links=proposal.row.get("links") or {},
+        links=proposal.answer.links,
         history=history(task, state, files_of),
         incumbent_trials=_trials(state, state.incumbent),
         candidate_trials=_trials(state, proposal.commit),
@@ -83,35 +77,34 @@ def for_guards(
     )
 
 
-def _trials(state: State, commit: str) -> tuple[Observation, ...]:
+def _trials(state: SessionRecord, commit: str) -> tuple[Observation, ...]:
     return tuple(seen for seen in state.observations.get(commit, []))
 
 
-def history(task: Task, state: State, files_of: FilesOf) -> tuple[PastProposal, ...]:
+def history(task: Task, state: SessionRecord, files_of: FilesOf) -> tuple[PastProposal, ...]:
     """Every decided proposal, oldest first, with scores as an agent may see them."""
-    return tuple(_past(task, state, row, files_of) for row in state.decided)
+    return tuple(_past(task, state, proposal, files_of) for proposal in state.decided)
 
 
-def _past(task: Task, state: State, row: Row, files_of: FilesOf) -> PastProposal:
-    number, commit = int(row["proposal"]), str(row["commit"])
-    proposed = state.proposed[number]
+def _past(task: Task, state: SessionRecord, proposal: ProposalRecord, files_of: FilesOf) -> PastProposal:
+    answer, ruling, commit = proposal.answer, proposal.ruling, proposal.commit
     files = files_of(commit) if commit else {}
     trials = state.observations.get(commit, [])
     return PastProposal(
-        number=number,
+        number=proposal.number,
         files={name: files[name] for name in task.editable if name in files},
-        rationale=str(proposed["rationale"]),
-        decision=Decision(row["decision"]),
-        reason=str(row["reason"]),
+        rationale=answer.rationale,
+        decision=ruling.decision,
+        reason=ruling.reason,
         score=rounded(state, state.mean_score(commit, Role.CANDIDATE)),
-        category=str(row.get("category") or ""),
-        state=proposed.get("state") or {},
-        hypothesis=str(proposed.get("hypothesis") or ""),
+        category=ruling.category,
+        state=answer.state,
+        hypothesis=answer.hypothesis,
         log=trials[-1].log if trials and trials[-1].score is None else "",
     )
 
 
-def rounded(state: State, score: float | None) -> float | None:
+def rounded(state: SessionRecord, score: float | None) -> float | None:
     """A score on a grid of about half the noise's sd, so that it tells an agent little about single rows."""
     level = noise(state)
     if score is None or level is None or level.sd <= 0:
@@ -129,7 +122,7 @@ def _nice(size: float) -> float:
 
 def view(
     task: Task,
-    state: State,
+    state: SessionRecord,
     program: str,
     files_of: FilesOf,
     *,

@@ -1,7 +1,7 @@
 """A session's folder, open: lock, secret, ledger, repository and trial_runner, for whatever measures in it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.config.setup import Setup
+from harness import __version__
+from harness.config.setup import SESSION_LIMITS, Setup
 from harness.errors import UserError
 from harness.keep import warm_start
-from harness.ledger.chain import Ledger, Row
-from harness.ledger.rows import to_json
-from harness.ledger.state import folded
+from harness.ledger.interruption import ended_by_signals
+from harness.ledger.plain import to_json
+from harness.ledger.rows import SessionResumedRow, SessionStartedRow
+from harness.ledger.session_record import SessionRecord, opened
+from harness.ledger.tracker import Tracker
 from harness.ledger.workspace import Workspace
-from harness.protocols import Tracker
+from harness.records import Files
 from harness.sandbox.machine import machine
 from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator
@@ -29,6 +32,9 @@ from harness.trial.seeds import new_secret
 
 LOCK_NAME = "lock"
 SECRET_NAME = "secret"
+_NO_DIFFERENCE = {"session", "tracking", "program", "task.folder"} | {
+    f"budget.{name}" for name in SESSION_LIMITS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +73,12 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
     data = prepared(setup.task, setup.budget.profile)
     with ExitStack() as stack:
         stack.enter_context(_locked(folder))
-        ledger = Ledger(folder)
+        stack.enter_context(ended_by_signals())
+        ledger, session = opened(folder)
         stack.callback(ledger.close)
-        check_same(ledger.rows, setup, folder)
         workspace = Workspace(folder, session_tag(setup))
         stack.callback(workspace.close)
+        check_same(session, setup, folder, workspace.files)
         sandbox = setup.open_sandbox()
         stack.callback(sandbox.close)
         executor = setup.executor.open(
@@ -84,21 +91,21 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
         stack.callback(canary.close)
         for tracker in trackers:
             stack.callback(tracker.close)
-            tracker.open(folder, list(ledger.rows))
+            tracker.open(folder, session)
         trial_runner = TrialRunner(
             task=setup.task,
             data=data,
             profile=profile,
             folder=folder,
             ledger=ledger,
-            state=folded(ledger.rows),
+            state=session,
             trackers=tuple(trackers),
             executor=executor,
             evaluator=evaluator,
             secret=_secret(folder),
             canary=canary,
         )
-        bench = Bench(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.rows))
+        bench = Bench(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup)
         yield bench
 
@@ -145,32 +152,42 @@ def _secret(folder: Path) -> bytes:
 def _begin(bench: Bench, setup: Setup) -> None:
     """The first row of a new session, or what a restart has to put in order."""
     trial_runner, task = bench.trial_runner, setup.task
-    isolation = {"level": int(bench.sandbox.level), "certified": bench.sandbox.certified}
+    level, certified = bench.sandbox.level, bench.sandbox.certified
     if not bench.resumed:
-        trial_runner.record(
-            "session_started",
-            version=machine()["harness"],
+        row = SessionStartedRow(
+            version=__version__,
             task=task.name,
             agent=setup.choices["agent"],
-            choices=to_json(setup.choices),
-            config=to_json(setup.config),
+            choices=dict(setup.choices),
+            config=_plain(setup.config),
             arguments=list(setup.arguments),
             fingerprint=setup.fingerprint,
             metric=task.metric,
-            direction=task.direction.value,
+            direction=task.direction,
             unit=task.unit,
             editable=list(task.editable),
-            references=to_json(task.references),
+            references=dict(task.references),
             program=setup.program,
             machine=machine(),
-            findings=to_json(bench.sandbox.findings),
+            findings=_plain(bench.sandbox.findings),
+            level=level,
+            certified=certified,
             baseline_commit=bench.workspace.start(task.source()),
-            prior=to_json(warm_start.prior(noise_key(bench), str(bench.folder.resolve()))),
-            **isolation,
+            prior=warm_start.prior(noise_key(bench), str(bench.folder.resolve())),
         )
+        trial_runner.record(row)
         return
-    interrupted = trial_runner.settle(bench.workspace.files)
-    trial_runner.record("session_resumed", machine=machine(), interrupted=to_json(interrupted), **isolation)
+    interrupted = list(trial_runner.state.under_way)
+    trial_runner.record(
+        SessionResumedRow(machine=machine(), interrupted=interrupted, level=level, certified=certified)
+    )
+    trial_runner.settle(bench.workspace.files)
+
+
+def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    plain = to_json(mapping)
+    assert isinstance(plain, dict)
+    return plain
 
 
 def noise_key(bench: Bench) -> str:
@@ -178,21 +195,36 @@ def noise_key(bench: Bench) -> str:
     return warm_start.key(bench.trial_runner.task, bench.profile)
 
 
-def check_same(rows: Sequence[Row], setup: Setup, folder: Path) -> None:
-    """Raises UserError when the rows belong to another configuration, and says what differs."""
-    if not rows or rows[0].get("fingerprint") == setup.fingerprint:
+def check_same(session: SessionRecord, setup: Setup, folder: Path, files_of: Callable[[str], Files]) -> None:
+    """Raises UserError when the rows belong to another configuration, and says what differs.
+
+    The fingerprint of another build differs in any case: then what it was made of is compared.
+    """
+    if not session.length or session.started.fingerprint == setup.fingerprint:
         return
-    changed = sorted(_differences(rows[0].get("config") or {}, setup.config))
+    changed = sorted(_differences(session.started.config, setup.config))
+    if not changed and session.of_older_build:
+        changed = _changed_files(files_of(session.baseline), setup.task.source())
+        changed += ["program"] if session.started.program != setup.program else []
+        if not changed:
+            return
     what = ", ".join(changed[:5]) or "the task's files or the program"
     raise UserError(
         f"{folder} holds a session of another configuration (different: {what}); choose another session.tag"
     )
 
 
+def _changed_files(before: Files, now: Files) -> list[str]:
+    return sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
+
+
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in one.keys() | other.keys():
-        first, second, name = one.get(key), other.get(key), f"{prefix}{key}"
-        if name in ("session", "tracking"):
+    """Keys of `one` with another value in `other`. Names of our own classes and keys that a newer build added are
+    no difference; where the task's folder lies, what a session is called and when it ends are none either.
+    """
+    for key in one:
+        first, second, name = one[key], other.get(key), f"{prefix}{key}"
+        if key == "_target_" or name in _NO_DIFFERENCE:
             continue
         if isinstance(first, Mapping) and isinstance(second, Mapping):
             yield from _differences(first, second, f"{name}.")

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from harness.ledger.rows import to_json
-from harness.ledger.state import OpenProposal
+from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.rows import ProposalAskedRow, ProposedRow
 from harness.ledger.workspace import BadPath, Workspace
 from harness.protocols import Proposer
 from harness.records import Proposal, View
@@ -31,11 +31,11 @@ class Intake:
         self.files_of = lru_cache(maxsize=256)(self.workspace.files)
         self.trial_runner.before_trial = self._think_ahead
 
-    def next(self) -> OpenProposal | None:
+    def next(self) -> ProposalRecord | None:
         """Ask for a proposal and put it on the record; None when the agent has nothing more. Raises AgentError."""
         state, number = self.trial_runner.state, self._number()
         if state.asked < number:
-            self.trial_runner.record("proposal_asked", proposal=number)
+            self.trial_runner.record(ProposalAskedRow(proposal=number))
         proposal = self.proposer.next(self._view(number))
         if proposal is None:
             return None
@@ -76,19 +76,20 @@ class Intake:
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"{proposal.rationale}\n---\n{patch}", encoding="utf-8", errors="replace")
         self.trial_runner.record(
-            "proposed",
-            proposal=number,
-            commit=commit,
-            parent=parent,
-            rationale=proposal.rationale,
-            hypothesis=proposal.hypothesis,
-            files={name: hashlib.sha256(content).hexdigest() for name, content in proposal.files.items()},
-            deleted=list(proposal.deleted),
-            links=to_json(proposal.links),
-            usage=to_json(proposal.usage),
-            state=to_json(proposal.state),
-            problem=problem,
-            patch=patch[:_PATCH_CHARACTERS],
+            ProposedRow(
+                proposal=number,
+                commit=commit,
+                parent=parent,
+                rationale=proposal.rationale,
+                hypothesis=proposal.hypothesis,
+                files={name: hashlib.sha256(content).hexdigest() for name, content in proposal.files.items()},
+                deleted=list(proposal.deleted),
+                links=dict(proposal.links),
+                usage=proposal.usage,
+                state=dict(proposal.state),
+                problem=problem,
+                patch=patch[:_PATCH_CHARACTERS],
+            )
         )
 
     def _committed(self, number: int, parent: str, proposal: Proposal) -> tuple[str, str]:

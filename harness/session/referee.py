@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from harness.errors import HarnessError
 from harness.keep.promotion import Promotion
-from harness.ledger.rows import to_json
-from harness.ledger.state import OpenProposal
+from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.rows import StepRow, VerdictRow
 from harness.protocols import Guards, KeepRule, Stop
-from harness.records import Action, Decision, Judgement, Observation, Role, Step, Verdict
+from harness.records import Action, DecidedBy, Decision, Judgement, Observation, Role, Step, Verdict
 from harness.session import evidence
 from harness.session.guard_line import Stage, ask
 from harness.session.intake import Intake
@@ -19,6 +19,7 @@ from harness.session.trial_runner import TrialRunner
 MOST_INCONCLUSIVE = 3  # disturbed trials of one proposal
 _MOST_FAILURES = 2  # of an unmodified or kept program, before it is given up
 _LOG_CHARACTERS = 400
+_TRIAL = "trial"  # who rejects when a trial ended without a score
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Ruling:
     """reason: a stable code "family.case". message: one line for people. statistics: the numbers behind it."""
 
     decision: Decision
+    decided_by: DecidedBy
     reason: str
     message: str
     statistics: Mapping[str, float] = field(default_factory=dict)
@@ -56,29 +58,30 @@ class Referee:
             number = len(self.state.counted(self.state.baseline, Role.BASELINE)) + 1
             self._measure_trusted(self.state.baseline, Role.BASELINE, f"baseline-{number}")
 
-    def decide(self, proposal: OpenProposal) -> Ruling:
+    def decide(self, proposal: ProposalRecord) -> Ruling:
         """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
-        if proposal.row["problem"]:
-            return Ruling(Decision.DISCARD, "agent.problem", str(proposal.row["problem"]))
+        if proposal.problem:
+            return Ruling(Decision.DISCARD, DecidedBy.AGENT, "agent.problem", proposal.problem)
         refusal = self._refused("static", proposal) or self._reviewed(proposal)
         while refusal is None:
             step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.state.prior))
             self._record_step(proposal, step)
             if step.action is Action.DISCARD:
-                return Ruling(Decision.DISCARD, f"keep.{step.reason}", explained(step), step.statistics)
+                return _by_statistics(Decision.DISCARD, step)
             if step.action is Action.KEEP:
                 refusal = self._check_promotion(proposal)
                 if refusal is None:
-                    return Ruling(Decision.KEEP, f"keep.{step.reason}", explained(step), step.statistics)
+                    return _by_statistics(Decision.KEEP, step)
             else:
                 self.limits.check_trial(self.state)
                 refusal = self._one_trial(proposal, step)
-        return Ruling(Decision.DISCARD, refusal.reason, refusal.message)
+        decided_by = DecidedBy.TRIAL if refusal.guard == _TRIAL else DecidedBy.GUARD
+        return Ruling(Decision.DISCARD, decided_by, refusal.reason, refusal.message)
 
-    def _one_trial(self, proposal: OpenProposal, step: Step) -> Verdict | None:
+    def _one_trial(self, proposal: ProposalRecord, step: Step) -> Verdict | None:
         """Run what the rule asked for; the verdict that ends the race, or None to go on."""
         if step.action is Action.RUN_INCUMBENT:
-            runs = sum(row["role"] == Role.INCUMBENT for row in self.state.finished.values())
+            runs = self.state.finished_by_role[Role.INCUMBENT]
             self._measure_trusted(
                 self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}", proposal.number
             )
@@ -86,7 +89,7 @@ class Referee:
         self._measure_candidate(proposal, Role.CANDIDATE)
         return self._reviewed(proposal)
 
-    def _reviewed(self, proposal: OpenProposal) -> Verdict | None:
+    def _reviewed(self, proposal: ProposalRecord) -> Verdict | None:
         """What the last trial says beyond its score. After a restart it is looked at again: a verdict may be missing.
 
         A trial without a score is the candidate's worst score; too many disturbed ones say nothing at all.
@@ -100,19 +103,21 @@ class Referee:
         for seen in trials:
             if seen.score is None:
                 reason = seen.reason if "." in seen.reason else f"{seen.outcome.value}.{seen.reason}"
-                return Verdict("trial", Judgement.REJECT, reason, last_line(seen.log))
+                return Verdict(_TRIAL, Judgement.REJECT, reason, last_line(seen.log))
         disturbed = [trial for trial in trials if trial.trial_id in self.state.inconclusive]
         if len(disturbed) >= MOST_INCONCLUSIVE:
             text = f"{len(disturbed)} trials were disturbed and say nothing"
-            return Verdict("trial", Judgement.REJECT, "inconclusive.disturbed", text)
+            return Verdict(_TRIAL, Judgement.REJECT, "inconclusive.disturbed", text)
         return None
 
-    def trials(self, proposal: OpenProposal) -> list[Observation]:
+    def trials(self, proposal: ProposalRecord) -> list[Observation]:
         """The proposal's own trials, oldest first."""
         seen = self.state.observations.get(proposal.commit, [])
         return [trial for trial in seen if trial.role is Role.CANDIDATE]
 
-    def _measure_candidate(self, proposal: OpenProposal, role: Role, seed: int | None = None) -> Observation:
+    def _measure_candidate(
+        self, proposal: ProposalRecord, role: Role, seed: int | None = None
+    ) -> Observation:
         name = f"p{proposal.number:04d}-" + (
             str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else role.value
         )
@@ -132,7 +137,7 @@ class Referee:
             log = seen.log[-_LOG_CHARACTERS:]
             raise HarnessError(f"the {what} fails ({seen.outcome.value}, {seen.reason}): {log}")
 
-    def _check_promotion(self, proposal: OpenProposal) -> Verdict | None:
+    def _check_promotion(self, proposal: ProposalRecord) -> Verdict | None:
         """The verdict that stops a candidate which would be kept, or None."""
         trials = self.trials(proposal)
         if self.promotion.wants_repeat(self.task, trials):
@@ -140,7 +145,7 @@ class Referee:
         refusal = self._refused("promotion", proposal, "promotion")
         return refusal or (self._placebo(proposal) if self.promotion.placebo else None)
 
-    def _placebo(self, proposal: OpenProposal) -> Verdict | None:
+    def _placebo(self, proposal: ProposalRecord) -> Verdict | None:
         """Short trials of baseline and candidate on real and on shuffled data; the verdict if it rejects."""
         check, roles = self.promotion.check, (Role.PLACEBO, Role.PLACEBO_TWIN)
         wanted = {self.state.baseline: check.repeats, proposal.commit: 1}
@@ -156,7 +161,7 @@ class Referee:
         self._record_verdict(proposal, "promotion", verdict)
         return verdict if verdict.judgement is Judgement.REJECT else None
 
-    def _refused(self, stage: Stage, proposal: OpenProposal, after: str = "") -> Verdict | None:
+    def _refused(self, stage: Stage, proposal: ProposalRecord, after: str = "") -> Verdict | None:
         """Ask this stage's guards and record each verdict; the one that rejects, or None.
 
         after: id of the trial that has just ended; "" before any.
@@ -173,28 +178,30 @@ class Referee:
         return refusal
 
     def _record_verdict(
-        self, proposal: OpenProposal, stage: Stage, verdict: Verdict, trial_id: str | None = None
+        self, proposal: ProposalRecord, stage: Stage, verdict: Verdict, trial_id: str | None = None
     ) -> None:
-        fields = to_json(verdict)
-        assert isinstance(fields, dict)
-        self.trial_runner.record(
-            "verdict", proposal=proposal.number, stage=stage, trial_id=trial_id, **fields
-        )
+        about = VerdictRow.of(verdict, proposal=proposal.number, stage=stage, trial_id=trial_id)
+        self.trial_runner.record(about)
 
-    def _record_step(self, proposal: OpenProposal, step: Step) -> None:
+    def _record_step(self, proposal: ProposalRecord, step: Step) -> None:
         """Not twice: a resumed session comes to the same conclusion again."""
-        last = proposal.steps[-1] if proposal.steps else {}
-        statistics = to_json(step.statistics)
-        if (last.get("action"), last.get("statistics")) != (step.action.value, statistics):
-            action = step.action.value
-            self.trial_runner.record(
-                "step", proposal=proposal.number, action=action, reason=step.reason, statistics=statistics
+        last = proposal.steps[-1] if proposal.steps else None
+        statistics, before = dict(step.statistics), last.statistics if last else {}
+        if last is None or (last.action, before) != (step.action, statistics):
+            row = StepRow(
+                proposal=proposal.number, action=step.action, reason=step.reason, statistics=statistics
             )
-            if "drift" in step.statistics and "drift" not in last.get("statistics", {}):
+            self.trial_runner.record(row)
+            if "drift" in statistics and "drift" not in before:
                 z = step.statistics["drift"]
                 self.trial_runner.notice(
                     f"drift: the incumbent's later trials differ from its first (z {z:.1f})"
                 )
+
+
+def _by_statistics(decision: Decision, step: Step) -> Ruling:
+    reason = f"keep.{step.reason}"
+    return Ruling(decision, DecidedBy.STATISTICS, reason, explained(step), step.statistics)
 
 
 def explained(step: Step) -> str:

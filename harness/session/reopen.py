@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from harness.ledger.chain import read
+from harness.ledger.rows import SessionEndedRow
+from harness.ledger.session_record import load as load_session
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
     from harness.session.folder import Bench
-
-_OF_END = ("reason", "proposals", "keeps", "trials", "busy_share")
 
 
 @contextmanager
@@ -21,16 +20,15 @@ def reopened(folder: Path) -> "Iterator[tuple[Setup, Bench]]":
     from harness.config.setup import load
     from harness.session.folder import open_bench
 
-    rows = read(folder)
-    if not rows:
+    session = load_session(folder)
+    if not session.length:
         raise UserError(f"{folder} holds a session that has not started")
-    setup = load([str(argument) for argument in rows[0]["arguments"]])
-    ends = [row for row in rows if row["kind"] in ("session_ended", "session_resumed")]
+    setup = load(session.started.arguments)
     with open_bench(setup, folder, ()) as bench:
         yield setup, bench
-        if ends and ends[-1]["kind"] == "session_ended":
-            end = {name: ends[-1][name] for name in _OF_END if name in ends[-1]}
-            bench.trial_runner.record("session_ended", **{**end, "trials": bench.trial_runner.state.trials})
+        if session.ended is not None:
+            own = session.ended.content() | {"trials": bench.trial_runner.state.finished_trials}
+            bench.trial_runner.record(SessionEndedRow.model_validate(own))
 
 
 def only_folder(arguments: list[str], usage: str) -> tuple[Path, int]:

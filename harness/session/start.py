@@ -1,19 +1,14 @@
 """From a configuration to a finished session: starts or resumes what `python -m harness` asks for."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
-
 from harness.agents.context import AgentContext
 from harness.agents.prefetch import Prefetch
 from harness.config.setup import Setup
 from harness.errors import HarnessError
 from harness.keep import warm_start
 from harness.keep.planning import plan
+from harness.ledger.interruption import ended_by_signals
 from harness.protocols import Agent
+from harness.records import EndCause
 from harness.report.terminal.tracker import Terminal
 from harness.session import evidence
 from harness.session.folder import Bench, noise_key, open_bench, session_folder
@@ -27,7 +22,7 @@ def start(setup: Setup) -> int:
     """Run, or go on with, the configuration's session until it ends; 0. Raises HarnessError."""
     folder = session_folder(setup)
     try:
-        with _stopped_by_signals(), open_bench(setup, folder, (Terminal(), setup.tracking)) as bench:
+        with ended_by_signals(), open_bench(setup, folder, (Terminal(), setup.tracking)) as bench:
             limits = SessionLimits(setup.budget, bench.profile)
             if not _is_over(bench, limits):
                 _run(setup, bench, limits)
@@ -87,7 +82,7 @@ def _is_over(bench: Bench, limits: SessionLimits) -> bool:
         limits.check_proposal(bench.trial_runner.state)
     except LimitReached:
         return True
-    return "no more proposals" in str(ended["reason"])
+    return ended.cause is EndCause.AGENT_FINISHED
 
 
 def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
@@ -110,21 +105,3 @@ def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
             gpu=setup.executor.device(bench.profile),
         )
         agent.open(context)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a session as Ctrl-C does: in order."""
-
-    def interrupt(_: int, __: FrameType | None) -> Any:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import InfrastructureError
-from harness.ledger.chain import Ledger, Row
-from harness.ledger.rows import from_json, to_json
-from harness.ledger.state import State
-from harness.protocols import Evaluator, Executor, Stop, Tracker
+from harness.ledger.chain import Ledger
+from harness.ledger.interruption import uninterrupted
+from harness.ledger.record_parts import TrialRecord
+from harness.ledger.rows import NoticeRow, Row, ScoredRow, TrialFinishedRow, TrialStartedRow, row_of
+from harness.ledger.session_record import CERTIFICATE_ROLES, SessionRecord
+from harness.ledger.tracker import Tracker
+from harness.protocols import Evaluator, Executor, Stop
 from harness.records import (
     Clock,
     Files,
-    Json,
     Level,
     Observation,
     Outcome,
@@ -51,7 +53,7 @@ class TrialRunner:
     profile: Profile
     folder: Path
     ledger: Ledger
-    state: State
+    state: SessionRecord
     trackers: tuple[Tracker, ...]
     executor: Executor
     evaluator: Evaluator
@@ -64,16 +66,17 @@ class TrialRunner:
     # Of the trial before, if it was the baseline's.
     _baseline_rate: float | None = field(default=None, init=False)
 
-    def record(self, kind: str, **values: Json) -> Row:
-        """A row: first on the disk, then in the state, then shown."""
-        row = self.ledger.append(kind, **values)
-        self.state.apply(row)
+    def record(self, row: Row) -> Row:
+        """First on the disk, then in the state, then shown. What is taken in is what a later reader will read."""
+        with uninterrupted():
+            written = row_of(self.ledger.append(row.kind, **row.content()))
+            self.state.add(written)
         for tracker in self.trackers:
-            tracker.record(row)
-        return row
+            tracker.record(written)
+        return written
 
     def notice(self, text: str) -> None:
-        self.record("notice", text=text)
+        self.record(NoticeRow(text=text))
 
     def protected(self) -> Manifest:
         """Digests of everything that no trial may change, as it is now."""
@@ -107,7 +110,7 @@ class TrialRunner:
             with turn() as waited:
                 result = self._run(spec, source, proposal, attempt, stop, waited)
                 if result.outcome is Outcome.COMPLETED:
-                    self._score(result, commit, role, proposal, source, split)
+                    self._score(result, source, split)
             if result.outcome is not Outcome.INFRA_FAILED:
                 return self.state.observations[commit][-1]
             self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
@@ -125,16 +128,17 @@ class TrialRunner:
         stop: Stop | None,
         waited_seconds: float,
     ) -> TrialResult:
-        about: dict[str, Json] = {
-            "trial_id": spec.trial_id,
-            "commit": spec.commit,
-            "role": spec.role.value,
-            "seed": spec.seed,
-            "proposal": proposal,
-            "attempt": attempt,
-        }
-        waited = round(waited_seconds, 3)
-        self.record("trial_started", **about, clock=to_json(spec.clock), waited_seconds=waited)
+        start = TrialStartedRow(
+            trial_id=spec.trial_id,
+            commit=spec.commit,
+            role=spec.role,
+            seed=spec.seed,
+            proposal=proposal,
+            attempt=attempt,
+            clock=spec.clock,
+            waited_seconds=round(waited_seconds, 3),
+        )
+        self.record(start)
         self.before_trial()
         undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
         with undisturbed, self.canary.beside(spec.clock.kind) as found:
@@ -142,7 +146,7 @@ class TrialRunner:
         seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
         result = replace(result, machine={**result.machine, **seen})
         self._warn()
-        self.record("trial_finished", **{**_row(result), **about})
+        self.record(TrialFinishedRow.of(result, start))
         return result
 
     def _ratios(self, found: Mapping[str, float]) -> dict[str, float]:
@@ -158,7 +162,7 @@ class TrialRunner:
     def _reference(self, name: str, found: Mapping[str, float]) -> float | None:
         """The median beside the baseline's trials, else what is beside this one; None if that was not measured."""
         own = found.get(name)
-        known = [row["machine"].get(name) for row in self._baseline_rows() if row.get("machine")]
+        known = [trial.measured.machine.get(name) for trial in self._baseline_trials()]
         return statistics.median([value for value in known if value] or [own]) if own else None
 
     def _baseline_speed(self, result: TrialResult, commit: str, role: Role) -> dict[str, float]:
@@ -166,7 +170,8 @@ class TrialRunner:
 
         The unmodified task's own word counts here, no candidate's: it could buy another trial with it.
         """
-        rates = [step_rate(row["claims"], row["billed_seconds"]) for row in self._baseline_rows()]
+        seen = [trial.measured for trial in self._baseline_trials()]
+        rates = [step_rate(each.claims, each.billed_seconds) for each in seen]
         known = [rate for rate in rates if rate]
         before, self._baseline_rate = self._baseline_rate, None
         if commit == self.state.baseline:
@@ -182,25 +187,15 @@ class TrialRunner:
             if warning:
                 self.notice(warning)
 
-    def _baseline_rows(self) -> list[Row]:
-        return [dict(row) for row in self.state.finished.values() if row["role"] == Role.BASELINE]
+    def _baseline_trials(self) -> list[TrialRecord]:
+        return [trial for trial in self.state.trials_by_role[Role.BASELINE] if trial.finish]
 
-    def _score(
-        self, result: TrialResult, commit: str, role: Role, proposal: int | None, source: Files, split: Split
-    ) -> Score:
+    def _score(self, result: TrialResult, source: Files, split: Split) -> Score:
+        trial = self.state.trial(result.trial_id)
+        assert trial is not None
         for _ in range(MOST_ATTEMPTS):
             score = self.evaluator.score(result, source, split)
-            fields = to_json(score)
-            assert isinstance(fields, dict)
-            self.record(
-                "scored",
-                trial_id=result.trial_id,
-                commit=commit,
-                role=role.value,
-                proposal=proposal,
-                split=split.value,
-                **fields,
-            )
+            self.record(ScoredRow.of(score, trial.start, split))
             if score.status != "infra_failed":
                 return score
         raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")
@@ -211,36 +206,29 @@ class TrialRunner:
         A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
         end of the same candidate counts as its crash: it may be the cause.
         """
-        interrupted = list(self.state.started)
-        for trial_id in interrupted:
-            self._close_interrupted(dict(self.state.started[trial_id]))
-        for trial_id, row in list(self.state.unscored.items()):
-            result = from_json(TrialResult, row)
-            role = Role(row["role"])
-            split = Split.TEST if role.value.startswith("certificate") else Split.VAL
+        interrupted = list(self.state.under_way.values())
+        for trial in interrupted:
+            self._close_interrupted(trial.start)
+        for trial in list(self.state.unscored.values()):
+            result = trial.measured.result()
+            split = Split.TEST if trial.role in CERTIFICATE_ROLES else Split.VAL
             if not (self.folder / result.artefact).is_file():
-                raise InfrastructureError(f"the artefact of trial {trial_id} is gone: {result.artefact}")
+                raise InfrastructureError(
+                    f"the artefact of trial {trial.trial_id} is gone: {result.artefact}"
+                )
             with turn():
-                self._score(result, row["commit"], role, row["proposal"], files_of(row["commit"]), split)
-        return interrupted
+                self._score(result, files_of(trial.commit), split)
+        return [trial.trial_id for trial in interrupted]
 
-    def _close_interrupted(self, row: Row) -> None:
-        suspect = Role(row["role"]) in _CANDIDATE_ROLES and self.state.interruptions[row["commit"]] > 0
+    def _close_interrupted(self, start: TrialStartedRow) -> None:
+        suspect = start.role in _CANDIDATE_ROLES and self.state.interruptions[start.commit] > 0
         outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
         reason = "interrupted_twice" if suspect else "interrupted"
-        level = Level(self.state.level)
-        fields = _row(TrialResult(str(row["trial_id"]), outcome, reason, level=level))
-        kept = {key: row[key] for key in ("trial_id", "commit", "role", "seed", "proposal", "attempt")}
-        self.record("trial_finished", **{**fields, **kept})
+        result = TrialResult(start.trial_id, outcome, reason, level=Level(self.state.level))
+        self.record(TrialFinishedRow.of(result, start))
 
     def forget(self, commit: str) -> None:
         """Delete a commit's artefacts: it was discarded, and weights are large."""
-        for row in self.state.finished.values():
-            if row["commit"] == commit and row.get("artefact"):
-                (self.folder / str(row["artefact"])).unlink(missing_ok=True)
-
-
-def _row(result: TrialResult) -> dict[str, Json]:
-    fields = to_json(result)
-    assert isinstance(fields, dict)
-    return fields
+        for trial in self.state.trials_by_commit[commit]:
+            if trial.measured.artefact:
+                (self.folder / trial.measured.artefact).unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from harness.config.compose import composed
 from harness.config.schema import check_part
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
-from harness.ledger.session_record import Session
+from harness.ledger.session_record import SessionRecord
 from harness.ledger.sweep_record import Record
 from harness.report.escape import one_line
 from harness.report.words import signed
@@ -269,10 +269,10 @@ def _outcome(folder: Path) -> str:
     found = session_folders(folder)
     if not found:
         return "ended without a session"
-    session = Session(Tail(found[-1] / LEDGER).rows())
+    session = SessionRecord(Tail(found[-1] / LEDGER).rows())
     kept = f"{len(session.keeps)} of {len(session.decided)} proposals kept"
-    gain = session.certificate.get("gain")
-    return f"{kept}, certified gain {signed(float(gain))}" if gain is not None else kept
+    gain = session.certificate.gain if session.certificate else None
+    return f"{kept}, certified gain {signed(gain)}" if gain is not None else kept
 
 
 def _last_line(file: Path) -> str:

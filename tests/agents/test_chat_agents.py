@@ -14,8 +14,7 @@ from harness.agents.api.claude import Claude
 from harness.agents.api.openai import OpenAI
 from harness.agents.spending import Prices, ProposalLimits, Usage
 from harness.errors import AgentError, UserError
-from harness.ledger.state import added
-from harness.records import View
+from harness.records import View, added
 
 MakeView = Callable[..., View]
 Decide = Callable[..., View]

@@ -17,8 +17,7 @@ from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
 from harness.agents.spending import Prices, ProposalLimits, Usage
 from harness.errors import AgentError, SandboxUnavailable, UserError
-from harness.ledger.state import added
-from harness.records import Files, Level, View
+from harness.records import Files, Level, View, added
 from harness.sandbox.open import Command, Sandbox, open_sandbox
 from harness.task.task import Profile, TaskData
 

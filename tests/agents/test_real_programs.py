@@ -19,8 +19,7 @@ from harness.agents.command_line.claude_code import ClaudeCode
 from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
 from harness.agents.spending import Prices, ProposalLimits, Usage
-from harness.ledger.state import added
-from harness.records import View
+from harness.records import View, added
 from harness.sandbox.open import open_sandbox
 from harness.task.task import Profile, TaskData
 

@@ -290,7 +290,7 @@ def test_trials_run_side_by_side(bench: TrialBench) -> None:
 
 def test_a_trial_result_can_go_to_the_ledger(bench: TrialBench) -> None:
     """Whatever a candidate prints or claims, the result is plain JSON."""
-    from harness.ledger.rows import to_json
+    from harness.ledger.plain import to_json
 
     result = bench.trial(
         "os.write(1, bytes(range(256))); (out / 'claims.jsonl').write_bytes(bytes(range(256))); finish()"

@@ -8,8 +8,9 @@ import pytest
 
 from harness.keep.race import Race
 from harness.keep.standing import Standing
-from harness.ledger.rows import to_json
-from harness.ledger.state import State
+from harness.ledger.plain import to_json
+from harness.ledger.rows import row_of
+from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Decision, KeepEvidence, Outcome, Role, Score, TrialResult
 from harness.session.evidence import for_keep
 
@@ -19,14 +20,14 @@ class Book:
 
     def __init__(self, direction: str) -> None:
         self.state, self.numbers, self.sign = (
-            State(),
+            SessionRecord(),
             itertools.count(1),
             1 if direction == "minimize" else -1,
         )
         self.row("session_started", direction=direction, baseline_commit="base", level=2, certified=True)
 
     def row(self, kind: str, **values: object) -> None:
-        self.state.apply({"kind": kind, "time": "2026-01-01T00:00:00+00:00", **values})
+        self.state.add(row_of({"kind": kind, "time": "2026-01-01T00:00:00+00:00", **values}))
 
     def trial(self, commit: str, role: Role, loss: float) -> None:
         name = f"t{next(self.numbers)}"
@@ -37,6 +38,7 @@ class Book:
         self.row("trial_finished", **{**finished, **about})
         scored = to_json(Score("scored", self.sign * loss))
         assert isinstance(scored, dict)
+        about.pop("seed")
         self.row("scored", split="val", **{**scored, **about})
 
     def evidence(self) -> KeepEvidence:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from harness.ledger.chain import FIRST_PREVIOUS, canonical, row_hash
+from harness.ledger.rows import row_of
+from harness.ledger.session_record import SessionRecord
 
 Row = dict[str, Any]
 _START = datetime(2026, 1, 5, 21, 0, tzinfo=UTC)
@@ -48,11 +50,11 @@ class Maker:
             "version": "0.1.0", "task": "nanochat", "agent": "replay", "metric": "bpb", "direction": "minimize",
             "unit": "bits per byte", "level": 3, "certified": True, "fingerprint": "f" * 64,
             "choices": {"task": "nanochat", "agent": "replay", "program": "default", "keep": "race", "budget": "cpu"},
-            "config": {"repeat": 0, "keep": {"alpha": 0.05}, "agent": {"model": "m", "api_key": "sk-secret"}},
+            "config": {"repeat": 0, "budget": {"proposals": None, "hours": 8}, "keep": {"alpha": 0.05},
+                       "agent": {"model": "m", "api_key": "sk-secret"}},
             "findings": {"network": True, "other processes": True}, "references": {"trigram": 1.435},
             "machine": {"cpu": "2 cores", "gpu": ""}, "baseline_commit": "b" * 40, "editable": ["train.py"],
-            "program": "# Program\nBe bold.", "program_sha256": "a" * 64, "secret_sha256": "c" * 64,
-            "limits": {"proposals": None, "hours": 8},
+            "program": "# Program\nBe bold.",
         }  # fmt: skip
         self.add("session_started", **{**start, **started})
 
@@ -172,6 +174,11 @@ def make_rows(
     if end:
         maker.end()
     return maker.rows
+
+
+def recorded(rows: Iterable[Row] = ()) -> SessionRecord:
+    """Where a session with these rows stands."""
+    return SessionRecord(row_of(row) for row in rows)
 
 
 def write_session(folder: Path, rows: list[Row]) -> Path:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from harness.commands.report import main
 from harness.errors import LedgerError, UserError
 from harness.ledger.reading import Tail
-from harness.ledger.session_record import Session
+from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, noise, rejections
 from harness.report.html.page import html_report
 from harness.report.markdown import markdown_report
 from harness.report.redact import REDACTED, redacted
 from harness.report.tables import trials_frame
+from tests.report.conftest import recorded
 
 ALLOWED_TAGS = {
     "html", "head", "meta", "title", "style", "body", "header", "section", "h1", "h2", "h3", "p", "b", "br", "div",
@@ -58,7 +59,7 @@ class Page(html.parser.HTMLParser):
 @pytest.mark.parametrize("hostile", ["", HOSTILE])
 def test_page_is_self_contained_and_nothing_of_an_agent_is_markup(rows, tmp_path, hostile):
     """No script, no address to load from, no event handler; the attack is there to read as text."""
-    text = html_report(Session(rows(24, hostile=hostile)), tmp_path)
+    text = html_report(recorded(rows(24, hostile=hostile)), tmp_path)
     page = Page(text)
     assert page.tags <= ALLOWED_TAGS
     names = {name for name, _ in page.attributes}
@@ -72,7 +73,7 @@ def test_page_is_self_contained_and_nothing_of_an_agent_is_markup(rows, tmp_path
 
 def test_page_says_what_matters(rows, tmp_path):
     """Certified and claimed gain, noise, verdicts by reason, classes, isolation, commands to reproduce, seeds."""
-    session = Session(rows(40, seed=3))
+    session = recorded(rows(40, seed=3))
     text = "".join(Page(html_report(session, tmp_path)).words)
     for words in (
         "Certificate passed", "claimed gain", "certified gain", "noise (sd)", "seed.literal", "keep.futility",
@@ -90,13 +91,13 @@ def test_unproven_isolation_is_a_banner_also_when_only_a_later_sitting_lacked_it
     """One sitting without isolation is enough to lose the word."""
     made = rows(8)
     made.insert(5, {"kind": "session_resumed", "level": 0, "certified": False, "interrupted": []})
-    assert "UNVERIFIED" in html_report(Session(made), tmp_path)
-    assert "UNVERIFIED" in markdown_report(Session(rows(8, certified=False)))
+    assert "UNVERIFIED" in html_report(recorded(made), tmp_path)
+    assert "UNVERIFIED" in markdown_report(recorded(rows(8, certified=False)))
 
 
 def test_control_session_is_drawn_and_named(rows, tmp_path):
     """With a control arm the page shows its line and its gain."""
-    text = html_report(Session(rows(20)), tmp_path, control=Session(rows(30, seed=7, agent="optuna")))
+    text = html_report(recorded(rows(20)), tmp_path, control=recorded(rows(30, seed=7, agent="optuna")))
     assert "control: optuna" in text
     assert 'class="control"' in text
     assert "without research" in text
@@ -107,7 +108,7 @@ def test_every_prefix_of_a_ledger_gives_a_page(rows, tmp_path, direction):
     """A report can be made at any moment of a session, whichever way is better."""
     made = rows(10, direction=direction)
     for cut in range(0, len(made), 3):
-        session = Session(made[:cut])
+        session = recorded(made[:cut])
         Page(html_report(session, tmp_path))
         markdown_report(session)
         trials_frame(session)
@@ -121,7 +122,7 @@ def test_missing_keys_are_tolerated(rows, data):
     for row in rows(2):
         gone = data.draw(st.sets(st.sampled_from(sorted(set(row) - {"kind"})), max_size=4))
         kept.append({key: value for key, value in row.items() if key not in gone})
-    session = Session(kept)
+    session = recorded(kept)
     markdown_report(session)
     Page(html_report(session, Path("x")))
 
@@ -132,15 +133,15 @@ def test_noise_is_pooled_within_configurations_without_selected_trials(maker):
     made.baseline(40)
     for number in range(1, 60):
         made.propose(number)
-    found = noise(Session(made.rows))
+    found = noise(recorded(made.rows))
     assert found.low < made.sd < found.high
-    kept = len(Session(made.rows).keeps)
+    kept = len(recorded(made.rows).keeps)
     assert found.df == 39 + kept
 
 
 def test_counts_agree_with_the_rows(rows):
     """Every discarded proposal is counted once, every decided one has a class."""
-    session = Session(rows(40))
+    session = recorded(rows(40))
     assert sum(count for *_, count in rejections(session)) == len(session.decided) - len(session.keeps)
     assert sum(row.proposed for row in categories(session)) == 40
     by = {(who, reason) for who, reason, _ in rejections(session)}
@@ -160,7 +161,7 @@ def test_command_writes_page_markdown_and_tables(session_folder, tmp_path, capsy
         name.rsplit("/", 1)[-1] for name in said
     }
     frame = pandas.read_csv(session_folder / "trials.csv")
-    session = Session(Tail(session_folder / "ledger.jsonl").rows())
+    session = SessionRecord(Tail(session_folder / "ledger.jsonl").rows())
     assert list(frame.trial_id) == [trial.trial_id for trial in session.trials]
     assert frame.val.dropna().tolist() == [t.values["val"] for t in session.trials if "val" in t.values]
 
@@ -182,11 +183,11 @@ def test_tail_waits_for_whole_lines(tmp_path):
     file = tmp_path / "ledger.jsonl"
     tail = Tail(file)
     assert tail.rows() == []
-    file.write_text('{"seq": 0}\n{"se')
-    assert tail.rows() == [{"seq": 0}]
+    file.write_text('{"kind": "notice", "seq": 0}\n{"kind": "noti')
+    assert [row.seq for row in tail.rows()] == [0]
     with file.open("a") as stream:
-        stream.write('q": 1}\nnot json\n[1]\n{"seq": 2}\n')
-    assert tail.rows() == [{"seq": 1}, {"seq": 2}]
+        stream.write('ce", "seq": 1}\nnot json\n[1]\n{"kind": "notice", "seq": 2}\n')
+    assert [row.seq for row in tail.rows()] == [1, 2]
 
 
 def test_secrets_are_taken_out_and_counts_of_tokens_stay():

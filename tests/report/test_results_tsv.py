@@ -4,15 +4,16 @@ import pandas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.ledger.session_record import Session
 from harness.report.escape import as_html, as_markdown, one_line, table_cell
 from harness.report.local import LocalTracker, NoTracker
 from harness.report.results_tsv import results_tsv
+from tests.report.conftest import recorded
+from tests.report.test_terminal import show
 
 
 def test_format_of_autoresearch(rows):
     """Header, baseline first, one line a proposal, short commits, three statuses, memory in GiB."""
-    lines = results_tsv(Session(rows(24))).splitlines()
+    lines = results_tsv(recorded(rows(24))).splitlines()
     assert lines[0] == "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
     assert lines[1].startswith("bbbbbbb\t1.9")
     assert lines[1].endswith("\t0.9\tkeep\tbaseline")
@@ -23,7 +24,7 @@ def test_format_of_autoresearch(rows):
 def test_analysis_as_in_autoresearch_takes_no_unmeasured_row_for_a_record(rows, tmp_path):
     """A proposal that never ran has no number, so a progress plot over the column stays true."""
     file = tmp_path / "results.tsv"
-    file.write_text(results_tsv(Session(rows(24))))
+    file.write_text(results_tsv(recorded(rows(24))))
     frame = pandas.read_csv(file, sep="\t")
     measured = frame[frame.status != "crash"].val_bpb.dropna()
     assert measured.min() > 1.5
@@ -35,24 +36,19 @@ def test_tracker_writes_the_same_file_live_and_after_a_resumption(rows, tmp_path
     made = rows(12)
     for cut in (0, 5, len(made) // 2, len(made)):
         tracker = LocalTracker()
-        tracker.open(tmp_path, made[:cut])
-        for row in made[cut:]:
-            tracker.record(row)
+        show(tracker, made, cut, tmp_path)
         tracker.close()
-        assert (tmp_path / "results.tsv").read_text() == results_tsv(Session(made))
+        assert (tmp_path / "results.tsv").read_text() == results_tsv(recorded(made))
         assert [entry.name for entry in tmp_path.iterdir()] == ["results.tsv"]
 
 
 def test_unwritable_folder_costs_the_file_and_not_the_session(rows, tmp_path):
     """The tracker never fails a session."""
     tracker = LocalTracker()
-    tracker.open(tmp_path / "gone", [])
-    for row in rows(2):
-        tracker.record(row)
+    show(tracker, rows(2), folder=tmp_path / "gone")
     tracker.close()
     silent = NoTracker()
-    silent.open(tmp_path, [])
-    silent.record({})
+    show(silent, rows(1), folder=tmp_path)
     silent.close()
     assert not list(tmp_path.iterdir())
 

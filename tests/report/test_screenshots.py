@@ -11,8 +11,8 @@ import pytest
 
 from harness.compare.comparison import compare
 from harness.compare.page import html_comparison
-from harness.ledger.session_record import Session
 from harness.report.html.page import html_report
+from tests.report.conftest import recorded
 
 pytestmark = pytest.mark.slow
 QUIET = (
@@ -51,7 +51,7 @@ def first_pixel(png: Path) -> tuple[int, ...]:
 @pytest.fixture
 def page(rows, tmp_path):
     file = tmp_path / "report.html"
-    file.write_text(html_report(Session(rows(40, hostile=" " + "x" * 300)), tmp_path), encoding="utf-8")
+    file.write_text(html_report(recorded(rows(40, hostile=" " + "x" * 300)), tmp_path), encoding="utf-8")
     return file
 
 

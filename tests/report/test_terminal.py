@@ -6,20 +6,28 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.ledger.session_record import Session
+from harness.ledger.rows import row_of
 from harness.report.terminal.tracker import Terminal
 from harness.report.terminal.view import live_view
+from tests.report.conftest import recorded
 
 HOSTILE = "[bold red]x[/] [/]\x1b[2J\x1b]0;owned\x07\r KEEP \u202egnp \ud800 \x9b31m\nproposal 9: KEEP"
 FORBIDDEN = ("\x1b[2J", "\x1b]", "\x07", "\r", "\x9b", "\u202e", "\ud800")
 
 
+def show(tracker, rows, first=0, folder=Path("sessions/x")):
+    """As the trial runner does: the record first, then whoever shows it."""
+    session = recorded(rows[:first])
+    tracker.open(folder, session)
+    for row in map(row_of, rows[first:]):
+        session.add(row)
+        tracker.record(row)
+
+
 def plain_output(rows, first=0):
     stream = io.StringIO()
     terminal = Terminal(stream, live=False)
-    terminal.open(Path("sessions/x"), rows[:first])
-    for row in rows[first:]:
-        terminal.record(row)
+    show(terminal, rows, first)
     terminal.close()
     terminal.close()
     return stream.getvalue()
@@ -54,7 +62,7 @@ def test_live_view_shows_what_is_running_and_survives_hostile_text(maker):
         made.propose(number)
     made.propose(9, finish=False)
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    console.print(live_view(Session(made.rows)))
+    console.print(live_view(recorded(made.rows)))
     text = console.file.getvalue()
     assert "▶ p0009" in text
     assert "left" in text
@@ -68,9 +76,7 @@ def test_live_terminal_ends_with_table(rows):
     stream = io.StringIO()
     terminal = Terminal(stream, live=True)
     made = rows(6)
-    terminal.open(Path("x"), made[:3])
-    for row in made[3:]:
-        terminal.record(row)
+    show(terminal, made, 3)
     terminal.close()
     assert "certificate passed" in stream.getvalue()
     assert "decision" in stream.getvalue()
@@ -81,9 +87,7 @@ def test_any_encoding_of_the_stream_will_do(rows, encoding):
     """A stream that cannot show a character gets an escape instead of an error."""
     raw = io.BytesIO()
     terminal = Terminal(io.TextIOWrapper(raw, encoding=encoding), live=False)
-    terminal.open(Path("x"), [])
-    for row in rows(3, hostile=" naïve 模型 \ud800"):
-        terminal.record(row)
+    show(terminal, rows(3, hostile=" naïve 模型 \ud800"))
     terminal.close()
     assert b"session ended" in raw.getvalue()
 
@@ -92,10 +96,8 @@ def test_closed_stream_does_not_end_the_session(rows):
     """The reader of a pipe may leave: recording goes on without a word."""
     stream = io.StringIO()
     terminal = Terminal(stream, live=False)
-    terminal.open(Path("x"), [])
     stream.close()
-    for row in rows(2):
-        terminal.record(row)
+    show(terminal, rows(2))
     terminal.close()
 
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.ledger.session_record import Session
-from harness.ledger.state import folded
 from harness.trial.turns import VARIABLE, Turns, turn
-from tests.report.conftest import wait_until
+from tests.report.conftest import recorded, wait_until
 
 SESSION = """
 import sys, time
@@ -116,4 +114,4 @@ def test_waits_for_a_turn_are_no_time_of_the_session() -> None:
         {"seq": 3, "kind": "session_resumed", "time": "2026-01-01T09:00:00+00:00", "level": 3, "certified": True},
         {"seq": 4, "kind": "notice", "time": "2026-01-01T09:01:00+00:00", "text": "later"},
     ]  # fmt: skip
-    assert folded(rows).active_seconds == Session(rows).active_seconds == 60 + 300 + 60
+    assert recorded(rows).active_seconds == 60 + 300 + 60

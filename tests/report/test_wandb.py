@@ -12,12 +12,13 @@ import psutil
 import pytest
 
 from harness.errors import UserError
-from harness.ledger.chain import Ledger, read
-from harness.ledger.session_record import Session
+from harness.ledger.chain import read
+from harness.ledger.rows import row_of
+from harness.ledger.session_record import load, opened
 from harness.report.wandb.report import save_report
 from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
 from harness.report.wandb.tracker import WandbTracker
-from tests.report.conftest import wait_until
+from tests.report.conftest import recorded, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 _SPEC = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
@@ -43,14 +44,16 @@ class Sitting:
         folder.mkdir(exist_ok=True)
         (folder / "patches").mkdir(exist_ok=True)
         (folder / "patches" / "0001.patch").write_text("Why\n---\n")
-        self.ledger = Ledger(folder)
+        self.ledger, self.session = opened(folder)
         self.tracker = WandbTracker(**settings)
-        self.tracker.open(folder, list(self.ledger.rows))
+        self.tracker.open(folder, self.session)
 
     def write(self, rows):
         for row in rows:
             values = {key: value for key, value in row.items() if key not in ("seq", "time", "kind")}
-            self.tracker.record(self.ledger.append(row["kind"], **values))
+            written = row_of(self.ledger.append(row["kind"], **values))
+            self.session.add(written)
+            self.tracker.record(written)
 
     def end(self):
         self.tracker.close()
@@ -69,12 +72,12 @@ class Sitting:
 
 def expected(rows):
     """(seq, trial) of everything that a server must have, in order."""
-    session, found = Session(), []
-    for row in rows:
+    session, found = recorded(), []
+    for row in map(row_of, rows):
         session.add(row)
         metrics = metrics_of(session, row)
         if metrics is not None:
-            found.append((row["seq"], metrics.get("trial/id")))
+            found.append((row.seq, metrics.get("trial/id")))
     return found
 
 
@@ -90,7 +93,7 @@ def test_a_session_arrives_whole(server, rows, tmp_path):
     sitting.end()
     (name,) = server.runs
     run = server.runs[name]
-    assert name == run_id(sitting.ledger.rows[0])
+    assert name == run_id(sitting.session.started)
     assert arrived(server.history(name)) == expected(made)
     trials = [entry["trial/id"] for entry in server.history(name) if "trial/id" in entry]
     assert trials == [row["trial_id"] for row in made if row["kind"] == "trial_started"]
@@ -186,7 +189,7 @@ def test_settings_are_checked_and_secrets_redacted(rows):
         WandbTracker(mode="sometimes")
     with pytest.raises(ValueError, match="finish_seconds"):
         WandbTracker(finish_seconds=0)
-    assert "sk-secret" not in json.dumps(config_of(Session(rows(1))))
+    assert "sk-secret" not in json.dumps(config_of(recorded(rows(1))))
 
 
 def test_a_trial_has_one_entry_whatever_became_of_it():
@@ -201,10 +204,11 @@ def test_a_trial_has_one_entry_whatever_became_of_it():
           {"kind": "scored", "status": "scored", "value": 2.0}], 1),
     ]  # fmt: skip
     for events, count in cases:
-        session, found = Session([{"kind": "trial_started", **base}]), 0
+        session, found = recorded([{"kind": "trial_started", **base}]), 0
         for event in events:
-            session.add({**event, **base})
-            found += metrics_of(session, {**event, **base}) is not None
+            row = row_of({**event, **base})
+            session.add(row)
+            found += metrics_of(session, row) is not None
         assert found == count
 
 
@@ -224,15 +228,15 @@ def test_saved_report_has_a_runset_an_arm_panels_and_inert_text(server, rows, wr
     (view,) = server.views
     spec = json.loads(view["spec"])
     (grid,) = [block["metadata"] for block in spec["blocks"] if block["type"] == "panel-grid"]
-    ids = [run_id(read(folder)[0]) for folder in folders]
+    ids = [run_id(load(folder).started) for folder in folders]
     filters = {entry["name"]: json.dumps(entry["filters"]) for entry in grid["runSets"]}
     assert set(filters) == {"nanochat replay default", "nanochat optuna default"}
     assert [name in filters["nanochat optuna default"] for name in ids] == [False, True, True]
     assert {entry["project"]["name"] for entry in grid["runSets"]} == {"harness"}
     panels = [panel["config"] for panel in grid["panelBankSectionConfig"]["panels"]]
     plotted = {metric for panel in panels for metric in panel["metrics"]}
-    session, logged = Session(), set()
-    for row in read(folders[0]):
+    session, logged = recorded(), set()
+    for row in map(row_of, read(folders[0])):
         session.add(row)
         logged |= set(metrics_of(session, row) or {})
     logged |= {f"summary_metrics.{name}" for name in summary_of(session)}

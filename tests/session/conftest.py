@@ -1,7 +1,7 @@
 """A session with real git, ledger, guards' seam and statistics; only training and scoring are played."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,15 +10,16 @@ import pytest
 from harness.keep.early_stop import EarlyStop
 from harness.keep.promotion import Promotion
 from harness.keep.race import Race
-from harness.ledger.chain import Ledger
-from harness.ledger.state import folded
+from harness.ledger.rows import Row, SessionResumedRow, SessionStartedRow
+from harness.ledger.session_record import SessionRecord, opened
+from harness.ledger.tracker import Tracker
 from harness.ledger.workspace import Workspace
-from harness.protocols import Guards, Stop, Tracker
+from harness.protocols import Guards, Stop
 from harness.records import (
     Direction,
     Files,
-    Json,
     Judgement,
+    Level,
     Outcome,
     Proposal,
     Role,
@@ -126,13 +127,13 @@ class Recorder:
     """A tracker that stops the world when a certain row has been written."""
 
     stop_after: int | None = None
-    seen: list[Mapping[str, Json]] = field(default_factory=list)
+    seen: list[Row] = field(default_factory=list)
 
-    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None: ...
+    def open(self, folder: Path, session: SessionRecord) -> None: ...
 
-    def record(self, row: Mapping[str, Json]) -> None:
+    def record(self, row: Row) -> None:
         self.seen.append(row)
-        if row["seq"] == self.stop_after:
+        if row.seq == self.stop_after:
             raise Killed
 
     def close(self) -> None: ...
@@ -177,7 +178,7 @@ class World:
 
     def session(self, *trackers: Tracker) -> Session:
         profile = self.task.profiles["cpu"]
-        ledger = Ledger(self.folder)
+        ledger, record = opened(self.folder)
         workspace = Workspace(self.folder, "test")
         data = TaskData(self.task.path / "public", self.task.path / "private")
         trial_runner = TrialRunner(
@@ -186,7 +187,7 @@ class World:
             profile,
             self.folder,
             ledger,
-            folded(ledger.rows),
+            record,
             trackers,
             self.machine,
             self.machine,
@@ -195,17 +196,12 @@ class World:
             canary=self.canary,
         )
         limits = SessionLimits(self.budget, profile)
-        if not ledger.rows:
-            trial_runner.record(
-                "session_started",
-                direction="minimize",
-                baseline_commit=workspace.start(self.task.source()),
-                level=3,
-                certified=True,
-            )
+        if not ledger.length:
+            baseline = workspace.start(self.task.source())
+            trial_runner.record(SessionStartedRow(baseline_commit=baseline, level=Level.L3))
         else:
+            trial_runner.record(SessionResumedRow(level=Level.L3, interrupted=[*record.under_way]))
             trial_runner.settle(workspace.files)
-            trial_runner.record("session_resumed", level=3, certified=True, interrupted=[])
         intake = Intake(trial_runner, workspace, self.script, limits, "# Program")
         referee = Referee(trial_runner, intake, self.guards, Race(), limits, self.promotion)
         referee.stop_for = self.early_stop.stop_for

@@ -199,8 +199,8 @@ def test_a_disturbed_trial_is_made_again(world: Callable[..., World], odd: Found
     candidates = [spec.trial_id for spec in made.machine.runs if spec.role is Role.CANDIDATE]
     assert session.trial_runner.state.inconclusive == ({candidates[0]} if said else set())
     (decided,) = session.trial_runner.state.decided
-    assert decided["decision"] == Decision.KEEP
-    counted = session.trial_runner.state.counted(decided["commit"])
+    assert decided.decision is Decision.KEEP
+    counted = session.trial_runner.state.counted(decided.commit)
     assert [seen.trial_id for seen in counted] == candidates[bool(said) :]
 
 

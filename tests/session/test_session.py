@@ -1,7 +1,7 @@
 """The loop keeps what it promises: decisions, the branch, limits, and nothing lost when it is killed."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ from harness.errors import HarnessError, InfrastructureError
 from harness.keep.early_stop import EarlyStop
 from harness.keep.promotion import Promotion
 from harness.ledger import chain as ledger
-from harness.records import Decision, Json, Proposal, Role, Split, Usage
+from harness.ledger.rows import Row, TrialStartedRow
+from harness.records import Decision, EndCause, Proposal, Role, Split, Usage
 from harness.session.session import Session
 from harness.task.budget import Budget
 from tests.session.conftest import Forbids, Killed, Recorder, World
@@ -25,13 +26,13 @@ Make = Callable[..., World]
 
 
 def decisions(session: Session) -> list[tuple[str, str]]:
-    return [(row["decision"], row["reason"].partition(".")[0]) for row in session.trial_runner.state.decided]
+    return [(each.decision, each.reason.partition(".")[0]) for each in session.trial_runner.state.decided]
 
 
 def test_a_series_is_decided_each_for_its_own_reason(world: Make) -> None:
     """Improvements are kept, the worse, crashing, forbidden and empty ones are not, and each says why."""
     session = world(SERIES).session()
-    assert session.run() == "the agent has no more proposals"
+    assert session.run().cause is EndCause.AGENT_FINISHED
     assert decisions(session) == [
         ("discard", "keep"),
         ("keep", "keep"),
@@ -41,9 +42,9 @@ def test_a_series_is_decided_each_for_its_own_reason(world: Make) -> None:
         ("keep", "keep"),
     ]
     state = session.trial_runner.state
-    assert state.decided[2]["message"] == "ValueError: bad shape"
-    assert state.certificates[-1]["passed"]
-    assert 0.45 < state.certificates[-1]["gain"] < 0.55
+    assert state.decided[2].ruling.message == "ValueError: bad shape"
+    assert state.certificates[-1].passed
+    assert 0.45 < state.certificates[-1].gain < 0.55
 
 
 def test_the_branch_holds_exactly_the_keeps(world: Make) -> None:
@@ -54,8 +55,8 @@ def test_the_branch_holds_exactly_the_keeps(world: Make) -> None:
     assert len(keeps) == 2
     assert session.workspace.files(keeps[-1])["train.py"] == SERIES[5].encode()
     message = session.workspace._repo.commit(keeps[0]).message
-    kept = session.trial_runner.state.keeps[0]
-    assert f"Ledger: {kept['seq']} {kept['hash']}" in message
+    kept = session.trial_runner.state.keeps[0].ruling
+    assert f"Ledger: {kept.seq} {kept.hash}" in message
     assert all(f"\n{trailer}: " in message for trailer in ("Metric", "Seeds", "Verdict"))
     assert len(session.workspace._git.for_each_ref("refs/proposals").splitlines()) == 6
 
@@ -76,9 +77,9 @@ def summary(session: Session) -> object:
     """What must not depend on how often a session was interrupted."""
     state = session.trial_runner.state
     return (
-        [(row["proposal"], row["decision"], row["commit"] in state.observations) for row in state.decided],
+        [(each.number, each.decision, each.commit in state.observations) for each in state.decided],
         len(session.workspace.keeps()),
-        [len(row["head_scores"]) + len(row["baseline_scores"]) for row in state.certificates],
+        [len(row.head_scores) + len(row.baseline_scores) for row in state.certificates],
     )
 
 
@@ -93,7 +94,7 @@ def test_a_session_killed_after_any_row_goes_on_where_it_stopped(
     budget = Budget(certificate=2)
     whole = world(series, budget=budget).session()
     whole.run()
-    rows = len(whole.trial_runner.ledger.rows)
+    rows = whole.trial_runner.ledger.length
     for stop_after in range(1, rows):
         made = world(series, budget=budget)
         with pytest.raises(Killed):
@@ -111,8 +112,8 @@ def test_a_session_killed_after_any_row_goes_on_where_it_stopped(
 class StopsCandidate(Recorder):
     """Plays a candidate that manages to kill the harness."""
 
-    def record(self, row: Mapping[str, Json]) -> None:
-        if row["kind"] == "trial_started" and row["role"] == Role.CANDIDATE:
+    def record(self, row: Row) -> None:
+        if isinstance(row, TrialStartedRow) and row.role is Role.CANDIDATE:
             raise Killed
 
 
@@ -124,7 +125,7 @@ def test_a_candidate_that_is_there_whenever_the_harness_dies_is_discarded(world:
             made.session(StopsCandidate()).run()
     session = made.session()
     session.run()
-    assert session.trial_runner.state.decided[0]["reason"] == "crashed.interrupted_twice"
+    assert session.trial_runner.state.decided[0].reason == "crashed.interrupted_twice"
 
 
 def test_an_infrastructure_failure_is_repeated_with_a_fresh_seed(world: Make) -> None:
@@ -156,7 +157,7 @@ def test_a_guard_that_crashes_rejects(world: Make) -> None:
     """The default is no."""
     session = world([FORBIDDEN], guards=(Forbids(fails=True),)).session()
     session.run()
-    assert session.trial_runner.state.decided[0]["reason"] == "words.crashed"
+    assert session.trial_runner.state.decided[0].reason == "words.crashed"
 
 
 def test_disturbed_trials_are_no_evidence_and_do_not_go_on_for_ever(world: Make) -> None:
@@ -165,27 +166,30 @@ def test_disturbed_trials_are_no_evidence_and_do_not_go_on_for_ever(world: Make)
     session = world([BETTER, NO_OP], guards=(guard,)).session()
     session.run()
     assert decisions(session)[0] == ("discard", "inconclusive")
-    assert session.trial_runner.state.losses(session.trial_runner.state.decided[0]["commit"]) == []
+    assert session.trial_runner.state.losses(session.trial_runner.state.decided[0].commit) == []
 
 
 @pytest.mark.parametrize(
-    ("budget", "said"),
+    ("budget", "cause", "said"),
     [
-        (Budget(proposals=2), "2 proposals are decided"),
-        (Budget(trials=6), "6 of 6 trials"),
-        (Budget(dollars=1.0), r"\$1.00 of \$1.00"),
-        (Budget(tokens=30), "30 of 30 tokens"),
-        (Budget(hours=0.0), "hours are over"),
+        (Budget(proposals=2), EndCause.PROPOSALS, "2 proposals are decided"),
+        (Budget(trials=6), EndCause.TRIALS, "6 of 6 trials"),
+        (Budget(dollars=1.0), EndCause.DOLLARS, r"\$1.00 of \$1.00"),
+        (Budget(tokens=30), EndCause.TOKENS, "30 of 30 tokens"),
+        (Budget(hours=0.0), EndCause.HOURS, "hours are over"),
     ],
 )
-def test_a_session_stops_before_a_limit_is_passed(world: Make, budget: Budget, said: str) -> None:
+def test_a_session_stops_before_a_limit_is_passed(
+    world: Make, budget: Budget, cause: EndCause, said: str
+) -> None:
     """Each limit ends the search in order, with a reason; nothing is started beyond it."""
     made = world([WORSE] * 5, budget=budget)
     session = made.session()
-    reason = session.run()
-    assert re.search(said, reason)
+    end = session.run()
+    assert re.search(said, end.text)
+    assert end.cause is cause
     assert len(session.trial_runner.state.decided) <= 2
-    assert session.trial_runner.state.trials <= 6
+    assert session.trial_runner.state.finished_trials <= 6
     assert ledger.read(made.folder)[-1]["kind"] == "session_ended"
 
 
@@ -243,15 +247,15 @@ def test_an_odd_proposal_is_recorded_and_discarded(world: Make, proposal: Propos
     session = made.session()
     session.run()
     first, second = session.trial_runner.state.decided
-    assert str(first["reason"]).startswith(reason)
-    assert second["decision"] == "keep"
-    ledger.read(made.folder)
+    assert first.reason.startswith(reason)
+    assert second.decision == "keep"
+    ledger.check(made.folder)
 
 
 def test_an_agent_that_never_delivers_is_given_up(world: Make) -> None:
     """25 unusable proposals in a row end the search."""
     session = world([Proposal({}, "nothing")] * 40).session()
-    assert "were unusable" in session.run()
+    assert session.run().cause is EndCause.UNUSABLE_PROPOSALS
     assert len(session.trial_runner.state.decided) == 25
 
 
@@ -266,7 +270,7 @@ def test_one_seed_is_repeated_before_a_keep_where_the_task_is_deterministic(worl
     repeats = [spec for spec in made.machine.runs if spec.role is Role.REPEAT]
     first = next(spec for spec in made.machine.runs if spec.trial_id == "p0001-1")
     assert [spec.seed for spec in repeats] == [first.seed]
-    assert session.trial_runner.state.decided[0]["decision"] == "keep"
+    assert session.trial_runner.state.decided[0].decision == "keep"
 
 
 def test_artefacts_of_discarded_proposals_are_deleted(world: Make) -> None:

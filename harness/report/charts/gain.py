@@ -1,22 +1,19 @@
 """Claimed against certified: the search's own word beside the sealed measurement, each with its interval."""
 
-from harness.ledger.record_parts import number
-from harness.ledger.session_record import Session
+from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import claimed_gain, half_width, noise
 from harness.report.charts.svg import Drawing, Scale, tick_texts, ticks
 from harness.report.words import signed
 
 
-def gain_chart(session: Session, width: float, style: str) -> str:
+def gain_chart(session: SessionRecord, width: float, style: str) -> str:
     """Empty when nothing was kept."""
     claimed, row = claimed_gain(session), session.certificate
     if not session.keeps or claimed is None:
         return ""
     bars = [("claimed on val", claimed, *_claimed_interval(session, claimed), "whisker", "claimed")]
-    if row.get("gain") is not None:
-        gain = number(row.get("gain"))
-        bounds = number(row.get("low"), gain), number(row.get("high"), gain)
-        bars.append(("certified, sealed", gain, *bounds, "certified", "certified-dot"))
+    if row is not None and row.gain is not None and row.low is not None and row.high is not None:
+        bars.append(("certified, sealed", row.gain, row.low, row.high, "certified", "certified-dot"))
     ends = [0.0, *[value for bar in bars for value in bar[1:4]]]
     pad = 0.08 * (max(ends) - min(ends)) or 1e-6
     across = Scale(min(ends) - pad, max(ends) + pad, 140 if width > 500 else 110, width - 20)
@@ -38,7 +35,7 @@ def gain_chart(session: Session, width: float, style: str) -> str:
     return drawing.svg(style)
 
 
-def _claimed_interval(session: Session, claimed: float) -> tuple[float, float]:
+def _claimed_interval(session: SessionRecord, claimed: float) -> tuple[float, float]:
     """From the pooled noise alone: it knows nothing of the selection, which is the point of the certificate."""
     found, last = noise(session), session.keeps[-1]
     head = half_width(found, sum(trial.value is not None for trial in last.candidate_trials))

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from harness.ledger.record_parts import Proposal, number
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.rows import CertificateRow
+from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import Noise, half_width, mean_interval, noise, step_gain
 from harness.report.charts.svg import Drawing, Scale, tick_texts, ticks
 from harness.report.escape import one_line
@@ -30,7 +31,7 @@ class Frame:
 WIDE, NARROW = Frame(1000, 460, narrow=False), Frame(400, 380, narrow=True)
 
 
-def progress_chart(session: Session, frame: Frame, control: Session | None = None) -> str:
+def progress_chart(session: SessionRecord, frame: Frame, control: SessionRecord | None = None) -> str:
     """The SVG element. control: a control session on the same task, drawn as one more line of incumbents."""
     drawing = Drawing(frame.width, frame.height, f"{session.metric} of every proposal, keeps marked")
     found = noise(session)
@@ -52,25 +53,22 @@ def progress_chart(session: Session, frame: Frame, control: Session | None = Non
 
 
 def _scales(
-    session: Session, frame: Frame, found: Noise | None, control: Session | None
+    session: SessionRecord, frame: Frame, found: Noise | None, control: SessionRecord | None
 ) -> tuple[Scale, Scale]:
     """Scores far worse than the baseline are drawn at the edge: the interesting part keeps its height."""
     sessions = [session, *([control] if control else [])]
     count = max([proposal.number for each in sessions for proposal in each.decided], default=1)
     across = Scale(0, count, frame.left + 8, frame.width - frame.right - 12)
     kept = [keep.score for each in sessions for keep in each.keeps if keep.score is not None]
-    sealed = [value for key in ("head_scores", "baseline_scores") for value in _scores(session, key)]
+    row = session.certificate or CertificateRow()
+    sealed = [value for value in (*row.head_scores, *row.baseline_scores) if value is not None]
     values = [*session.baseline_values, *kept, *sealed] or [0.0, 1.0]
     pad = max(0.08 * (max(values) - min(values)), 3 * found.sd if found else 0.0, 1e-9)
     low, high = min(values) - pad, max(values) + pad
     return across, Scale(low, high, frame.height - frame.bottom, frame.top)
 
 
-def _scores(session: Session, key: str) -> list[float]:
-    return [number(value) for value in session.certificate.get(key) or [] if value is not None]
-
-
-def _grid(drawing: Drawing, session: Session, frame: Frame, across: Scale, down: Scale) -> None:
+def _grid(drawing: Drawing, session: SessionRecord, frame: Frame, across: Scale, down: Scale) -> None:
     values = ticks(down.low, down.high, 5 if frame.narrow else 7)
     for value, text in zip(values, tick_texts(values), strict=True):
         drawing.line(frame.left, down(value), frame.width - frame.right, down(value), "grid")
@@ -83,7 +81,9 @@ def _grid(drawing: Drawing, session: Session, frame: Frame, across: Scale, down:
     drawing.text((across.start + across.end) / 2, frame.height - 6, about, "axis middle")
 
 
-def _baseline(drawing: Drawing, session: Session, across: Scale, down: Scale, found: Noise | None) -> None:
+def _baseline(
+    drawing: Drawing, session: SessionRecord, across: Scale, down: Scale, found: Noise | None
+) -> None:
     score = session.baseline_score
     if score is None:
         return
@@ -95,7 +95,7 @@ def _baseline(drawing: Drawing, session: Session, across: Scale, down: Scale, fo
     drawing.text(across.start + 4, down(score) - 6, "baseline", "axis")
 
 
-def _steps(session: Session, across: Scale, down: Scale) -> list[tuple[float, float]]:
+def _steps(session: SessionRecord, across: Scale, down: Scale) -> list[tuple[float, float]]:
     """The incumbent's score over the proposals, as a staircase."""
     score = session.baseline_score
     if score is None:
@@ -108,13 +108,18 @@ def _steps(session: Session, across: Scale, down: Scale) -> list[tuple[float, fl
     return [*points, (across(last), points[-1][1])]
 
 
-def _tip(session: Session, proposal: Proposal) -> str:
+def _tip(session: SessionRecord, proposal: ProposalRecord) -> str:
     score = f"{session.metric} {score_text(proposal.score)}"
     return f"{proposal.number}: {one_line(proposal.title, 90)}\n{proposal.decision}, {why(proposal)}\n{score}"
 
 
 def _discard(
-    drawing: Drawing, session: Session, proposal: Proposal, across: Scale, down: Scale, size: float
+    drawing: Drawing,
+    session: SessionRecord,
+    proposal: ProposalRecord,
+    across: Scale,
+    down: Scale,
+    size: float,
 ) -> None:
     x, tip = across(proposal.number), _tip(session, proposal)
     if proposal.score is None:
@@ -125,8 +130,8 @@ def _discard(
 
 def _keep(
     drawing: Drawing,
-    session: Session,
-    keep: Proposal,
+    session: SessionRecord,
+    keep: ProposalRecord,
     across: Scale,
     down: Scale,
     found: Noise | None,
@@ -141,7 +146,7 @@ def _keep(
     drawing.dot(x, down.clipped(keep.score), 5 * size, "keep", _tip(session, keep))
 
 
-def _names(drawing: Drawing, session: Session, frame: Frame, across: Scale, down: Scale) -> None:
+def _names(drawing: Drawing, session: SessionRecord, frame: Frame, across: Scale, down: Scale) -> None:
     """Names of the largest steps, slanted as the eye follows the staircase; none where two would collide."""
     room = 3 if frame.narrow else 14
     largest = sorted(session.keeps, key=lambda keep: -step_gain(session, keep))[:room]
@@ -158,7 +163,7 @@ def _names(drawing: Drawing, session: Session, frame: Frame, across: Scale, down
         drawing.text(x + 7, y + (14 if below else -7), words, "name halo", 28 if below else -28)
 
 
-def _certificate(drawing: Drawing, session: Session, frame: Frame, down: Scale) -> None:
+def _certificate(drawing: Drawing, session: SessionRecord, frame: Frame, down: Scale) -> None:
     """Sealed scores in a column of their own: baseline and head, each with its mean and interval."""
     edge = frame.width - frame.right
     drawing.line(edge, frame.top, edge, frame.height - frame.bottom, "divider")
@@ -166,19 +171,19 @@ def _certificate(drawing: Drawing, session: Session, frame: Frame, down: Scale) 
     drawing.text(
         middle, frame.height - frame.bottom + 18, "sealed" if frame.narrow else "certificate", "axis middle"
     )
-    if not session.certificate:
+    row = session.certificate
+    if row is None:
         drawing.text(middle, frame.height / 2, "none", "axis middle")
         return
-    spots = (("baseline_scores", edge + frame.right * 0.3), ("head_scores", edge + frame.right * 0.7))
-    for key, x in spots:
-        values = _scores(session, key)
+    spots = (("baseline", row.baseline_scores, 0.3), ("head", row.head_scores, 0.7))
+    for name, scores, share in spots:
+        x, values = edge + frame.right * share, [value for value in scores if value is not None]
         for value in values:
-            drawing.dot(x, down.clipped(value), 2, "sealed", f"{key.replace('_', ' ')}: {score_text(value)}")
+            drawing.dot(x, down.clipped(value), 2, "sealed", f"{name} scores: {score_text(value)}")
         interval = mean_interval(values)
         if interval:
             mean, low, high = interval
             drawing.whisker(x, down.clipped(low), down.clipped(high), "certified", 5)
             drawing.dot(x, down.clipped(mean), 4, "certified-dot", f"mean {score_text(mean)}")
-    measured = session.certificate.get("gain")
-    gain = "no score" if measured is None else signed(number(measured))
+    gain = "no score" if row.gain is None else signed(row.gain)
     drawing.text(middle, frame.top + 10, gain, "axis middle strong")

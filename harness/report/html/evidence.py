@@ -5,7 +5,9 @@ import shlex
 from pathlib import Path
 
 from harness.ledger.record_parts import number
-from harness.ledger.session_record import Session
+from harness.ledger.rows import CertificateRow
+from harness.ledger.session_record import SessionRecord
+from harness.records import Role
 from harness.report.analysis import seconds_by_role
 from harness.report.escape import as_html, one_line
 from harness.report.html.pieces import fold, pre, section, table
@@ -13,7 +15,7 @@ from harness.report.redact import redacted
 from harness.report.words import duration, level_text, score_text
 
 
-def cost(session: Session) -> str:
+def cost(session: SessionRecord) -> str:
     """Where the machine's time and the agent's money went."""
     rows = [
         (
@@ -25,8 +27,8 @@ def cost(session: Session) -> str:
         for role, (count, seconds) in sorted(seconds_by_role(session).items(), key=lambda item: -item[1][1])
     ]
     words = []
-    if session.ended.get("busy_share") is not None:
-        words.append(f"Trials held the machine for {number(session.ended['busy_share']):.0%} of the session.")
+    if session.ended is not None:
+        words.append(f"Trials held the machine for {session.ended.busy_share:.0%} of the session.")
     if session.dollars or session.tokens:
         each = session.dollars / max(1, len(session.keeps))
         words.append(
@@ -37,13 +39,10 @@ def cost(session: Session) -> str:
     )
 
 
-def isolation(session: Session) -> str:
+def isolation(session: SessionRecord) -> str:
     """What the harness's own attacks found on this machine."""
-    findings = session.started.get("findings") or {}
-    rows = [(str(name), _finding(value)) for name, value in findings.items()]
-    words = (
-        f"Level {level_text(session.started.get('level'))}, measured by self-attacks before the first trial."
-    )
+    rows = [(name, _finding(value)) for name, value in session.started.findings.items()]
+    words = f"Level {level_text(session.started.level)}, measured by self-attacks before the first trial."
     if not session.isolation_certified:
         words += " Not proven: numbers of this session cannot be trusted against a hostile candidate."
     return section("Isolation", table(("self-attack", "result"), rows), about=words)
@@ -55,7 +54,7 @@ def _finding(value: object) -> str:
     return one_line(json.dumps(value, default=str) if isinstance(value, dict | list) else value, 200)
 
 
-def trials(session: Session) -> str:
+def trials(session: SessionRecord) -> str:
     """All trials in one fold."""
     headings = ("trial", "role", "commit", "seed", "split", "outcome", session.metric, "billed s")
     rows = [
@@ -65,9 +64,9 @@ def trials(session: Session) -> str:
             trial.commit[:10],
             trial.seed,
             ", ".join(trial.values),
-            " ".join(filter(None, (trial.outcome or "never finished", trial.reason))),
+            " ".join(filter(None, (trial.outcome or "never finished", trial.measured.reason))),
             "-" if trial.value is None else repr(trial.value),
-            f"{trial.billed_seconds:.1f}",
+            f"{trial.measured.billed_seconds:.1f}",
         )
         for trial in session.trials
     ]
@@ -76,16 +75,12 @@ def trials(session: Session) -> str:
     )
 
 
-def reproduction(session: Session, folder: Path) -> str:
+def reproduction(session: SessionRecord, folder: Path) -> str:
     """Commands; and which trials each headline number is made of."""
-    choices = session.started.get("choices") or {}
-    given = session.started.get("arguments")
-    arguments = (
-        given if isinstance(given, list) else [f"{group}={choice}" for group, choice in choices.items()]
-    )
+    arguments = session.started.arguments
     again = shlex.join(["python", "-m", "harness", *(one_line(each, 200) for each in arguments)])
     repository = shlex.quote(str(folder / "repository.git"))
-    head = one_line(session.certificate.get("head_commit") or "", 40)
+    head = one_line(session.certificate.head_commit, 40) if session.certificate else ""
     place = shlex.quote(str(folder))
     commands = [
         ("check that no row was changed", f"python -m harness.ledger verify {place}"),
@@ -108,48 +103,45 @@ def reproduction(session: Session, folder: Path) -> str:
     )
 
 
-def _next_repeat(session: Session) -> int:
-    config = session.started.get("config")
-    return int(number(config.get("repeat"))) + 1 if isinstance(config, dict) else 1
+def _next_repeat(session: SessionRecord) -> int:
+    return int(number(session.started.config.get("repeat"))) + 1
 
 
-def _sources(session: Session) -> str:
-    def of(role: str) -> str:
-        found = [trial for trial in session.trials if trial.role == role and trial.value is not None]
+def _sources(session: SessionRecord) -> str:
+    def of(role: Role) -> str:
+        found = [trial for trial in session.trials_by_role[role] if trial.value is not None]
         return ", ".join(f"{trial.trial_id} (seed {trial.seed})" for trial in found[-12:])
 
     rows: list[tuple[str, str, str]] = [
-        ("baseline on val", score_text(session.baseline_score), of("baseline"))
+        ("baseline on val", score_text(session.baseline_score), of(Role.BASELINE))
     ]
     for keep in session.keeps[-1:]:
         used = ", ".join(f"{trial.trial_id} (seed {trial.seed})" for trial in keep.candidate_trials)
         rows.append(("incumbent on val", score_text(keep.score), used))
-    for name, key in (("head, sealed", "head"), ("baseline, sealed", "baseline")):
-        values = [
-            number(value) for value in session.certificate.get(f"{key}_scores") or [] if value is not None
-        ]
+    row = session.certificate or CertificateRow()
+    for name, scores, role in (
+        ("head, sealed", row.head_scores, Role.CERTIFICATE_HEAD),
+        ("baseline, sealed", row.baseline_scores, Role.CERTIFICATE_BASELINE),
+    ):
+        values = [value for value in scores if value is not None]
         if values:
-            mean = score_text(sum(values) / len(values))
-            rows.append((name, mean, of(f"certificate_{key}")))
+            rows.append((name, score_text(sum(values) / len(values)), of(role)))
     return table(("number", "value", "mean of trials"), rows, (1,))
 
 
-def settings(session: Session) -> str:
+def settings(session: SessionRecord) -> str:
     """Configuration without secrets, the program, the machine."""
     start = session.started
-    config = json.dumps(redacted(start.get("config") or {}), indent=2, default=str, sort_keys=True)
-    machine = json.dumps(redacted(start.get("machine") or {}), indent=2, default=str)
-    marks = [(key, start.get(key)) for key in ("version", "fingerprint", "program_sha256", "secret_sha256")]
-    rows = [(key.replace("_", " "), one_line(value, 80)) for key, value in marks if value]
-    notices = [
-        (str(row.get("time", ""))[11:19], one_line(row.get("text", ""), 300))
-        for row in session.notices[-200:]
-    ]
+    config = json.dumps(redacted(start.config), indent=2, default=str, sort_keys=True)
+    machine = json.dumps(redacted(start.machine), indent=2, default=str)
+    marks = (("version", start.version), ("fingerprint", start.fingerprint))
+    rows = [(key, one_line(value, 80)) for key, value in marks if value]
+    notices = [(row.time[11:19], one_line(row.text, 300)) for row in session.notices[-200:]]
     return section(
         "Settings",
         table(("what", "value"), rows),
         fold("configuration", pre(config, 60_000)),
-        fold("program given to the agent", pre(str(start.get("program") or ""), 60_000)),
+        fold("program given to the agent", pre(start.program, 60_000)),
         fold("machine", pre(machine)),
         fold(f"notices ({len(session.notices)})", table(("time", "notice"), notices)) if notices else "",
     )

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harness.ledger.record_parts import number, seconds_between
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import seconds_between
+from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, claimed_gain, is_tuning, noise, rejections, tuning_share
 from harness.report.charts.gain import gain_chart
 from harness.report.charts.progress import NARROW, WIDE, progress_chart
@@ -15,15 +15,16 @@ from harness.report.words import (
     UNVERIFIED,
     certificate_lines,
     duration,
+    interval_text,
     level_text,
     score_text,
     signed,
 )
 
 
-def html_report(session: Session, folder: Path, control: Session | None = None) -> str:
+def html_report(session: SessionRecord, folder: Path, control: SessionRecord | None = None) -> str:
     """The whole page. folder: the session's, for the commands that reproduce. control: a control session."""
-    name = f"{session.started.get('task', '?')}, agent {session.started.get('agent', '?')}"
+    name = f"{session.started.task or '?'}, agent {session.started.agent or '?'}"
     body = "".join(
         (
             _top(session, name),
@@ -43,23 +44,23 @@ def html_report(session: Session, folder: Path, control: Session | None = None) 
     return page(name, body)
 
 
-def _top(session: Session, name: str) -> str:
-    choices = session.started.get("choices") or {}
+def _top(session: SessionRecord, name: str) -> str:
+    choices = session.started.choices
     proven = session.isolation_certified
     state = "ended" if session.ended else "not ended"
-    level = f"isolation {level_text(session.started.get('level'))}"
+    level = f"isolation {level_text(session.started.level)}"
     marks = [(f"{group} {choices[group]}", "") for group in ("program", "keep", "budget") if group in choices]
     marks += [(level if proven else f"{level} UNVERIFIED", "good" if proven else "bad"), (state, "")]
     banner = "" if proven else f'<div class="banner">{as_html(UNVERIFIED)}</div>'
-    day = session.first_time[:16].replace("T", " ")
+    day = session.clock.first_time[:16].replace("T", " ")
     return (
         f'<header><h1>{as_html(name, 120)}</h1><div class="soft">{as_html(day)} UTC, '
-        f"{duration(seconds_between(session.first_time, session.last_time))}</div>"
+        f"{duration(seconds_between(session.clock.first_time, session.clock.last_time))}</div>"
         f"{chips(marks)}{banner}{_headline(session)}{_tiles(session)}</header>"
     )
 
 
-def _headline(session: Session) -> str:
+def _headline(session: SessionRecord) -> str:
     """What may be said of this session, in a sentence."""
     if not session.keeps:
         words = f"Nothing was kept in {len(session.decided)} proposals."
@@ -70,12 +71,12 @@ def _headline(session: Session) -> str:
     return f'<p class="headline">{as_html(certificate_lines(session)[0].capitalize())}.</p>'
 
 
-def _tiles(session: Session) -> str:
+def _tiles(session: SessionRecord) -> str:
     row, claimed, found = session.certificate, claimed_gain(session), noise(session)
     tiles = []
-    if row and row.get("gain") is not None:
-        about = f"{signed(number(row.get('low')))} to {signed(number(row.get('high')))}, p = {number(row.get('p')):.3g}"
-        tiles.append(tile("certified gain", signed(number(row.get("gain"))), about))
+    if row is not None and row.gain is not None:
+        about = f"{interval_text(row)}, p = {row.p:.3g}"
+        tiles.append(tile("certified gain", signed(row.gain), about))
     elif session.keeps:
         tiles.append(tile("certified gain", "none", "not measured"))
     if claimed is not None and session.keeps:
@@ -84,8 +85,8 @@ def _tiles(session: Session) -> str:
     tiles.append(tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed"))
     about = f"baseline {score_text(session.baseline_score)}"
     tiles.append(tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about))
-    for name, value in list((session.started.get("references") or {}).items())[:2]:
-        tiles.append(tile(f"reference: {name}", score_text(number(value)), "not a result of this session"))
+    for name, value in list(session.started.references.items())[:2]:
+        tiles.append(tile(f"reference: {name}", score_text(value), "not a result of this session"))
     if found is not None:
         tiles.append(
             tile("noise (sd)", f"{found.sd:.2g}", f"{found.low:.2g} to {found.high:.2g}, df {found.df}")
@@ -97,7 +98,7 @@ def _tiles(session: Session) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _progress(session: Session, control: Session | None) -> str:
+def _progress(session: SessionRecord, control: SessionRecord | None) -> str:
     if not session.decided and not session.baseline_values:
         return ""
     keys = [
@@ -106,7 +107,7 @@ def _progress(session: Session, control: Session | None) -> str:
         ("bad", "no score"),
         ("certified", "sealed split"),
     ]
-    keys += [("control", f"control: {control.started.get('agent', '?')}")] if control is not None else []
+    keys += [("control", f"control: {control.started.agent or '?'}")] if control is not None else []
     legend = "".join(
         f'<span class="key"><i class="{style}"></i>{as_html(text)}</span>' for style, text in keys
     )
@@ -118,7 +119,7 @@ def _progress(session: Session, control: Session | None) -> str:
     return section("Progress", f"<figure>{charts}<figcaption>{legend}<br>{note}</figcaption></figure>")
 
 
-def _gains(session: Session) -> str:
+def _gains(session: SessionRecord) -> str:
     charts = gain_chart(session, 900, "wide") + gain_chart(session, 380, "narrow")
     if not charts:
         return ""
@@ -129,7 +130,7 @@ def _gains(session: Session) -> str:
     return section("Claimed versus certified", f"<figure>{charts}<figcaption>{note}</figcaption></figure>")
 
 
-def _verdicts(session: Session) -> str:
+def _verdicts(session: SessionRecord) -> str:
     found = rejections(session)
     if not found:
         return ""
@@ -140,7 +141,7 @@ def _verdicts(session: Session) -> str:
     )
 
 
-def _classes(session: Session, control: Session | None) -> str:
+def _classes(session: SessionRecord, control: SessionRecord | None) -> str:
     """Research or tuning?"""
     found = categories(session)
     rows = [
@@ -160,18 +161,16 @@ def _classes(session: Session, control: Session | None) -> str:
     if control is not None:
         row = control.certificate
         gain = (
-            f"certified {signed(number(row.get('gain')))}"
-            if row
+            f"certified {signed(row.gain or 0.0)}"
+            if row is not None
             else f"claimed {signed(claimed_gain(control) or 0.0)}"
         )
-        words += (
-            f" The control ({control.started.get('agent', '?')}) reached a gain of {gain} without research."
-        )
+        words += f" The control ({control.started.agent or '?'}) reached a gain of {gain} without research."
     headings = ("class", "proposed", "kept", "claimed gain", "only numbers")
     return section("Keeps by class: research or tuning?", table(headings, rows, (1, 2, 3)), about=words)
 
 
-def _noise(session: Session) -> str:
+def _noise(session: SessionRecord) -> str:
     found = noise(session)
     if found is None:
         return ""

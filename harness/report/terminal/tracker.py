@@ -2,13 +2,11 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from harness.ledger.record_parts import Row
-from harness.ledger.session_record import Session
-from harness.records import Json
+from harness.ledger.rows import Row
+from harness.ledger.session_record import SessionRecord
 from harness.report.terminal.lines import event_line, final_lines, reference_lines
 from harness.report.words import certificate_lines
 
@@ -27,24 +25,23 @@ class Terminal:
         self._refreshes_per_second = refreshes_per_second
         self._stream = stream or sys.stdout
         self._is_live = self._stream.isatty() if live is None else live
-        self._session = Session()
+        self._session = SessionRecord()
         self._live: Live | None = None
         self._closed = False
 
-    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:
-        """rows: all that the ledger holds so far; what is past is not told again."""
-        self._session = Session(rows)
+    def open(self, folder: Path, session: SessionRecord) -> None:
+        """What is past is not told again."""
+        self._session = session
         if self._is_live:
             self._start_live()
         else:
             self._print(f"session folder: {folder}")
 
     def record(self, row: Row) -> None:
-        self._session.add(row)
         if not self._is_live:
             line = event_line(self._session, row)
             if line:
-                self._print(f"{str(row.get('time', ''))[11:19]} {line}".lstrip())
+                self._print(f"{row.time[11:19]} {line}".lstrip())
         elif self._live is None:
             self._start_live()
 

@@ -8,8 +8,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.ledger.record_parts import Proposal, Trial, moment, number
-from harness.ledger.session_record import Session
+from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment
+from harness.ledger.session_record import SessionRecord
 from harness.report.escape import one_line
 from harness.report.terminal.lines import HEADINGS, table_rows
 from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
@@ -17,7 +17,7 @@ from harness.report.words import cost_text, duration, score_text, signed, sparkl
 _STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
 
 
-def live_view(session: Session, now: datetime | None = None, verdicts: int = 8) -> Panel:
+def live_view(session: SessionRecord, now: datetime | None = None, verdicts: int = 8) -> Panel:
     """The whole view at the time `now` (default: this moment)."""
     now = now or datetime.now(UTC)
     parts = [_scores(session), _running(session, now), *_verdicts(session, verdicts), _footer(session, now)]
@@ -25,7 +25,7 @@ def live_view(session: Session, now: datetime | None = None, verdicts: int = 8) 
     return Panel(Group(*parts), title=Text(title(session)), border_style=style)
 
 
-def final_table(session: Session) -> Table:
+def final_table(session: SessionRecord) -> Table:
     """Every verdict with its reason."""
     table = Table(show_edge=False, pad_edge=False)
     for heading in HEADINGS:
@@ -36,14 +36,14 @@ def final_table(session: Session) -> Table:
     return table
 
 
-def _scores(session: Session) -> Text:
+def _scores(session: SessionRecord) -> Text:
     baseline, incumbent = session.baseline_score, session.incumbent_score
     text = Text(f"{one_line(session.metric, 20)}  incumbent {score_text(incumbent)}", style="bold")
     if baseline is not None and incumbent is not None:
         gain = session.sign * (incumbent - baseline)
         text.append(f"  baseline {score_text(baseline)}  claimed gain {signed(gain)}", style="not bold")
-    for name, value in (session.started.get("references") or {}).items():
-        text.append(f"  {one_line(name, 20)} {score_text(number(value))}", style="dim not bold")
+    for name, value in session.started.references.items():
+        text.append(f"  {one_line(name, 20)} {score_text(value)}", style="dim not bold")
     values = [trial.value for trial in session.trials if trial.value is not None]
     if len(values) > 1:
         text.append(f"\n{sparkline(values)}", style="not bold cyan")
@@ -51,19 +51,19 @@ def _scores(session: Session) -> Text:
     return text
 
 
-def _running(session: Session, now: datetime) -> Group | Text:
-    if session.running:
-        return Group(*(_trial(trial, now) for trial in session.running[-4:]))
-    if session.asked is not None:
+def _running(session: SessionRecord, now: datetime) -> Group | Text:
+    if session.under_way:
+        return Group(*(_trial(trial, now) for trial in [*session.under_way.values()][-4:]))
+    if session.thinking:
         return Text(f"the agent works on proposal {session.asked}")
     return Text("the session has ended" if session.ended else "between two trials", style="dim")
 
 
-def _trial(trial: Trial, now: datetime) -> Table:
-    started = moment(trial.started)
+def _trial(trial: TrialRecord, now: datetime) -> Table:
+    started = moment(trial.start.time)
     elapsed = (now - started).total_seconds() if started else 0.0
-    budget = number(trial.clock.get("seconds")) or 1.0
-    startup = number(trial.clock.get("startup_seconds"))
+    budget = trial.clock.seconds or 1.0
+    startup = trial.clock.startup_seconds
     left = duration(max(0.0, budget + startup - elapsed))
     table = Table.grid(padding=(0, 1))
     name = f"{one_line(trial.trial_id, 24)} ({one_line(trial.role, 20)})"
@@ -72,11 +72,11 @@ def _trial(trial: Trial, now: datetime) -> Table:
     return table
 
 
-def _verdicts(session: Session, count: int) -> list[Text]:
+def _verdicts(session: SessionRecord, count: int) -> list[Text]:
     return [_decision(proposal) for proposal in session.decided[-count:]]
 
 
-def _decision(proposal: Proposal) -> Text:
+def _decision(proposal: ProposalRecord) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{proposal.number:>4} ", style="dim")
     text.append(f"{one_line(proposal.status, 8):<8}", style=_STYLES.get(proposal.status, ""))
@@ -86,8 +86,8 @@ def _decision(proposal: Proposal) -> Text:
     return text
 
 
-def _footer(session: Session, now: datetime) -> Text:
-    last = moment(session.last_time)
+def _footer(session: SessionRecord, now: datetime) -> Text:
+    last = moment(session.clock.last_time)
     since = (now - last).total_seconds() if last and not session.ended else 0.0
     elapsed = session.active_seconds + max(0.0, since)
     parts = [
@@ -99,11 +99,11 @@ def _footer(session: Session, now: datetime) -> Text:
     if left is not None:
         parts.append(f"about {duration(left)} left")
     if session.notices:
-        parts.append(f"notice: {one_line(session.notices[-1].get('text', ''), 100)}")
+        parts.append(f"notice: {one_line(session.notices[-1].text, 100)}")
     return Text(" · ".join(parts), style="dim")
 
 
-def seconds_left(session: Session, elapsed: float) -> float | None:
+def seconds_left(session: SessionRecord, elapsed: float) -> float | None:
     """Until the first of the session's limits is reached at the pace so far; None when there is none."""
     limits = session.limits
     spent = {
@@ -113,6 +113,6 @@ def seconds_left(session: Session, elapsed: float) -> float | None:
         "dollars": session.dollars,
         "tokens": session.tokens,
     }
-    shares = [spent[name] / number(limits[name]) for name in spent if number(limits.get(name)) > 0]
+    shares = [spent[name] / limit for name, limit in limits.items()]
     share = max(shares, default=0.0)
     return elapsed * (1 / share - 1) if 0 < share <= 1 else None

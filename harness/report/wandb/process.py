@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.report.html.page import html_report
 from harness.report.local import write_atomically
-from harness.ledger.session_record import Session
-from harness.ledger.reading import LEDGER, Row, Tail
+from harness.ledger.session_record import SessionRecord
+from harness.ledger.reading import LEDGER, Tail
+from harness.ledger.rows import Row
 from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
             return 0
         rows = tail.rows()
     mode = os.environ.get("WANDB_MODE") or settings["mode"] or ("online" if _has_key() else "offline")
-    run = _opened(folder, {**settings, "mode": mode}, Session(rows), rows[0])
+    run = _opened(folder, {**settings, "mode": mode}, SessionRecord(rows))
     _follow(run, tail, rows, folder, _first_row(run, folder))
     return 0
 
@@ -57,7 +58,7 @@ def _has_key() -> bool:
         return False
 
 
-def _opened(folder: Path, settings: dict[str, Any], session: Session, first: Row) -> "wandb.Run":
+def _opened(folder: Path, settings: dict[str, Any], session: SessionRecord) -> "wandb.Run":
     """The session's W&B run; offline when the server cannot be reached."""
     import wandb
 
@@ -67,7 +68,7 @@ def _opened(folder: Path, settings: dict[str, Any], session: Session, first: Row
             entity=settings["entity"],
             group=settings["group"] or os.environ.get("HARNESS_SWEEP"),
             mode=settings["mode"],
-            id=run_id(first),
+            id=run_id(session.started),
             name=folder.name,
             resume="allow" if settings["mode"] == "online" else None,
             config=config_of(session),
@@ -88,7 +89,7 @@ def _opened(folder: Path, settings: dict[str, Any], session: Session, first: Row
         if settings["mode"] != "online":
             raise
         print(f"W&B cannot be reached ({error}); offline from here on", flush=True)
-        return _opened(folder, {**settings, "mode": "offline"}, session, first)
+        return _opened(folder, {**settings, "mode": "offline"}, session)
 
 
 def _first_row(run: "wandb.Run", folder: Path) -> int:
@@ -122,13 +123,13 @@ def _steps(file: Path) -> int:
 
 
 def _follow(run: "wandb.Run", tail: Tail, rows: list[Row], folder: Path, first: int) -> None:
-    session, done = Session(), False
+    session, done = SessionRecord(), False
     while True:
         for row in rows:
             session.add(row)
             metrics = metrics_of(session, row)
-            if metrics is not None and int(row["seq"]) >= first:
-                run.log({"seq": row["seq"], **metrics}, step=int(row["seq"]))
+            if metrics is not None and row.seq >= first:
+                run.log({"seq": row.seq, **metrics}, step=row.seq)
         if done:
             break
         done = _parent_is_done()
@@ -138,7 +139,7 @@ def _follow(run: "wandb.Run", tail: Tail, rows: list[Row], folder: Path, first: 
     run.finish()
 
 
-def _artefacts(run: "wandb.Run", session: Session, folder: Path) -> None:
+def _artefacts(run: "wandb.Run", session: SessionRecord, folder: Path) -> None:
     """Ledger, patches and report as one artifact, a new version each time the session ends."""
     import wandb
 

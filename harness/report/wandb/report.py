@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UserError
-from harness.ledger.chain import read
 from harness.report.markdown import markdown_report
-from harness.ledger.session_record import Session
+from harness.ledger.session_record import SessionRecord, load
 from harness.report.wandb.rows import run_id
 from harness.report.words import title
 
@@ -39,7 +38,7 @@ def save_report(folders: Sequence[Path], project: str, entity: str | None) -> st
         raise UserError(
             "--wandb needs a W&B account: run `wandb login` or set WANDB_API_KEY, or give --entity"
         )
-    report = report_of([read(folder) for folder in folders], project, entity)
+    report = report_of([load(folder) for folder in folders], project, entity)
     try:
         report.save(draft=False)
     except (wandb.Error, ValueError, OSError) as error:
@@ -53,13 +52,12 @@ def _logged_in() -> bool:
     return bool(wandb.api.api_key)
 
 
-def report_of(sessions: Sequence[Sequence[dict[str, Any]]], project: str, entity: str) -> Any:
-    """The report, not saved. sessions: the rows of each; one arm is what shares agent, program and task."""
+def report_of(sessions: Sequence[SessionRecord], project: str, entity: str) -> Any:
+    """The report, not saved. One arm is what shares agent, program and task."""
     v2: Any = importlib.import_module("wandb_workspaces.reports.v2")  # it declares nothing that mypy can read
-    models = [Session(rows) for rows in sessions]
     arms: dict[str, list[str]] = {}
-    for rows, session in zip(sessions, models, strict=True):
-        arms.setdefault(_arm(session), []).append(run_id(rows[0]))
+    for session in sessions:
+        arms.setdefault(_arm(session), []).append(run_id(session.started))
     runsets = [
         v2.Runset(project=project, entity=entity, name=name, filters=f"ID in {ids!r}")
         for name, ids in arms.items()
@@ -76,15 +74,17 @@ def report_of(sessions: Sequence[Sequence[dict[str, Any]]], project: str, entity
     ]
     blocks: list[Any] = [v2.P("Made from ledgers; scores on val are claims, only certificates are results.")]
     blocks += [v2.PanelGrid(runsets=runsets, panels=panels)]
-    for session in models:
+    for session in sessions:
         blocks += [v2.H2(text=title(session)[:120]), v2.MarkdownBlock(text=markdown_report(session))]
-    name = title(models[0]) if len(models) == 1 else f"{len(models)} sessions, {len(arms)} arms"
+    name = title(sessions[0]) if len(sessions) == 1 else f"{len(sessions)} sessions, {len(arms)} arms"
     return v2.Report(project=project, entity=entity, title=name[:128], blocks=blocks, width="fluid")
 
 
-def _arm(session: Session) -> str:
-    choices = session.started.get("choices") or {}
+def _arm(session: SessionRecord) -> str:
+    start = session.started
     words = [
-        str(choices.get(group) or session.started.get(group) or "?") for group in ("task", "agent", "program")
+        start.choices.get("task") or start.task or "?",
+        start.choices.get("agent") or start.agent or "?",
+        start.choices.get("program") or "?",
     ]
     return re.sub(r"[^\w .-]", "?", " ".join(words))[:100]

@@ -9,10 +9,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.records import Json
+from harness.ledger.rows import Row
+from harness.ledger.session_record import SessionRecord
 
 _PROCESS = "harness.report.wandb.process"
 
@@ -41,7 +41,7 @@ class WandbTracker:
         self._process: subprocess.Popen[bytes] | None = None
         self._log = Path()
 
-    def open(self, folder: Path, rows: Sequence[Mapping[str, Json]]) -> None:  # noqa: ARG002 -- it reads the ledger
+    def open(self, folder: Path, session: SessionRecord) -> None:  # noqa: ARG002 -- it reads the ledger
         """Starts the process that follows the ledger in `folder`; returns at once."""
         home = folder / "wandb"
         self._log = home / "harness.log"
@@ -59,7 +59,7 @@ class WandbTracker:
         except OSError as error:
             _say(f"not started ({error}); the session goes on, the ledger has everything")
 
-    def record(self, row: Mapping[str, Json]) -> None:  # noqa: ARG002 -- it reads the ledger
+    def record(self, row: Row) -> None:  # noqa: ARG002 -- it reads the ledger
         """Nothing to send; says once when the process has ended too early."""
         if self._process is not None and self._process.poll() is not None:
             _say(f"ended early with code {self._process.returncode}; the session goes on, see {self._log}")

@@ -1,0 +1,74 @@
+"""Real sessions of the build before rows were typed: they verify, report, and go on where they were killed."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from harness.ledger import chain
+from harness.ledger.session_record import load
+from harness.records import DecidedBy, Decision, EndCause
+
+KEPT = Path(__file__).parent / "sessions_of_0_1"
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """whole: a finished session of the task digits. cut: one that was killed in the first trial of proposal 3."""
+    for name in ("whole", "cut"):
+        with tarfile.open(KEPT / f"{name}.tar.xz") as archive:
+            archive.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+def harness(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "harness", *arguments]
+    environment = {**os.environ, "HARNESS_TASKS": str(folder / "tasks")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_they_verify_and_say_what_they_said(unpacked: Path) -> None:
+    """Every row is known to this build, and the fold finds the decisions, the certificate and why it ended."""
+    for name, rows in (("whole", 107), ("cut", 57)):
+        assert chain.check(unpacked / name)[0] == rows
+    whole = load(unpacked / "whole")
+    assert [each.number for each in whole.decided] == [1, 2, 3, 4, 5, 6]
+    assert [each.number for each in whole.keeps] == [1]
+    by = [each.decided_by for each in whole.decided]
+    guard, trial = DecidedBy.GUARD, DecidedBy.TRIAL
+    assert by == [DecidedBy.STATISTICS, guard, trial, trial, guard, guard]
+    assert whole.ended is not None
+    assert whole.ended.cause is EndCause.AGENT_FINISHED
+    assert whole.certificate is not None
+    assert whole.certificate.passed
+    cut = load(unpacked / "cut")
+    assert [*cut.under_way] == ["p0003-1"]
+    assert cut.ended is None
+
+
+def test_they_make_a_report(unpacked: Path) -> None:
+    """HTML, tables and results of a finished and of a killed one."""
+    for name in ("whole", "cut"):
+        done = harness(unpacked, "report", str(unpacked / name), "--tables")
+        assert done.returncode == 0, done.stderr
+        assert (unpacked / name / "report.html").stat().st_size > 10_000
+    assert "gain +0.3799" in (unpacked / "whole" / "report.html").read_text()
+
+
+def test_one_that_was_killed_goes_on(unpacked: Path) -> None:
+    """The same command: earlier trials and decisions stand, the interrupted trial is repeated, the rest is decided."""
+    before = load(unpacked / "cut")
+    same = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.tag=cut")
+    done = harness(unpacked, *same, "session.folder=.")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = load(unpacked / "cut")
+    assert [trial.trial_id for trial in after.trials[: len(before.trials)]] == [t.trial_id for t in before.trials]
+    assert after.attempts["p0003-1"] == 2
+    assert len(after.decided) == 6
+    assert [each.decision for each in after.decided[:2]] == [Decision.KEEP, Decision.DISCARD]
+    refused = harness(unpacked, *same, "session.folder=.", "budget.seconds=0.6")
+    assert refused.returncode == 2
+    assert "different: budget.seconds" in refused.stderr
