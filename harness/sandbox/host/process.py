@@ -47,7 +47,7 @@ class Process:
         self._changed = threading.Condition()
         self._descriptors: dict[str, int] = {}  # by the event that they came with
         self._events: dict[str, dict[str, object]] = {}
-        self._sampled_seconds = 0.0
+        self._sampled_seconds = self._own_seconds = 0.0
         self._peak_bytes = 0
         self._memory_bytes = 0
         self._killed = self._closed = False
@@ -80,13 +80,18 @@ class Process:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of the program and all that it ever started; exact where the kernel lets us count."""
+        """Of the program and all that it ever started, up to now (by sampling: up to the last look)."""
         if "started" in self._descriptors and not self._closed:
-            return max(self._sampled_seconds, seconds_of(os.read(self._descriptors["started"], 8)))
+            return seconds_of(os.read(self._descriptors["started"], 8))
         return self._sampled_seconds
 
     @property
     def exact_cpu_clock(self) -> bool:
+        """Whether no process can escape the count: the kernel makes it, or every child must be waited for."""
+        return bool(self._events.get("started", {}).get("exact"))
+
+    @property
+    def cpu_clock_of_kernel(self) -> bool:
         return "started" in self._descriptors
 
     @property
@@ -158,7 +163,11 @@ class Process:
         with self._changed:
             self._descriptors.update((event["event"], descriptor) for descriptor in descriptors)
             self._events[event["event"]] = event
-            self._sampled_seconds = max(self._sampled_seconds, event.get("cpu_seconds", 0.0))
+            self._own_seconds = event.get("own_seconds", self._own_seconds)
+            own = (
+                self._own_seconds if event["event"] == "empty" else 0.0
+            )  # pid 1 is counted there, and is ours
+            self._sampled_seconds = max(self._sampled_seconds, event.get("cpu_seconds", 0.0) - own)
             self._memory_bytes = event.get("memory_bytes", self._memory_bytes)
             self._peak_bytes = max(self._peak_bytes, self._memory_bytes)
             self._changed.notify_all()

@@ -3,10 +3,12 @@
 import os
 import resource
 import signal
+from collections.abc import Callable
 from typing import NoReturn
 
 from harness.sandbox.launcher import kernel, landlock, seccomp
 from harness.sandbox.launcher.plan import Plan
+from harness.sandbox.launcher.storage import open_to_others
 
 _KERNEL_FACTS = (
     "cpuinfo",
@@ -22,8 +24,12 @@ _KERNEL_FACTS = (
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
-def become(plan: Plan) -> NoReturn:
-    """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails."""
+def become(plan: Plan, counted: bool, asks_at: Callable[[int], object]) -> NoReturn:
+    """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails.
+
+    counted: the kernel counts all CPU time; else every child must be waited for. asks_at: is called with the
+    descriptor at which the launcher will be asked.
+    """
     os.setsid()
     _close_and_keep(plan)
     _limit(plan)
@@ -38,17 +44,38 @@ def become(plan: Plan) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     if plan.level > 0:
-        seccomp.install(_seccomp_options(plan))
+        _filter(_filter_options(plan, counted), asks_at)
     os.execve(plan.argv[0], list(plan.argv), plan.environment)
 
 
-def _seccomp_options(plan: Plan) -> seccomp.Options:
-    """What is needed beyond the common filter without a user of its own, or without namespaces."""
+def _filter_options(plan: Plan, counted: bool) -> seccomp.Options:
+    """What is needed beyond the common filter without a user of its own, without namespaces, without a clock."""
     return seccomp.Options(
         loopback=plan.loopback,
-        pretend_ownership=plan.uid is None,
-        pairs_only=plan.level == 1 and plan.landlock < landlock.FIRST_WITH_SCOPES,
+        same_user=plan.uid is None,
+        shared=plan.level == 1,
+        signals=plan.landlock < landlock.FIRST_WITH_SCOPES,
+        asks=not plan.loopback,
+        truncates=plan.level == 1 and plan.landlock < landlock.FIRST_WITH_TRUNCATION,
+        pinned=not counted and may_pin(plan),
     )
+
+
+def may_pin(plan: Plan) -> bool:
+    """Whether every child can be made to be waited for. Not an agent's: its runtime lives by SIGCHLD."""
+    return plan.level > 0 and not plan.loopback
+
+
+def _filter(options: seccomp.Options, asks_at: Callable[[int], object]) -> None:
+    """Where nobody can be asked (an old kernel, or a container that asks already), the answer is no."""
+    try:
+        listener = seccomp.install(options)
+    except OSError:
+        seccomp.install(options._replace(asks=False))
+        return
+    if options.asks:
+        asks_at(listener)
+        os.close(listener)
 
 
 def _close_and_keep(plan: Plan) -> None:
@@ -96,11 +123,10 @@ def _drop(plan: Plan) -> None:
 def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     """What level 1 may open. /proc is our own entry and facts about the kernel; a GPU's driver needs all of it."""
     readable = [*plan.readable, *_ETC, "/sys/devices", plan.place("tree"), plan.place("data")]
+    readable += [plan.place(name.partition("/")[0]) for name in plan.linked]
     writable = [plan.place("out"), plan.place("tmp"), *plan.device_nodes]
     writable += ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]
-    # Shared memory is swept by user afterwards, and other users' files in it are closed to us. Where we may read
-    # everything (for the interpreter's sake) there is none: locks of multiprocessing then fail.
-    if plan.uid is not None and not plan.keep_capabilities:
+    if plan.uid is not None and _may_share(plan.uid, plan.keep_capabilities):
         writable.append("/dev/shm")
     if plan.device_nodes:
         writable.append("/proc")
@@ -108,3 +134,15 @@ def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     else:
         readable += ["/proc/self", *(f"/proc/{name}" for name in _KERNEL_FACTS)]
     return readable, writable
+
+
+def _may_share(user: int, capabilities: int) -> bool:
+    """Whether /dev/shm is opened. It is swept by user afterwards, and other users' files in it are closed to us.
+
+    Where we may read everything (for the interpreter's sake) they are not: locks of multiprocessing then fail.
+    """
+    if capabilities:
+        return False
+    if opened := open_to_others("/dev/shm", user):
+        os.write(2, f"[no /dev/shm for this program: {opened!r} in it is open to everybody]\n".encode())
+    return not opened

@@ -10,18 +10,19 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
 from harness.sandbox.launcher import kernel, mounts, user_map
-from harness.sandbox.launcher.candidate import become
-from harness.sandbox.launcher.cpu_clock import open_cpu_clock
+from harness.sandbox.launcher.begin import begin, close_kept, run_as_child, send_handle
 from harness.sandbox.launcher.folders import make_plain_folders, remove_plain_folders
 from harness.sandbox.launcher.kill import kill_descendants, kill_namespace, kill_user
+from harness.sandbox.launcher.memory import Memory, available_bytes
 from harness.sandbox.launcher.plan import Plan, read_plan
 from harness.sandbox.launcher.storage import PlainFolder, SizedFolders
 from harness.sandbox.launcher.supervise import Kill, Wakeup, empty, say, watch
-from harness.sandbox.launcher.watch import Meter, all_processes, available_bytes, descendants
+from harness.sandbox.launcher.watch import Meter, all_processes, descendants, waited_seconds
 
 _MACHINE_FLOOR_BYTES = 256 << 20
 
@@ -45,15 +46,15 @@ def main() -> None:
 
 def _namespaced(plan: Plan, control: socket.socket) -> None:
     _unshare(plan)
-    wakeup = Wakeup()
+    wakeup, before = Wakeup(), waited_seconds()
     first = os.fork()
     if first == 0:
         wakeup.close()
-        _run_as_child(lambda: _first_process(plan, control), control)
-    _close_kept(plan)
-    _send_handle(control, first)
+        run_as_child(lambda: _first_process(plan, control), control)
+    close_kept(plan)
+    send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
-    say(control, event="empty", cpu_seconds=empty(lambda: None))
+    say(control, event="empty", cpu_seconds=empty(lambda: None) - before)
 
 
 def _unshare(plan: Plan) -> None:
@@ -89,7 +90,7 @@ def _plain(plan: Plan, control: socket.socket) -> None:
     storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
     _start_and_watch(plan, control, storage, list_all=descendants, kill_all=kill_all, listens=True)
-    if not say(control, event="empty", cpu_seconds=empty(kill_all)):
+    if not say(control, event="empty"):
         remove_plain_folders(plan)
 
 
@@ -103,79 +104,39 @@ def _start_and_watch(
     listens: bool,
 ) -> None:
     wakeup = Wakeup()
-    child = _start(plan, control, wakeup)
-    meter = Meter(plan.memory_bytes)
+    child, requests = begin(plan, control, wakeup)
+    meter, memory = Meter(), Memory(plan.uid, plan.memory_bytes, plan.folder)
 
     def look() -> None:
-        meter.look(list_all(), storage.in_memory_bytes())
-        say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=meter.memory_bytes)
-        limit = _broken_limit(meter, storage)
+        processes = list_all()
+        meter.look(processes)
+        memory.look(processes, storage.in_memory_bytes(), storage.devices)
+        seconds = {"cpu_seconds": meter.cpu_seconds, "own_seconds": time.process_time()}
+        say(control, event="sample", memory_bytes=memory.bytes, **seconds)
+        limit = _broken_limit(memory, storage)
         if limit:
+            if memory.too_much:
+                print(f"[stopped: {memory.state()}]", file=sys.stderr, flush=True)
             say(control, event="limit", what=limit)
             kill_all()
 
     listen = kill_all if listens else None
-    status = watch(child, control, wakeup=wakeup, listen=listen, look=look, seconds=plan.sample_seconds)
-    say(control, event="exited", status=os.waitstatus_to_exitcode(status))
+    status = watch(
+        child,
+        control,
+        wakeup=wakeup,
+        listen=listen,
+        look=look,
+        requests=requests,
+        seconds=plan.sample_seconds,
+    )
+    say(control, event="exited", status=os.waitstatus_to_exitcode(status), cpu_seconds=empty(kill_all))
 
 
-def _start(plan: Plan, control: socket.socket, wakeup: Wakeup) -> int:
-    """The untrusted program's process id, once it has been executed or has failed to be."""
-    error_read, error_write = os.pipe2(os.O_CLOEXEC)
-    go_read, go_write = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        wakeup.close()
-        os.close(go_write)
-        os.read(go_read, 1)  # our CPU clock is running now
-        _run_as_child(lambda: become(plan), control, error_write)
-    os.close(error_write)
-    try:
-        clocks: tuple[int, ...] = (open_cpu_clock(child),)
-    except OSError:
-        clocks = ()
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the program may have our user; not before the clock was opened
-    if plan.level < 2:
-        _send_handle(control, child)
-    os.close(go_write)
-    _close_kept(plan)
-    if not os.read(error_read, 1):  # end of file: exec has closed it
-        say(control, clocks, event="started")
-    return child
-
-
-def _broken_limit(meter: Meter, storage: SizedFolders | PlainFolder) -> str:
-    if meter.too_much_memory or available_bytes() < _MACHINE_FLOOR_BYTES:
+def _broken_limit(memory: Memory, storage: SizedFolders | PlainFolder) -> str:
+    if memory.too_much or available_bytes() < _MACHINE_FLOOR_BYTES:
         return "memory"
-    return "disk" if storage.too_full() else ""
-
-
-def _close_kept(plan: Plan) -> None:
-    """Our copies: the other side must see the program's end."""
-    for number in plan.kept:
-        os.close(number)
-
-
-def _run_as_child(body: Callable[[], NoReturn], control: socket.socket, error_pipe: int = -1) -> NoReturn:
-    """Errors here are the launcher's, before any untrusted code has run."""
-    try:
-        body()
-    except BaseException as error:  # noqa: BLE001 -- a process of ours, about to end: whatever it was is told
-        say(control, event="failed", what=f"{type(error).__name__}: {error}")
-        if error_pipe >= 0:
-            os.write(error_pipe, b"!")
-    finally:
-        os._exit(70)
-
-
-def _send_handle(control: socket.socket, process: int) -> None:
-    """With it the referee can kill the whole (at levels 0 and 1: the program itself) if it should lose us."""
-    try:
-        handle = os.pidfd_open(process)
-    except OSError:
-        return  # already gone, or a kernel before 5.3
-    say(control, (handle,), event="handle")
-    os.close(handle)
+    return "disk" if storage.too_full(memory.unlinked_bytes) else ""
 
 
 def _send_folder(control: socket.socket, folder: int) -> None:
