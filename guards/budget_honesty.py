@@ -2,7 +2,8 @@
 
 Only what the referee measures, and what the unmodified baseline says of its steps, can buy a repetition: a candidate
 must not get another try by saying odd things.
-What it says about itself is shown beside the referee's clock, and nothing is decided on it.
+What it says about itself is shown beside the referee's clock, and nothing is decided on it. Where the budget is a
+number of steps or tokens, that number is the candidate's word: its time is held against the baseline's for as much.
 
 Names in `Observation.machine`, each optional:
     canary_ratio            speed of the referee's own fixed piece of work beside the trial, 1 = as calibrated
@@ -11,6 +12,7 @@ Names in `Observation.machine`, each optional:
     foreign_processes       processes on the trial's device that are not the trial's
     cpu_clock_exact         1 where no process can have escaped the count of CPU time
     left_processes          processes of the trial that were there after its end
+    work_ratio              billed time of a budget of steps or tokens, 1 = the baseline's median for as many
 """
 
 import math
@@ -30,15 +32,17 @@ _RATIOS = {
 
 
 class BudgetHonesty:
-    """tolerance: how far a ratio may be from 1."""
+    """tolerance: how far a ratio may be from 1. work_factor: most that `work_ratio` may be."""
 
     name = "budget_honesty"
     stages = ("runtime", "promotion")
 
-    def __init__(self, tolerance: float = 0.1) -> None:
+    def __init__(self, tolerance: float = 0.1, work_factor: float = 2.0) -> None:
         if not 0 < tolerance < 1:
             raise ValueError(f"tolerance {tolerance} is not between 0 and 1")
-        self._tolerance = tolerance
+        if not work_factor > 1:
+            raise ValueError(f"work_factor {work_factor} is not above 1")
+        self._tolerance, self._work_factor = tolerance, work_factor
 
     def __call__(self, evidence: Evidence) -> Verdict:
         for trial in evidence.candidate_trials:
@@ -49,6 +53,9 @@ class BudgetHonesty:
             for case, message in self._disturbed(trial):
                 about: dict[str, Json] = {"trial_id": trial.trial_id}
                 return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)
+        for trial in evidence.candidate_trials:  # a disturbed machine is slow, too: that was looked at before
+            if trial.machine.get("work_ratio", 0.0) > self._work_factor:
+                return reject(self.name, "budget.work", f"{trial.trial_id}: {self._too_much(trial)}")
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"
         shown = self._claims(latest) | _rate_ratio(latest, evidence.incumbent_trials)
@@ -57,6 +64,10 @@ class BudgetHonesty:
     def _dishonest(self, trial: Observation) -> Iterator[tuple[str, str]]:
         if trial.machine.get("left_processes", 0) > 0:
             yield "left_process", "processes of the trial were there after its end"
+
+    def _too_much(self, trial: Observation) -> str:
+        ratio = trial.machine["work_ratio"]
+        return f"it took {ratio:.1f} times the baseline's time for the same work, {self._work_factor:g} are allowed"
 
     def _claims(self, trials: Sequence[Observation]) -> dict[str, Json]:
         """Claimed times beside the billed ones where they do not fit: shown, nothing is decided on them."""

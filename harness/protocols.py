@@ -8,6 +8,7 @@ from harness.records import (
     Files,
     Json,
     KeepEvidence,
+    Observation,
     Proposal,
     Score,
     Split,
@@ -67,7 +68,10 @@ class Executor(Protocol):
 class Evaluator(Protocol):
     """Scores an artefact where the candidate is not."""
 
-    def score(self, result: TrialResult, source: Files, split: Split) -> Score: ...
+    def score(
+        self, result: TrialResult, source: Files, split: Split, baseline: Sequence[Observation] = ()
+    ) -> Score:
+        """baseline: scored trials of the unmodified task here; what answers may cost comes from them alone."""
 
 
 class KeepRule(Protocol):

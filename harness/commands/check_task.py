@@ -212,7 +212,8 @@ def check_garbage(rig: Rig, report: Report) -> None:
 
 def _wrong(name: str, score: Score) -> bool:
     """An answer of the right form may get a (bad) score; nothing may make evaluate.py fail."""
-    return score.status == "infra_failed" or (score.status == "scored" and not name.startswith("answer"))
+    failed = score.status == "infra_failed" or score.reason.startswith("evaluation.")
+    return failed or (score.status == "scored" and not name.startswith("answer"))
 
 
 def _difference(one: Score, other: Score) -> float:

@@ -161,6 +161,9 @@ class TrialStartedRow(AboutTrial):
     seed: int = 0
     attempt: int = 1
     clock: Clock = Clock()
+    budget_counted_by: Literal["referee", "candidate"] = Field(
+        default="referee", description="candidate: a budget of steps or tokens is its own word"
+    )
     waited_seconds: float = Field(default=0.0, description="for its turn in a sweep")
 
 

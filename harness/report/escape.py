@@ -3,6 +3,7 @@
 import html
 
 ELLIPSIS = "…"
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: of full width
 
 
 def _visible(character: str) -> str:
@@ -40,6 +41,6 @@ def as_markdown(text: object, limit: int = 200) -> str:
 
 
 def table_cell(text: object, limit: int = 300) -> str:
-    """Text for one cell of a tab-separated file: no tab, no line break, no leading formula sign."""
+    """Text for one cell of a tab-separated or CSV file: no tab, no line break, nothing that a spreadsheet executes."""
     safe = one_line(text, limit)
-    return f"'{safe}" if safe.startswith(("=", "+", "@")) else safe
+    return f"'{safe}" if safe.lstrip().startswith(_FORMULA_SIGNS) else safe

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.ledger.record_parts import ProposalRecord, TrialRecord
 from harness.ledger.session_record import SessionRecord
-from harness.report.escape import one_line
+from harness.report.escape import one_line, table_cell
 
 if TYPE_CHECKING:
     import pandas
@@ -17,6 +17,8 @@ _MEASURED = (
     "artefact_sha256",
 )  # fmt: skip
 _RULING = ("reason", "message", "category", "complexity", "score", "incumbent_score", "gpu_seconds")
+
+_CELL = 600  # characters; longer texts were cut before
 
 
 def trials_frame(session: SessionRecord) -> "pandas.DataFrame":
@@ -64,12 +66,18 @@ def _plain(value: Any) -> Any:
     return one_line(value, 500) if isinstance(value, str) else value
 
 
+def _inert(frame: "pandas.DataFrame") -> "pandas.DataFrame":
+    """Texts and names of columns in which no spreadsheet finds a formula."""
+    texts = frame.map(lambda value: table_cell(value, _CELL) if isinstance(value, str) else value)
+    return texts.rename(columns=lambda name: table_cell(name, _CELL))
+
+
 def write_tables(session: SessionRecord, folder: Path) -> list[Path]:
     """The files that were written. Parquet is left out where neither pyarrow nor fastparquet is installed."""
     written = []
     for name, frame in (("trials", trials_frame(session)), ("proposals", proposals_frame(session))):
         file = folder / f"{name}.csv"
-        frame.to_csv(file, index=False)
+        _inert(frame).to_csv(file, index=False)
         written.append(file)
         try:
             frame.to_parquet(file.with_suffix(".parquet"), index=False)

@@ -9,9 +9,10 @@ a memory of other batches, a look at a neighbouring row, a count of the calls or
 answers differ; being recognised does not help, because the cold predictor does not have what it would need.
 With K positions clean, less than 3/K of all positions leak, and less than 3/K of the gain came from leaks (95 %).
 
-Noise. Both predictors see batches of one shape, so honest answers differ by rounding at most. The replayed rows
-measure that rounding; the tolerance follows it within fixed bounds, so that a noisy model cannot widen it at will,
-and the mean difference must vanish, so that small gains everywhere do not pass either.
+Noise. Both predictors see batches of one shape, so honest answers differ by rounding at most. What is allowed is
+fixed beforehand, by what rounding to 16 bits can do to a logit and by what the unmodified baseline's own answers do
+when they are asked for again; noise that a candidate makes widens nothing beyond that, and where it shows less, less
+is allowed. The mean difference must vanish, so that small gains everywhere do not pass either.
 Random tokens: for a model that sees only the past, the product of p(token) * alphabet over random tokens is a
 supermartingale, so their total loss falls short of n ln(alphabet) by 20 nats with probability below e^-20.
 """
@@ -22,11 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.scoring.connection import PredictorFault
+from harness.scoring.reasons import PredictorFault
 
 _MARTINGALE_NATS = 20.0
-_MEAN_SIGMAS = 6.0
+_MEAN_SIGMAS = 4.5  # a false alarm in 300,000
 _FEWEST_FOR_MEAN = 8
+_MOST_NATS = 0.25  # whatever the baseline does
 
 Tokens = npt.NDArray[np.int32]
 Losses = npt.NDArray[np.float64]
@@ -35,11 +37,15 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far two honest answers may be apart, in nats. floor, cap: for one position; typical: root mean square."""
+    """How far two honest answers may be apart, in nats. floor, cap: for one position; typical: root mean square.
+
+    cap: bfloat16 has 8 bits, so a logit of 8 to 16 that was computed in it moves by 1/16 when it moves by a last place,
+    in whatever type it travels; its loss moves by little more.
+    """
 
     floor: float = 0.02
-    cap: float = 0.25
-    typical: float = 0.02
+    cap: float = 0.1
+    typical: float = 0.04
     mean: float = 0.0005
     times_noise: float = 4.0
 
@@ -48,9 +54,18 @@ class Tolerance:
         return min(self.cap, max(self.floor, self.times_noise * noise))
 
 
-def tolerance_of(dtype: str) -> Tolerance:
-    """Logits that travel in 16 bits differ by a whole last place when they differ: 1/16 at a logit of 8 to 16."""
-    return Tolerance() if dtype == "float32" else Tolerance(floor=0.1, typical=0.04)
+def tolerance_of(dtype: str, baseline_noise: float = 0.0) -> Tolerance:
+    """dtype: of the logits on their way; in 16 bits they differ by a whole last place when they differ at all.
+
+    baseline_noise: largest difference among the baseline's replayed rows, in nats: only this can widen the bounds.
+    """
+    usual = Tolerance()
+    cap = min(_MOST_NATS, max(usual.cap, usual.times_noise * baseline_noise))
+    return Tolerance(
+        floor=usual.floor if dtype == "float32" else usual.cap,
+        cap=cap,
+        typical=usual.typical * cap / usual.cap,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,25 +18,16 @@ import numpy.typing as npt
 
 from harness.records import Json
 from harness.sandbox import wire
+from harness.sandbox.strict_json import NotStrictJson, parsed
+from harness.scoring.inference import Meter
 from harness.scoring.limits import PredictorLimits
+from harness.scoring.reasons import PredictorFault
 
 WIRE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LARGEST_BYTES = 4
 _SLOTS = 2
-
-
-class PredictorFault(ValueError):
-    """The predictor broke the contract. reason: a stable code "predictor.case" or "audit.case".
-
-    detail is for people and may hold the candidate's own words only as long as it has seen no held-out input;
-    `words`, what it said, goes nowhere but into the referee's own logs.
-    """
-
-    def __init__(self, reason: str, detail: str = "", words: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.words = words
+_LOOK_SECONDS = 0.25  # between two looks at what a predictor has used while it lets us wait
+_VALUE_BYTES = 16  # of text, on average, that a value of an answer takes at least
 
 
 class Connection:
@@ -50,9 +41,13 @@ class Connection:
         question_bytes: int,
         answer_bytes: int,
         shared: bool = True,
+        meter: Meter | None = None,
     ) -> None:
-        """question_bytes, answer_bytes: size of one slot. shared: memory is shared, else packets are sent."""
-        self._channel, self._limits = channel, limits
+        """question_bytes, answer_bytes: size of one slot. shared: memory is shared, else packets are sent.
+
+        meter: of the predictor's time, where that is billed.
+        """
+        self._channel, self._limits, self._meter = channel, limits, meter
         self.question_bytes, self.answer_bytes = question_bytes, answer_bytes
         self._files: list[int] = []
         self._buffers: list[mmap.mmap] = []
@@ -69,6 +64,8 @@ class Connection:
 
     def load(self, message: dict[str, Any], source: int, artefact: int) -> None:
         """Hand over source and artefact (sealed files) and the buffers; the answer is awaited at first use."""
+        if self._meter:
+            self._meter.start()
         self._send({**message, "op": "load"}, (source, artefact, *self._files))
 
     def _send(
@@ -86,7 +83,7 @@ class Connection:
         start = time.monotonic()
         allowed = min(seconds, max(self._seconds_left, 0.001))
         try:
-            message = wire.receive(self._channel, allowed)
+            message = self._receive_within(allowed)
         except wire.ChannelClosed:
             raise PredictorFault("predictor.crashed", "the predictor ended without an answer") from None
         except TimeoutError:
@@ -98,6 +95,19 @@ class Connection:
         if message.get("op") == "failed":
             self._fail(message)
         return message
+
+    def _receive_within(self, seconds: float) -> dict[str, Any]:
+        """As wire.receive, but the wait ends as soon as the predictor has used what it may."""
+        end = time.monotonic() + seconds
+        while self._meter:
+            left = end - time.monotonic()
+            try:
+                return wire.receive(self._channel, max(0.001, min(left, _LOOK_SECONDS)))
+            except TimeoutError:
+                if left <= _LOOK_SECONDS:
+                    raise
+            self._meter.look()
+        return wire.receive(self._channel, seconds)
 
     def _fail(self, message: dict[str, Any]) -> NoReturn:
         words = f"{message.get('kind', '')}: {message.get('detail', '')}"[:4000]
@@ -127,10 +137,19 @@ class Connection:
         self._write(content, offset)
         message = {"op": "tokens", "rows": rows, "length": length, "most_classes": most_classes}
         places = {"offset": offset, "answer_offset": answer_offset, "bytes": len(content)}
-        self.questions_sent += rows
+        self._count(rows, rows * length)
         self._send({**message, **places}, content=content)
         self._waiting.append((answer_offset, rows, length))
         self._slot = (self._slot + 1) % _SLOTS
+
+    def _count(self, sent: int, questions: int) -> None:
+        self.questions_sent += sent
+        if self._meter:
+            self._meter.asked += questions
+
+    def _answered(self, questions: int) -> None:
+        if self._meter:
+            self._meter.answered(questions)
 
     @property
     def answers(self) -> mmap.mmap | None:
@@ -180,10 +199,12 @@ class Connection:
             )
         self.classes, self.dtype = classes, dtype
         size = rows * length * classes * WIRE_BYTES[dtype]
-        return self._read(answer_offset, size, cap), (rows, length, classes), dtype
+        content = self._read(answer_offset, size, cap)
+        self._answered(rows * length)
+        return content, (rows, length, classes), dtype
 
     def items(self, items: list[Json]) -> list[Json]:
-        """The answers to a batch of items, in order. Raises PredictorFault."""
+        """The answers to a batch of items, in order: plain JSON, bounded. Raises PredictorFault."""
         self._await_loaded()
         content = json.dumps(items).encode()
         if len(content) > self.question_bytes:
@@ -191,17 +212,24 @@ class Connection:
                 f"a batch of items takes {len(content)} bytes, more than {self.question_bytes}"
             )
         self._write(content, 0)
-        self.questions_sent += len(items)
-        self._send({"op": "items", "bytes": len(content), "most_bytes": self.answer_bytes}, content=content)
+        self._count(len(items), len(items))
+        most = min(self.answer_bytes, len(items) * self._limits.bytes_per_item)
+        self._send({"op": "items", "bytes": len(content), "most_bytes": most}, content=content)
         cap = self._limits.batch_seconds + len(items) * self._limits.seconds_per_item
         message = self._receive(cap)
         size = message.get("bytes")
-        if message.get("op") != "items" or type(size) is not int or not 0 <= size <= self.answer_bytes:
+        if message.get("op") != "items" or type(size) is not int or size < 0:
             _bad("expected items")
+        assert isinstance(size, int)
+        if size > most:
+            raise PredictorFault(
+                "predictor.answer_size", f"{size} bytes for {len(items)} items, {most} are allowed"
+            )
         try:
-            answers = json.loads(bytes(self._read(0, size, cap)), parse_constant=_no_constant)
-        except (ValueError, RecursionError):
-            _bad("an answer is not JSON, or not finite")
+            answers = parsed(bytes(self._read(0, size, cap)), most // _VALUE_BYTES)
+        except NotStrictJson as error:
+            _bad(str(error))
+        self._answered(len(items))
         if not isinstance(answers, list) or len(answers) != len(items):
             raise PredictorFault("predictor.shape", f"expected a list of {len(items)} answers")
         return answers
@@ -220,10 +248,6 @@ class Connection:
 
 def _is_shape(shape: object) -> bool:
     return isinstance(shape, list) and len(shape) < 9 and all(type(n) is int and n >= 0 for n in shape)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not allowed")
 
 
 def _bad(detail: str) -> NoReturn:

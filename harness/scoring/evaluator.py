@@ -6,26 +6,30 @@
 
 The predictors see inputs and nothing else: no labels, no training data, no name of a split; gradients are off, weights
 and source are sealed. Both are new for every score, and the cold one first sees code of the candidate's when the main
-one is gone, so that nothing can be whispered. What goes wrong in them is the candidate's ("invalid"); what goes
-wrong in evaluate.py or in starting processes is ours ("infra_failed").
+one is gone, so that nothing can be whispered. Their time is billed (inference.py). What goes wrong in them is the
+candidate's ("invalid"), and so is what goes wrong in evaluate.py, unless it goes wrong with an artefact that is known
+to be sound, too: that, and failing to start processes, is ours ("infra_failed").
 """
 
+import ast
 import dataclasses
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.errors import InfrastructureError
-from harness.records import Files, Limits, Score, Split, TrialResult
+from harness.records import Files, Limits, Observation, Score, Split, TrialResult
 from harness.sandbox import wire
 from harness.sandbox.open import Command, Sandbox
+from harness.scoring import reasons
+from harness.scoring.inference import ARTEFACT_BYTES, Allowance, allowance
 from harness.scoring.settings import Scoring
-from harness.scoring.warm_pool import Predictor, RefereeProcess, WarmPool
+from harness.scoring.sound_artefact import Sound, SoundArtefact
+from harness.scoring.warm_pool import EvaluatorLost, Predictor, RefereeProcess, WarmPool
 from harness.task.task import Profile, Task, TaskData
 
 __all__ = ["SandboxEvaluator", "Scoring"]
@@ -34,6 +38,8 @@ _GATE = Path(__file__).resolve().parent.parent / "gate.py"
 _PREDICTORS = 2  # main and cold
 _SLOW_IMPORTS = ("numpy", "torch", "safetensors.torch", "safetensors.numpy")
 _DEFAULTS = Scoring()
+_MOST_IMPORTS = 100
+_BLAME = {"evaluator.memory": reasons.MEMORY}  # our reason -> the candidate's, where it is to blame
 
 
 class SandboxEvaluator:
@@ -63,19 +69,27 @@ class SandboxEvaluator:
         self._pool = WarmPool(
             sandbox, command, predictors=predictors, threads=self._settings.threads, warm=settings.warm
         )
+        self._sound = SoundArtefact(task, profile, folder)
+        self._early = command.arguments
         self._pool.prepare()
 
     def _limits(self) -> Limits:
         memory = round(self._settings.memory_gib * (1 << 30)) or self._profile.limits().memory_bytes
         return dataclasses.replace(self._profile.limits(), memory_bytes=memory, out_bytes=1 << 20)
 
-    def score(self, result: TrialResult, source: Files, split: Split) -> Score:
-        """The task's metric for a trial's artefact. Never raises for anything that the candidate can do."""
+    def score(
+        self, result: TrialResult, source: Files, split: Split, baseline: Sequence[Observation] = ()
+    ) -> Score:
+        """The task's metric for a trial's artefact. Never raises for anything that the candidate can do.
+
+        baseline: scored trials of the unmodified task here, which say what a candidate may use; without any, caps only.
+        """
         start = time.monotonic()
+        allowed = allowance(baseline, self._settings, self._profile.seconds)
         try:
-            answer = self._score(result, source, split)
+            answer = self._judged(result, source, split, allowed)
         except InfrastructureError as error:
-            answer = {"status": "infra_failed", "reason": "evaluator.unavailable", "detail": str(error)}
+            answer = _failed("infra_failed", "evaluator.unavailable", str(error))
         finally:
             self._pool.prepare()
         fields = {
@@ -83,22 +97,71 @@ class SandboxEvaluator:
         }
         return Score(**fields, seconds=time.monotonic() - start)
 
-    def _score(self, result: TrialResult, source: Files, split: Split) -> dict[str, Any]:
+    def _judged(
+        self, result: TrialResult, source: Files, split: Split, allowed: Allowance | None
+    ) -> dict[str, Any]:
+        size = self._size(result)
+        if allowed and size > allowed.artefact_bytes:
+            text = (
+                f"the artefact has {size} bytes, {allowed.artefact_bytes} are allowed (scoring.size_factor)"
+            )
+            return _failed("invalid", reasons.ARTEFACT_SIZE, text)
+        answer = self._score(Sound(self._folder / result.artefact, source), split, result.trial_id, allowed)
+        if answer["status"] == "infra_failed" and self._works_with_another(split):
+            self._log(result.trial_id, str(answer["detail"]))
+            reason = answer.get("blame") or _BLAME.get(answer["reason"], reasons.FAILED)
+            answer = _failed("invalid", reason, reasons.sentence(reason))
+        elif answer["status"] == "scored":
+            self._sound.remember(result, source)
+            answer["side"] = {**answer["side"], ARTEFACT_BYTES: float(size)}
+        return answer
+
+    def _size(self, result: TrialResult) -> int:
+        try:
+            return (self._folder / result.artefact).stat().st_size
+        except OSError as error:
+            raise InfrastructureError(f"the artefact cannot be read: {error}") from error
+
+    def _works_with_another(self, split: Split) -> bool:
+        """Whether evaluate.py can score an artefact that is known to be sound."""
+        sound = self._sound.find()
+        return sound is not None and self._score(sound, split, "sound", None)["status"] == "scored"
+
+    def _score(
+        self, subject: Sound, split: Split, trial_id: str, allowed: Allowance | None
+    ) -> dict[str, Any]:
         with ExitStack() as stack:
-            files = [stack.enter_context(_open(_sealed(self._folder / result.artefact)))]
+            files = [stack.enter_context(_open(_sealed(subject.artefact)))]
             if self._task.predictor != "none":
-                files.append(stack.enter_context(_open(wire.sealed_file(packed(self._tree(source))))))
+                files.append(stack.enter_context(_open(wire.sealed_file(packed(self._tree(subject.source))))))
             referee, predictors = self._pool.take()
             stack.callback(referee.close)
             for predictor in predictors:
                 stack.callback(predictor.close)
             files += [predictor.end.fileno() for predictor in predictors]
-            answer = self._ask(referee, files, split, predictors[0].end_now if predictors else _nothing)
-            self._explain(answer, predictors, result.trial_id)
+            try:
+                self._import_early(predictors, subject.source)
+                answer = self._ask(referee, files, split, predictors, allowed)
+            except reasons.PredictorFault as fault:
+                answer = _failed("invalid", fault.reason, fault.detail)
+            except EvaluatorLost as error:
+                answer = {**_failed("infra_failed", "evaluator.lost", str(error)), "blame": error.reason}
+            self._explain(answer, predictors, trial_id)
             return answer
 
+    def _import_early(self, predictors: list[Predictor], source: Files) -> None:
+        """What the candidate imports beyond the task's own packages: start-up is not billed, as in training."""
+        if modules := [name for name in _imports(source) if name not in self._early]:
+            for predictor in predictors:
+                predictor.import_early(modules, self._settings.startup_seconds)
+
     def _ask(
-        self, referee: RefereeProcess, files: list[int], split: Split, end_main: Callable[[], None]
+        self,
+        referee: RefereeProcess,
+        files: list[int],
+        split: Split,
+        predictors: list[Predictor],
+        allowed: Allowance | None,
     ) -> dict[str, Any]:
         task, settings = self._task, self._settings
         load = {"entry": task.entry, "threads": self._profile.threads, "pinned": self._gpu is not None}
@@ -112,11 +175,13 @@ class SandboxEvaluator:
             "classes": self._profile.classes or task.classes,
             "load": load,
             "settings": dataclasses.asdict(settings),
+            "clock": self._profile.clock,
+            "allowed": dataclasses.asdict(allowed) if allowed else None,
         }
         patience = settings.evaluate_seconds
         if task.predictor != "none":
             patience += 2 * (settings.predictor_seconds + settings.startup_seconds)
-        return dict(referee.ask(plan, files, patience, end_main))
+        return dict(referee.ask(plan, files, patience, predictors[0] if predictors else None))
 
     def _tree(self, source: Files) -> Files:
         """The candidate's files and the gate that its train.py imports; the gate leads nowhere here."""
@@ -131,10 +196,15 @@ class SandboxEvaluator:
             for predictor in predictors:
                 if (end := predictor.process.wait(0.5)) and end.limit:
                     answer["reason"] = f"predictor.{end.limit}"
+        said = [str(answer.get("words", "")), *(predictor.process.log for predictor in predictors)]
+        self._log(trial_id, "\n".join(said))
+
+    def _log(self, trial_id: str, text: str) -> None:
+        """For people only."""
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        text = "\n".join([str(answer.get("words", "")), *(predictor.process.log for predictor in predictors)])
-        (logs / f"{trial_id}.predictor.log").write_text(text, encoding="utf-8")
+        with (logs / f"{trial_id}.predictor.log").open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text + "\n")
 
     def await_ready(self) -> None:
         """Until the next score can begin without starting anything: for measurements of time."""
@@ -147,15 +217,35 @@ class SandboxEvaluator:
 
 def _early_imports(source: Files) -> tuple[str, ...]:
     """What a predictor loads before it has a candidate: of what takes long, the packages that the task itself names."""
-    pattern = re.compile(rb"^\s*(?:import|from) ([\w.]+)", re.MULTILINE)
-    found = {name.decode() for content in source.values() for name in pattern.findall(content)}
+    found = _imports(source)
     return tuple(
         module for module in _SLOW_IMPORTS if any(f"{name}.".startswith(f"{module}.") for name in found)
     )
 
 
-def _nothing() -> None:
-    """No predictor, nothing to end."""
+def _imports(source: Files) -> list[str]:
+    """Modules that a tree's Python files import and do not hold themselves."""
+    files = {PurePosixPath(name): content for name, content in source.items() if name.endswith(".py")}
+    own = {"harness", *(part.removesuffix(".py") for path in files for part in path.parts)}
+    found = {name for content in files.values() for name in _imported(content)}
+    return sorted(name for name in found if name.partition(".")[0] not in own)[:_MOST_IMPORTS]
+
+
+def _imported(content: bytes) -> Iterator[str]:
+    """`from a import b` may mean a module a.b: both are named."""
+    try:
+        nodes = list(ast.walk(ast.parse(content)))
+    except (SyntaxError, ValueError, RecursionError):
+        return  # the predictor will say so
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def _failed(status: str, reason: str, detail: str) -> dict[str, Any]:
+    return {"status": status, "value": None, "reason": reason, "detail": detail}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class PredictorLimits:
     """Caps on the time for which a predictor keeps us waiting, in wall-clock seconds.
 
+    bytes_per_item: of JSON that answers one item.
     A batch may take `batch_seconds` + its tokens (or items) * cap, the first one `startup_seconds` more.
     """
 
@@ -15,3 +16,4 @@ class PredictorLimits:
     seconds_per_token: float = 0.002
     seconds_per_item: float = 0.5
     seconds_in_all: float = 1800.0
+    bytes_per_item: int = 128 << 10

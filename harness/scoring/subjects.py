@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from harness.records import Json
 from harness.scoring import audits
-from harness.scoring.connection import Connection, PredictorFault
+from harness.scoring.connection import Connection
 from harness.scoring.log_softmax import LossWorkers, NotFinite
 from harness.scoring.log_softmax_gpu import GpuLosses
+from harness.scoring.reasons import PredictorFault
 from harness.scoring.settings import Scoring
 
 _ITEM_BATCH = 64
@@ -43,8 +44,10 @@ class TokenSubject:
         classes: int,
         settings: Scoring,
         workers: LossWorkers | GpuLosses,
+        baseline_noise: float = 0.0,
     ) -> None:
-        """cold: ends the main predictor for good, then connects the cold one."""
+        """cold: ends the main predictor for good, then connects the cold one. baseline_noise: see tolerance_of."""
+        self._baseline_noise = baseline_noise
         self._main, self._cold, self._classes, self._settings = main, cold, classes, settings
         self._workers = workers
         self._random = np.random.default_rng()
@@ -146,7 +149,7 @@ class TokenSubject:
         extra = audits.random_rows(filled - len(known), known.shape[1], alphabet, self._random)
         targets = np.concatenate([rows[np.concatenate([plan.rows, plan.replays]), 1:], extra[:, 1:]])
         cold = self._ask(connection, np.concatenate([known, extra[:, :-1]]), targets, answered.batch)
-        tolerance = audits.tolerance_of(self._main.dtype or "float32")
+        tolerance = audits.tolerance_of(self._main.dtype or "float32", self._baseline_noise)
         if settings.random_rows:
             audits.check_random(cold[len(known) :], len(alphabet))
         replayed = cold[len(plan.rows) : len(known)] - answered.losses[plan.replays]
@@ -196,7 +199,7 @@ class ItemSubject:
             raise
         self._asked += items
         self._given += answers
-        return json.loads(json.dumps(answers))  # type: ignore[no-any-return] # a list of JSON values: our own copy
+        return copied(answers)
 
     def _ask(self, connection: Connection, items: list[Json]) -> list[Json]:
         answers: list[Json] = [None] * len(items)
@@ -221,6 +224,11 @@ class ItemSubject:
         if differing > max(1, count // 20):
             raise PredictorFault("audit.replay", f"{differing} of {count} replayed answers differ")
         return {"audit.replays": count, "audit.differing": differing}
+
+
+def copied(answers: list[Json]) -> list[Json]:
+    """A list of JSON values of evaluate.py's own, which it may change."""
+    return json.loads(json.dumps(answers))  # type: ignore[no-any-return] # what was JSON is JSON
 
 
 def alike(first: Json, second: Json) -> bool:

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,7 @@ from harness.errors import InfrastructureError
 from harness.sandbox import wire
 from harness.sandbox.host.devices import outside
 from harness.sandbox.open import Command, Process, Sandbox
+from harness.scoring import reasons
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _REFEREE = """
@@ -24,6 +26,14 @@ main({descriptor}, {early!r})
 """
 _KEPT = ("PATH", "HOME", "HARNESS_CACHE", "TMPDIR", "LD_LIBRARY_PATH")
 _READY_SECONDS = 120.0
+
+
+class EvaluatorLost(InfrastructureError):
+    """The referee's process gave no answer. reason: of what a candidate may have done to it."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Predictor:
@@ -68,9 +78,25 @@ class Predictor:
         assert message == {"op": "ready"}
         self._ready = True
 
+    def import_early(self, modules: Sequence[str], seconds: float) -> None:
+        """Packages that the candidate names, before anything of it is there. Raises reasons.PredictorFault."""
+        try:
+            wire.send(self.end, {"op": "import", "modules": list(modules)})
+            if wire.receive(self.end, seconds) == {"op": "imported"}:
+                return
+        except (wire.ChannelClosed, wire.BadMessage, TimeoutError):
+            pass
+        raise reasons.PredictorFault(
+            "predictor.not_loaded", f"importing {', '.join(modules)} failed or took too long"
+        )
+
     @property
     def alive(self) -> bool:
         return self.process.wait(0) is None
+
+    def cpu_seconds(self) -> float:
+        """Of all its processes so far."""
+        return self.process.cpu_seconds
 
     def end_now(self) -> None:
         """Returns when no process of it is left."""
@@ -125,21 +151,24 @@ class RefereeProcess:
         return self._log.read().decode(errors="replace")
 
     def ask(
-        self, plan: dict[str, object], descriptors: list[int], seconds: float, end_main: Callable[[], None]
+        self, plan: dict[str, object], descriptors: list[int], seconds: float, main: Predictor | None
     ) -> dict[str, object]:
-        """The score of a plan; `end_main` is called once on the way. Raises InfrastructureError without an answer."""
+        """The score of a plan; on the way the referee asks about `main`, and has it ended. Raises EvaluatorLost."""
+        end = time.monotonic() + seconds
         try:
             wire.send(self.channel, plan, descriptors)
-            message = wire.receive(self.channel, seconds)
-            if message["op"] == "end_main":
-                end_main()
-                wire.send(self.channel, {"op": "ended"})
-                message = wire.receive(self.channel, seconds)
-            return message
+            while True:
+                message = wire.receive(self.channel, max(0.001, end - time.monotonic()))
+                if message["op"] == "score":
+                    return message
+                assert main is not None
+                if message["op"] == "end_main":
+                    main.end_now()
+                wire.send(self.channel, {"seconds": main.cpu_seconds()})
         except wire.ChannelClosed:
-            raise InfrastructureError(f"the evaluator ended: {self.log[-1000:]}") from None
+            raise EvaluatorLost(reasons.FAILED, f"the evaluator ended: {self.log[-1000:]}") from None
         except (TimeoutError, wire.BadMessage) as error:
-            raise InfrastructureError(f"the evaluator gave no answer: {error}") from None
+            raise EvaluatorLost(reasons.TIME, f"the evaluator gave no answer: {error}") from None
 
     def close(self) -> None:
         self.channel.close()

@@ -1,6 +1,7 @@
 """What guards, keep rules and agents are shown, assembled from the state. Pure, but for reading committed files."""
 
 import math
+import statistics
 from collections.abc import Callable, Mapping
 
 from harness.keep.noise_level import NoiseLevel, pooled
@@ -15,6 +16,7 @@ from harness.records import (
     Role,
     View,
 )
+from harness.scoring.inference import total_seconds
 from harness.task.task import Task
 
 FilesOf = Callable[[str], Files]
@@ -101,7 +103,24 @@ def _past(task: Task, state: SessionRecord, proposal: ProposalRecord, files_of: 
         state=answer.state,
         hypothesis=answer.hypothesis,
         log=trials[-1].log if trials and trials[-1].score is None else "",
+        inference_cost=_inference_cost(state, commit),
     )
+
+
+def _inference_cost(state: SessionRecord, commit: str) -> float | None:
+    """As coarse as a score: a finer figure could carry held-out data from a predictor to an agent."""
+    usual, own = (_seconds(state, each) for each in (state.baseline, commit))
+    if not usual or not own:
+        return None
+    power = 10.0 ** math.floor(math.log10(own / usual))
+    near = (factor * power for factor in (1, 2, 5, 10))
+    return min(near, key=lambda times: abs(math.log(own / usual / times)))
+
+
+def _seconds(state: SessionRecord, commit: str) -> float | None:
+    found = [total_seconds(seen.side) for seen in state.observations.get(commit, ())]
+    known = [seconds for seconds in found if seconds is not None]
+    return statistics.median(known) if known else None
 
 
 def rounded(state: SessionRecord, score: float | None) -> float | None:

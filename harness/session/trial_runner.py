@@ -136,6 +136,7 @@ class TrialRunner:
             proposal=proposal,
             attempt=attempt,
             clock=spec.clock,
+            budget_counted_by="referee" if spec.clock.steps is None and spec.clock.tokens is None else "candidate",
             waited_seconds=round(waited_seconds, 3),
         )
         self.record(start)
@@ -144,6 +145,7 @@ class TrialRunner:
         with undisturbed, self.canary.beside(spec.clock.kind) as found:
             result = self.executor.run(spec, source, stop)
         seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
+        seen |= self._work_ratio(result, spec.clock)
         result = replace(result, machine={**result.machine, **seen})
         self._warn()
         self.record(TrialFinishedRow.of(result, start))
@@ -180,6 +182,15 @@ class TrialRunner:
                 self._baseline_rate = before
         return {"step_rate_ratio": before / statistics.median(known)} if before and known else {}
 
+    def _work_ratio(self, result: TrialResult, clock: Clock) -> dict[str, float]:
+        """Where the budget is work, which the candidate counts itself: its time against the baseline's for as much."""
+        if clock.steps is None and clock.tokens is None:
+            return {}
+        trials = [trial.measured for trial in self._baseline_trials()]
+        same = [seen.billed_seconds for seen in trials if seen.outcome is Outcome.COMPLETED]
+        usual = statistics.median(same) if same else 0.0
+        return {"work_ratio": result.billed_seconds / usual} if usual > 0 else {}
+
     def _warn(self) -> None:
         """Once for each thing that the canary cannot see."""
         if (warning := self.canary.warning()) != self._warned:
@@ -194,11 +205,17 @@ class TrialRunner:
         trial = self.state.trial(result.trial_id)
         assert trial is not None
         for _ in range(MOST_ATTEMPTS):
-            score = self.evaluator.score(result, source, split)
+            score = self.evaluator.score(result, source, split, self._references(trial.commit))
             self.record(ScoredRow.of(score, trial.start, split))
             if score.status != "infra_failed":
                 return score
         raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")
+
+    def _references(self, commit: str) -> list[Observation]:
+        """The baseline's scored trials, which bound what answers may cost; none for the baseline itself."""
+        baseline = self.state.baseline
+        seen = self.state.observations.get(baseline, []) if commit != baseline else []
+        return [trial for trial in seen if trial.score is not None]
 
     def settle(self, files_of: Callable[[str], Files]) -> list[str]:
         """After a restart: close trials that never finished, score those that never were; ids of the former.

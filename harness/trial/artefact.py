@@ -4,14 +4,15 @@ Nothing in it is executed or unpickled. Whoever wrote it is gone, so what was ch
 """
 
 import hashlib
-import json
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-_MOST_PARSED_BYTES = 16 << 20  # as Python objects this is some 20 times as much
+from harness.sandbox.strict_json import NotStrictJson, parsed
+
+_MOST_PARSED_BYTES = 16 << 20
 _MOST_DIMENSIONS = 64
 _CHUNK_BYTES = 1 << 20
 _ITEM_BYTES = {
@@ -122,21 +123,9 @@ def _check_tensors(header: Any, body_bytes: int) -> None:
 
 def _parsed(content: bytes) -> Any:
     try:
-        return json.loads(content, parse_constant=_no_constant, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        _refuse("artefact_malformed", f"not JSON: {error}")
-
-
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    pairs = list(pairs)
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name appears twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+        return parsed(content)
+    except NotStrictJson as error:
+        _refuse("artefact_malformed", f"not JSON as it must be: {error}")
 
 
 def _refuse(reason: str, detail: str = "") -> NoReturn:

@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tiny_models
 import torch
@@ -101,7 +103,7 @@ class ForkedProcess:
     log = ""
 
     def __init__(self, number: int) -> None:
-        self._number, self._end = number, None
+        self._number, self._end, self._seconds = number, None, 0.0
 
     def wait(self, timeout_seconds: float | None = None) -> End | None:
         deadline = time.monotonic() + (timeout_seconds or 0)
@@ -114,6 +116,15 @@ class ForkedProcess:
             else:
                 time.sleep(0.005)
         return self._end
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the process and of the children that it has; in steps of 10 ms."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            whole = psutil.Process(self._number)
+            times = [process.cpu_times() for process in (whole, *whole.children(recursive=True))]
+            self._seconds = sum(sum(time[:4]) for time in times)
+        return self._seconds
 
     def kill(self) -> End:
         if self.wait(0) is None:
@@ -168,12 +179,14 @@ class LocalReferee:
     def __init__(self, threads: int, gpu: int | None) -> None:
         del threads, gpu
 
-    def ask(self, plan, descriptors, seconds, end_main):
+    def ask(self, plan, descriptors, seconds, main):
         del seconds
         held = [os.dup(descriptor) for descriptor in descriptors]  # the predictors' ends become its own
-        fields = {**plan, "settings": Scoring(**plan["settings"])}
+        asked = types.SimpleNamespace(
+            cpu_seconds=main and main.cpu_seconds, end_main=main and main.end_now
+        )  # nothing to ask where there is no predictor
         try:
-            return referee_process.score(referee_process.Plan(**fields), held, end_main)
+            return referee_process.score(referee_process.plan_of(plan), held, asked)
         finally:
             for descriptor in held[:2]:
                 with contextlib.suppress(OSError):
@@ -214,9 +227,9 @@ class Bench:
             save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
         return TrialResult("t-1", Outcome.COMPLETED, "", artefact=f"artefacts/{self.task.artefact}")
 
-    def score(self, model, tree, settings: Scoring = FAST, split: Split = Split.VAL) -> Score:
+    def score(self, model, tree, settings: Scoring = FAST, split: Split = Split.VAL, baseline=()) -> Score:
         with contextlib.closing(self.evaluator(settings)) as evaluator:
-            return evaluator.score(self.store(model), tree, split)
+            return evaluator.score(self.store(model), tree, split, baseline)
 
     def evaluator(self, settings: Scoring = FAST) -> SandboxEvaluator:
         return SandboxEvaluator(self.sandbox, self.task, self.data, self.profile, self.folder, settings)

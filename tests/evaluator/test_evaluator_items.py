@@ -93,7 +93,12 @@ def test_data_are_scored_without_any_candidate_process(data: Bench) -> None:
         ("artefact.unreadable", b'{"value": NaN}'),
         ("artefact.unreadable", b"[" * 200_000),
         ("artefact.rejected", b"[]"),
-        ("artefact.not_finite", b'{"value": 1e999}'),
+        ("artefact.unreadable", b'{"value": 1e999}'),
+        ("artefact.unreadable", b'{"value": 1, "value": 2}'),
+        ("artefact.unreadable", b'{"value": ' + b"9" * 400 + b"}"),
+        ("artefact.unreadable", b'{"value": "\\ud800"}'),
+        ("artefact.unreadable", b"[" * 100 + b"]" * 100),
+        ("artefact.unreadable", b"[" + b"{}," * (1 << 20) + b"{}]"),
     ],
 )
 def test_bad_data_are_the_candidates(data: Bench, reason: str, content: bytes) -> None:

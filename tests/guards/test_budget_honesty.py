@@ -62,6 +62,14 @@ def test_a_disturbed_machine_is_measured_again(machine: dict[str, float], reason
     assert other.judgement is Judgement.ACCEPT
 
 
+def test_more_time_for_the_same_work_is_rejected_unless_the_machine_was_slow() -> None:
+    """Who counts its own steps may take up to twice the baseline's time for them; a disturbed trial is made again."""
+    assert verdict(trial({"work_ratio": 1.9})).judgement is Judgement.ACCEPT
+    found = verdict(trial({"work_ratio": 2.1}))
+    assert (found.judgement, found.reason) == (Judgement.REJECT, "budget.work")
+    assert verdict(trial({"work_ratio": 2.1, "canary_ratio": 0.5})).judgement is Judgement.INCONCLUSIVE
+
+
 def test_a_process_that_is_left_is_rejected() -> None:
     """A trial that goes on after its end is the candidate's doing."""
     assert verdict(trial({"left_processes": 1})).reason == "budget.left_process"

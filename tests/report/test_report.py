@@ -1,5 +1,6 @@
 """The HTML, Markdown and table outputs: self-contained, escaped, complete, whatever the ledger holds."""
 
+import csv
 import html.parser
 import json
 import re
@@ -18,7 +19,7 @@ from harness.report.analysis import categories, noise, rejections
 from harness.report.html.page import html_report
 from harness.report.markdown import markdown_report
 from harness.report.redact import REDACTED, redacted
-from harness.report.tables import trials_frame
+from harness.report.tables import trials_frame, write_tables
 from tests.report.conftest import recorded
 
 ALLOWED_TAGS = {
@@ -164,6 +165,43 @@ def test_command_writes_page_markdown_and_tables(session_folder, tmp_path, capsy
     session = SessionRecord(Tail(session_folder / "ledger.jsonl").rows())
     assert list(frame.trial_id) == [trial.trial_id for trial in session.trials]
     assert frame.val.dropna().tolist() == [t.values["val"] for t in session.trials if "val" in t.values]
+
+
+FORMULAS = ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "  =1", "\uff1d1")
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_no_cell_of_a_table_is_a_formula(rows, tmp_path, formula):
+    """Whatever an agent or a task wrote, no spreadsheet executes it; numbers stay numbers."""
+    made = [
+        {**row, "rationale": formula} if row["kind"] == "proposed" else
+        {**row, "side": {formula: -1.5}} if row["kind"] == "scored" else row
+        for row in rows(6)
+    ]  # fmt: skip
+    written = write_tables(recorded(made), tmp_path)
+    for file in (file for file in written if file.suffix == ".csv"):
+        for line in csv.reader(file.open(newline="")):
+            assert not [c for c in line if c.lstrip()[:1] in "=+-@\uff1d" and c.strip() and not _is_number(c)]
+    frame = pandas.read_csv(tmp_path / "trials.csv")
+    assert frame.filter(like="side.").min().min() == -1.5
+
+
+def _is_number(cell):
+    return re.fullmatch(r"-?[0-9.e+-]+", cell) and float(cell) is not None
+
+
+def test_the_cost_of_answers_stands_beside_every_trial(rows):
+    """And where a budget is a number of steps, that they are the candidate's own word."""
+    side = {"inference.load_seconds": 1.25, "inference.answer_seconds": 7.5}
+    made = [{**row, "side": side} if row["kind"] == "scored" else row for row in rows(3)]
+    page = html_report(recorded(made), Path("session"))
+    assert "1.25" in page
+    assert "7.50" in page
+    assert "own word" not in page
+    counted = [
+        {**row, "budget_counted_by": "candidate"} if row["kind"] == "trial_started" else row for row in made
+    ]
+    assert "own word" in html_report(recorded(counted), Path("session"))
 
 
 def test_wrong_folder_is_one_line_and_a_changed_ledger_makes_no_report(session_folder, tmp_path):

@@ -20,6 +20,7 @@ from harness.records import (
     Files,
     Judgement,
     Level,
+    Observation,
     Outcome,
     Proposal,
     Role,
@@ -54,12 +55,15 @@ def noise_of(seed: int) -> float:
 class Machine:
     """Trains by reading `loss = X` from train.py; scores it with a little noise from the seed.
 
+    A program with the word "slow" in it takes five times as long, and one with "large" asks for so much to answer.
+
     On shuffled data nothing is learnt, unless the program has the word "known" in it.
     """
 
     folder: Path
     runs: list[TrialSpec] = field(default_factory=list)
     scored: list[tuple[str, Split]] = field(default_factory=list)
+    references: list[list[str]] = field(default_factory=list)
     fail_next: int = 0
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
@@ -85,15 +89,24 @@ class Machine:
             "exit_0",
             artefact=f"artefacts/{spec.trial_id}",
             artefact_sha256=hashlib.sha256(str(value).encode()).hexdigest(),
-            billed_seconds=1.0,
+            billed_seconds=5.0 if "slow" in text else 1.0,
             wall_seconds=1.0,
             claims={"loss": value, "curve": [5.0, 2.0, value], "step": 100},
         )
 
-    def score(self, result: TrialResult, source: Files, split: Split) -> Score:
+    def score(
+        self, result: TrialResult, source: Files, split: Split, baseline: Sequence[Observation] = ()
+    ) -> Score:
         self.scored.append((result.trial_id, split))
         assert "train.py" in source
-        return Score("scored", float((self.folder / result.artefact).read_text()))
+        seconds = 5.3 if "large" in source["train.py"].decode() else 1.0
+        side = {
+            "inference.load_seconds": 0.1,
+            "inference.answer_seconds": seconds,
+            "inference.questions": 50.0,
+        }
+        self.references.append([seen.trial_id for seen in baseline])
+        return Score("scored", float((self.folder / result.artefact).read_text()), side)
 
     def close(self) -> None: ...
 

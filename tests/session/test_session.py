@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from guards.budget_honesty import BudgetHonesty
 from harness.errors import HarnessError, InfrastructureError
 from harness.keep.early_stop import EarlyStop
 from harness.keep.promotion import Promotion
@@ -218,6 +220,40 @@ def test_the_agent_sees_rounded_scores_and_nothing_of_the_sealed_split(world: Ma
     assert len(f"{last.incumbent_score}") <= 5
     assert "test" not in repr(last.history)
     assert last.number == 7
+
+
+def counted_by(session: Session) -> set[str]:
+    return {trial.start.budget_counted_by for trial in session.trial_runner.state.trials}
+
+
+def test_more_time_than_the_baseline_for_the_same_work_is_rejected(world: Make) -> None:
+    """Steps are the candidate's own word, as every row says; who takes five times as long is not believed. Without a
+    budget of steps time itself is the bound."""
+    by_steps, by_time = world(["slow\nloss = 0.5", BETTER]), world(["slow\nloss = 0.5"])
+    profile = replace(by_steps.task.profiles["cpu"], steps=100)
+    by_steps.task = replace(by_steps.task, profiles={"cpu": profile})
+    by_steps.guards = by_time.guards = (BudgetHonesty(tolerance=0.9),)
+    session = by_steps.session()
+    session.run()
+    assert [each.reason for each in session.trial_runner.state.decided][:1] == ["budget.work"]
+    assert session.trial_runner.state.decided[1].decision is Decision.KEEP
+    assert counted_by(session) == {"candidate"}
+    other = by_time.session()
+    other.run()
+    assert [each.decision for each in other.trial_runner.state.decided] == [Decision.KEEP]
+    assert counted_by(other) == {"referee"}
+
+
+def test_what_answers_cost_is_held_against_the_baseline_and_told_roughly(world: Make) -> None:
+    """Every score of a candidate is given the baseline's trials; the agent sees 1, 2, 5 or 10 times, no finer."""
+    made = world(["loss = 0.8  # large", WORSE, NO_OP])
+    made.session().run()
+    *_, last = made.script.views
+    assert [past.inference_cost for past in last.history] == [5, 1, 1]
+    baseline = [f"baseline-{number}" for number in range(1, 5)]
+    for (trial_id, _), references in zip(made.machine.scored, made.machine.references, strict=True):
+        own = trial_id.startswith(("baseline", "cert1-baseline"))
+        assert references[:4] == ([] if own else baseline), trial_id
 
 
 def test_the_agent_is_told_to_think_while_trials_go_on(world: Make) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.ledger.record_parts import number
 from harness.ledger.rows import CertificateRow
@@ -56,7 +58,8 @@ def _finding(value: object) -> str:
 
 def trials(session: SessionRecord) -> str:
     """All trials in one fold."""
-    headings = ("trial", "role", "commit", "seed", "split", "outcome", session.metric, "billed s")
+    billed = ("billed s", "load s", "answers s")
+    headings = ("trial", "role", "commit", "seed", "split", "outcome", session.metric, *billed)
     rows = [
         (
             trial.trial_id,
@@ -67,12 +70,25 @@ def trials(session: SessionRecord) -> str:
             " ".join(filter(None, (trial.outcome or "never finished", trial.measured.reason))),
             "-" if trial.value is None else repr(trial.value),
             f"{trial.measured.billed_seconds:.1f}",
+            *(_inference(trial.side, name) for name in ("load_seconds", "answer_seconds")),
         )
         for trial in session.trials
     ]
-    return section(
-        "Every trial", fold(f"{len(rows)} trials with commits and seeds", table(headings, rows, (3, 6, 7)))
+    about = (
+        "Inference cost: what a predictor worked until its first answer, and for all answers, in the clock of training;"
+        " beyond a multiple of the baseline's (scoring.load_factor, scoring.answer_factor) a candidate is rejected."
     )
+    if any(trial.start.budget_counted_by == "candidate" for trial in session.trials):
+        about += (
+            " The budget is a number of steps or tokens, which each candidate counts itself: its own word."
+        )
+    shown = table(headings, rows, (3, 6, 7, 8, 9))
+    return section("Every trial", fold(f"{len(rows)} trials with commits and seeds", shown), about=about)
+
+
+def _inference(side: Mapping[str, Any], name: str) -> str:
+    value = side.get(f"inference.{name}")
+    return "-" if value is None else f"{number(value):.2f}"
 
 
 def reproduction(session: SessionRecord, folder: Path) -> str:
