@@ -1,9 +1,9 @@
 # Every target sets up .venv first; that is a no-op once it has been done.
-.PHONY: setup run test test-slow test-gpu test-agents lint
+.PHONY: setup run test test-slow test-gpu test-agents test-faults lint
 ARGS ?=
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-FAST = not slow and not gpu and not agents
+FAST = not slow and not gpu and not agents and not faults
 
 setup: ; @HARNESS_VENV="$(VENV)" ./scripts/bootstrap
 run: setup ; @$(PYTHON_IN_VENV) -m harness $(ARGS)
@@ -11,6 +11,7 @@ test: setup ; @$(PYTHON_IN_VENV) -m pytest -m "$(FAST)" -n auto --dist loadfile 
 test-slow: setup ; @$(PYTHON_IN_VENV) -m pytest -m slow $(ARGS)
 test-gpu: setup ; @$(PYTHON_IN_VENV) -m pytest -m gpu $(ARGS)
 test-agents: setup ; @$(PYTHON_IN_VENV) -m pytest -m agents $(ARGS)
+test-faults: setup ; @$(PYTHON_IN_VENV) -m pytest tests/faults $(ARGS)
 lint: setup
 	@$(PYTHON_IN_VENV) -m ruff check .
 	@$(PYTHON_IN_VENV) -m mypy

@@ -2,6 +2,7 @@
 
 HarnessError
 ├── UserError            the user's mistake: one line, exit code 2, nothing lost
+│   └── FolderInUse      another process has the session open
 ├── LedgerError          the ledger is damaged or belongs to another session
 ├── InfrastructureError  ours or the machine's: retried, never held against a candidate
 │   └── SandboxUnavailable
@@ -15,6 +16,10 @@ class HarnessError(Exception):
 
 class UserError(HarnessError):
     """Wrong input; `python -m harness` prints the text and exits with 2."""
+
+
+class FolderInUse(UserError):
+    """Another process has the session open; a sweep waits for it to end."""
 
 
 class LedgerError(HarnessError):

@@ -7,12 +7,14 @@ and is used by nothing. What every command does with errors stands here: one lin
 import difflib
 import importlib
 import inspect
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import HarnessError, UserError
+from harness.errors import FolderInUse, HarnessError, UserError
+from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -43,6 +45,8 @@ def run(
             print(inspect.cleandoc(about), flush=True)
             return 0
         return body(arguments)
+    except FolderInUse as error:
+        return _complain(name, error, EXIT_IN_USE if IN_SWEEP in os.environ else EXIT_USER_ERROR)
     except UserError as error:
         return _complain(name, error, EXIT_USER_ERROR)
     except HarnessError as error:

@@ -8,6 +8,7 @@ from harness.commands import run
 from harness.errors import UserError
 from harness.ledger.reading import one_session, session_folders
 from harness.ledger.session_record import SessionRecord, load
+from harness.ledger.sweep_record import FILE_NAME as SWEEP
 from harness.report.html.page import html_report
 from harness.report.local import write_atomically
 from harness.report.markdown import markdown_report
@@ -19,6 +20,12 @@ def main(argv: list[str]) -> int:
     folders = session_folders(options.folder)
     if not folders or not options.folder.is_dir():
         raise UserError(f"{options.folder} holds no session: there is no ledger.jsonl in or below it")
+    if len(folders) > 1 and not (options.folder / SWEEP).exists():
+        listed = ", ".join(str(each) for each in folders[:4])
+        raise UserError(
+            f"{options.folder} is neither a session's nor a sweep's folder; nothing was written. "
+            f"It holds {len(folders)} sessions, give one of them: {listed}"
+        )
     if options.out is not None and len(folders) > 1:
         raise UserError(
             f"{options.folder} holds {len(folders)} sessions: --out takes one, give one of their folders"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from git import Blob, Git, Repo
-from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
+from git.exc import GitCommandError
 
-from harness.errors import LedgerError
+from harness.ledger.git_errors import first_line, in_one_line, is_the_machines, said
 from harness.records import Files
 
 FOLDER_NAME = "repository.git"
@@ -50,24 +50,28 @@ class Workspace:
     """One session's repository. Commits are named by their full hexadecimal hash."""
 
     def __init__(self, folder: Path, tag: str) -> None:
-        """Opens the repository in the session's folder, or makes it. Raises LedgerError if it is damaged."""
+        """Opens the repository in the session's folder, or makes it.
+
+        Raises LedgerError, one line that says what to do, here and in every method for whatever git complains of:
+        a full disk, a repository that is gone or damaged or somebody else's.
+        """
         for key in [key for key in os.environ if key.startswith("GIT_")]:
             del os.environ[key]  # of a hook or tool that called us: another repository
         path = folder / FOLDER_NAME
         self.branch = f"autoresearch/{tag}"
-        _free_of_locks(path)
-        try:
+        self.path = path
+        with said(path):
+            _free_of_locks(path)
             self._repo = Repo(path) if path.exists() else _new_repository(path)
-        except (InvalidGitRepositoryError, NoSuchPathError) as error:
-            raise LedgerError(f"{path} is not a git repository any more") from error
-        self._repo.git.update_environment(**_ENVIRONMENT)
-        self._git = self._repo.git
-        if not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
-            self._git.symbolic_ref("HEAD", f"refs/heads/{self.branch}")
+            self._repo.git.update_environment(**_ENVIRONMENT)
+            self._git = self._repo.git
+            if not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
+                self._git.symbolic_ref("HEAD", f"refs/heads/{self.branch}")
 
     def close(self) -> None:
         self._repo.close()
 
+    @in_one_line
     def start(self, files: Files) -> str:
         """Commit the baseline as the branch's root (once) and return its commit."""
         existing = self._resolve(BASELINE_REF)
@@ -78,6 +82,7 @@ class Workspace:
         self._git.update_ref(BASELINE_REF, commit)  # last: says that all the rest is there
         return commit
 
+    @in_one_line
     def propose(self, number: int, parent: str, changed: Files, deleted: Sequence[str], message: str) -> str:
         """Commit a proposal on its parent at refs/proposals/NNNN. Raises BadPath."""
         files = {name: content for name, content in self.files(parent).items() if name not in deleted}
@@ -85,6 +90,7 @@ class Workspace:
         self._git.update_ref(f"refs/proposals/{number:04d}", commit)
         return commit
 
+    @in_one_line
     def keep(self, candidate: str, message: str, trailers: Mapping[str, str]) -> str:
         """Add the candidate's tree to the branch, with trailers; repeating a keep changes nothing."""
         head = self.head()
@@ -96,29 +102,35 @@ class Workspace:
         self._git.update_ref(f"refs/heads/{self.branch}", commit, head)
         return commit
 
+    @in_one_line
     def head(self) -> str:
         """The branch's tip: the baseline, or the last keep."""
         return self._resolve(f"refs/heads/{self.branch}")
 
+    @in_one_line
     def keeps(self) -> list[str]:
         """The branch's commits after the baseline, oldest first."""
         range_ = f"{self._resolve(BASELINE_REF)}..refs/heads/{self.branch}"
         return self._text(self._git.rev_list("--reverse", range_)).split()
 
+    @in_one_line
     def files(self, commit: str) -> Files:
         """Every file of a commit, as bytes."""
         found = self._repo.commit(commit).tree.traverse()
         return {str(item.path): item.data_stream.read() for item in found if isinstance(item, Blob)}
 
+    @in_one_line
     def patch(self, parent: str, commit: str) -> str:
         """Unified diff, for people and for `git apply`."""
         options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
         return self._text(self._git.diff(*options, parent, commit, strip_newline_in_stdout=False))
 
+    @in_one_line
     def same_tree(self, one: str, other: str) -> bool:
         trees = [self._git.rev_parse(f"{commit}^{{tree}}") for commit in (one, other)]
         return bool(trees[0] == trees[1])
 
+    @in_one_line
     def without(self, commit: str) -> Files | None:
         """The head's files with one keep taken back (three-way, file by file); None where that conflicts."""
         base, ours, theirs = (self.files(name) for name in (commit, self.head(), f"{commit}^"))
@@ -136,9 +148,12 @@ class Workspace:
         return result
 
     def _resolve(self, name: str) -> str:
+        """A name's commit; "" where there is no such name, which --quiet says without a word."""
         try:
             return self._text(self._git.rev_parse("--verify", "--quiet", name))
-        except GitCommandError:
+        except GitCommandError as error:
+            if first_line(error.stderr):
+                raise
             return ""
 
     def _commit(self, files: Files, parents: Sequence[str], message: str) -> str:
@@ -164,7 +179,9 @@ class Workspace:
                     self._git.update_index("-z", "--add", "--index-info", istream=stream)
                     return self._text(self._git.write_tree())
                 except GitCommandError as error:
-                    raise BadPath(f"git refuses a path: {_first_line(error.stderr)}") from error
+                    if is_the_machines(error):
+                        raise
+                    raise BadPath(f"git refuses a path: {first_line(error.stderr)}") from error
 
     @staticmethod
     def _text(output: object) -> str:
@@ -233,7 +250,3 @@ def _input(content: bytes) -> IO[bytes]:
     stream.write(content)
     stream.seek(0)
     return stream
-
-
-def _first_line(text: str) -> str:
-    return (text or "").strip().splitlines()[0] if (text or "").strip() else "unknown"

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from harness import __version__
 from harness.config.setup import SESSION_LIMITS, Setup
-from harness.errors import UserError
+from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.interruption import ended_by_signals
 from harness.ledger.plain import to_json
@@ -28,7 +28,7 @@ from harness.task.prepare import prepared
 from harness.task.shuffled_control import shuffled
 from harness.task.task import Profile, TaskData
 from harness.trial.machine_probe import GpuProbe, HostProbe, MachineProbe
-from harness.trial.seeds import new_secret
+from harness.trial.seeds import SECRET_BYTES, new_secret
 
 LOCK_NAME = "lock"
 SECRET_NAME = "secret"
@@ -117,7 +117,7 @@ def _locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / LOCK_NAME, timeout=0):
             yield
     except Timeout:
-        raise UserError(
+        raise FolderInUse(
             f"{folder} is in use by another process; wait for it, or choose another session.tag"
         ) from None
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
@@ -146,7 +146,13 @@ def _secret(folder: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
-    return path.read_bytes()
+    secret = path.read_bytes()
+    if len(secret) < SECRET_BYTES:
+        raise UserError(
+            f"{path} holds {len(secret)} of {SECRET_BYTES} bytes: seeds made of it could be predicted; "
+            "restore it from a copy, or start another session (session.tag=NAME)"
+        )
+    return secret
 
 
 def _begin(bench: Bench, setup: Setup) -> None:

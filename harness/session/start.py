@@ -1,5 +1,9 @@
 """From a configuration to a finished session: starts or resumes what `python -m harness` asks for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from harness.agents.context import AgentContext
 from harness.agents.prefetch import Prefetch
 from harness.config.setup import Setup
@@ -21,14 +25,21 @@ from harness.session.session import Session
 def start(setup: Setup) -> int:
     """Run, or go on with, the configuration's session until it ends; 0. Raises HarnessError."""
     folder = session_folder(setup)
+    trackers = (Terminal(), setup.tracking)
+    with ended_by_signals(), ended_in_a_line(folder), open_bench(setup, folder, trackers) as bench:
+        limits = SessionLimits(setup.budget, bench.profile)
+        if not _is_over(bench, limits):
+            _run(setup, bench, limits)
+    return 0
+
+
+@contextmanager
+def ended_in_a_line(folder: Path) -> Iterator[None]:
+    """What the disk refuses is the machine's fault, and said in a line. Raises HarnessError for it."""
     try:
-        with ended_by_signals(), open_bench(setup, folder, (Terminal(), setup.tracking)) as bench:
-            limits = SessionLimits(setup.budget, bench.profile)
-            if not _is_over(bench, limits):
-                _run(setup, bench, limits)
+        yield
     except OSError as error:
         raise HarnessError(f"{error.strerror}: {error.filename or folder}; correct it and repeat") from error
-    return 0
 
 
 def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
@@ -46,7 +57,7 @@ def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
         _remember_noise(bench)
     finally:
         proposer.close()
-        if told := proposer.account():
+        if (told := proposer.account()) and not bench.trial_runner.ledger.failed:
             bench.trial_runner.notice(told)
 
 

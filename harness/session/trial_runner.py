@@ -36,6 +36,7 @@ from harness.trial.seeds import trial_seed
 from harness.trial.turns import turn
 
 MOST_ATTEMPTS = 3
+STOPPED = "stopped"  # the reason of a trial that Ctrl-C or SIGTERM ended
 _CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
 
 
@@ -139,17 +140,28 @@ class TrialRunner:
             budget_counted_by="referee" if spec.clock.steps is None and spec.clock.tokens is None else "candidate",
             waited_seconds=round(waited_seconds, 3),
         )
-        self.record(start)
-        self.before_trial()
-        undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
-        with undisturbed, self.canary.beside(spec.clock.kind) as found:
-            result = self.executor.run(spec, source, stop)
+        try:
+            self.record(start)
+            self.before_trial()
+            undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
+            with undisturbed, self.canary.beside(spec.clock.kind) as found:
+                result = self.executor.run(spec, source, stop)
+        except KeyboardInterrupt:
+            self._close_in_order(spec.trial_id)
+            raise
         seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
         seen |= self._work_ratio(result, spec.clock)
         result = replace(result, machine={**result.machine, **seen})
         self._warn()
         self.record(TrialFinishedRow.of(result, start))
         return result
+
+    def _close_in_order(self, trial_id: str) -> None:
+        """The session is being ended: that is nobody's fault, and says so at once. Only what is found open counts."""
+        if trial_id in self.state.under_way and not self.ledger.failed:
+            start = self.state.under_way[trial_id].start
+            result = TrialResult(trial_id, Outcome.INFRA_FAILED, STOPPED, level=Level(self.state.level))
+            self.record(TrialFinishedRow.of(result, start))
 
     def _ratios(self, found: Mapping[str, float]) -> dict[str, float]:
         """How the machine was around a trial, compared with the baseline's trials (with itself if there are none)."""
@@ -235,6 +247,7 @@ class TrialRunner:
                 )
             with turn():
                 self._score(result, files_of(trial.commit), split)
+        self._sweep()
         return [trial.trial_id for trial in interrupted]
 
     def _close_interrupted(self, start: TrialStartedRow) -> None:
@@ -243,6 +256,20 @@ class TrialRunner:
         reason = "interrupted_twice" if suspect else "interrupted"
         result = TrialResult(start.trial_id, outcome, reason, level=Level(self.state.level))
         self.record(TrialFinishedRow.of(result, start))
+
+    def _sweep(self) -> None:
+        """After a restart: delete artefacts that nothing will ask for: of discarded proposals, and of no trial."""
+        discarded = {each.commit for each in self.state.decided if not each.kept}
+        discarded -= {each.commit for each in self.state.keeps} | {self.state.baseline, ""}
+        wanted = {
+            trial.measured.artefact
+            for commit, trials in self.state.trials_by_commit.items()
+            for trial in trials
+            if commit not in discarded
+        }
+        for file in (self.folder / "artefacts").glob("*"):
+            if f"artefacts/{file.name}" not in wanted:
+                file.unlink(missing_ok=True)
 
     def forget(self, commit: str) -> None:
         """Delete a commit's artefacts: it was discarded, and weights are large."""

@@ -33,12 +33,12 @@ from harness.report.words import signed
 from harness.sandbox.host.devices import permitted_gpus
 from harness.sandbox.machine import memory_bytes
 from harness.sweep.arms import Arm, Sweep, sweep_of
+from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
 from harness.task.task import Profile
 from harness.trial.turns import VARIABLE, Turns
 
 _PATIENCE_SECONDS = 60.0  # for a session to end in order, before it is killed
 _INTERRUPTED = 130
-_BUSY = "in use by another process"
 _MOST_ABREAST = 4
 _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its share of a trial
 
@@ -156,8 +156,7 @@ class Runner:
         waited = time.monotonic() + 2 * _PATIENCE_SECONDS
         while True:
             code = self._process(arm, folder, gpu)
-            busy = code != 0 and _BUSY in _last_line(folder / "output.log")
-            if not busy or time.monotonic() > waited or self._stopping.is_set():
+            if code != EXIT_IN_USE or time.monotonic() > waited or self._stopping.is_set():
                 return code
             time.sleep(2)
 
@@ -174,7 +173,7 @@ class Runner:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its sessions
-                env={**os.environ, "HARNESS_SWEEP": self.sweep.folder.name, VARIABLE: self._turns[gpu].path},
+                env={**os.environ, IN_SWEEP: self.sweep.folder.name, VARIABLE: self._turns[gpu].path},
             )
             self._processes.add(process)
         code = process.wait()

@@ -20,11 +20,13 @@ from harness.sandbox.open import BadTree, Command, End, Process, Sandbox
 from harness.trial.artefact import ArtefactRefused, take_artefact
 from harness.trial.claims import read_claims
 from harness.trial.gate_keeper import GateKeeper, TrainingFiles
+from harness.trial.stall import StallWatch
 
 ARTEFACTS = "artefacts"
 _LOOK_SECONDS = 0.05
 _STOP_SECONDS = 1.0  # between two looks at what the candidate claims
 _SUSPENDED_SECONDS = 1.0
+_STALLED_SECONDS = 1.0
 _LATE_SHARE, _LATE_SECONDS = 0.02, 2.0  # what a kill may take on a machine under load
 _IDLE_FACTOR, _IDLE_SECONDS = 10.0, 60.0  # wall-clock cap where CPU time is billed
 
@@ -39,6 +41,7 @@ class Timer:
         self._opened: float | None = None
         self._cpu_before = 0.0
         self.ended_for = ""
+        self.stall = StallWatch()
         if not gated:
             self.open()
 
@@ -82,17 +85,20 @@ class Timer:
         wall = now - self._start
         billed = now - opened if self._clock.kind == "wall" else end.cpu_seconds - self._cpu_before
         suspended = wall - (time.monotonic() - self._awake)
-        return Times(opened - self._start, billed, wall, suspended, self._opened is not None)
+        self.stall.look()
+        return Times(opened - self._start, billed, wall, suspended, self._opened is not None, self.stall.seconds)
 
 
 class Times(NamedTuple):
-    """All in seconds. suspended: how long the machine slept meanwhile. opened: whether the gate was."""
+    """All in seconds. suspended: how long the machine slept meanwhile. opened: whether the gate was. stalled: how long
+    the referee did not look."""
 
     startup: float
     billed: float
     wall: float
     suspended: float
     opened: bool = True
+    stalled: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,7 @@ def _refuse_inexact(clock: Clock, process: Process) -> None:
 def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) -> End:
     next_stop = time.monotonic() + _STOP_SECONDS
     while (end := process.wait(0)) is None:
+        timer.stall.look()
         seconds = min(timer.patience(), _LOOK_SECONDS)
         if seconds > 0 and stop and time.monotonic() >= next_stop:
             next_stop = time.monotonic() + _STOP_SECONDS
@@ -208,6 +215,8 @@ def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outc
         return Outcome.INFRA_FAILED, "launcher_lost"
     if times.suspended > _SUSPENDED_SECONDS:
         return Outcome.INFRA_FAILED, "suspended"
+    if times.stalled > _STALLED_SECONDS and (ended_for or times.billed > clock.seconds):
+        return Outcome.INFRA_FAILED, "stalled"  # the candidate may have ended in time: nobody looked
     if ended_for in {"startup", "idle", "hopeless"}:
         return Outcome.TIMED_OUT, ended_for
     if end.status != 0 and not ended_for:

@@ -1,0 +1,72 @@
+"""Whatever git complains of, said in one line with what to do about it."""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from git.exc import GitCommandError, GitError, ODBError
+
+from harness.errors import LedgerError
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_CURES = {  # what git says -> what to do
+    "no space left": "the disk is full: make room and repeat the command",
+    "file too large": "a limit on files is reached: raise it and repeat the command",
+    "disk quota": "the disk quota is used up: make room and repeat the command",
+    "dubious ownership": "it belongs to another user: give it to yourself (chown -R) and repeat the command",
+    "permission denied": "it cannot be written: correct its rights and repeat the command",
+    "read-only file system": "it cannot be written: mount it writable and repeat the command",
+}
+_DAMAGED = (
+    "restore the folder from a copy, or start another session (session.tag=NAME); the ledger is not touched"
+)
+
+
+@contextmanager
+def said(path: Path) -> Iterator[None]:
+    """Inside, git's errors and the disk's become a LedgerError about the repository at `path`."""
+    try:
+        yield
+    except (GitError, ODBError, OSError) as error:
+        what = _complaint(error)
+        raise LedgerError(f"git in {path}: {what}; {_cure(path, what)}") from error
+    except ValueError as error:
+        if type(error) is not ValueError and type(error).__module__.startswith("harness."):
+            raise  # our own, e.g. a bad path
+        raise LedgerError(f"git in {path}: {first_line(str(error))}; {_DAMAGED}") from error
+
+
+def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """For methods of a workspace, which has a `path`."""
+
+    @functools.wraps(method)
+    def wrapped(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        workspace: Any = arguments[0]
+        with said(workspace.path):
+            return method(*arguments, **named)
+
+    return wrapped
+
+
+def _complaint(error: Exception) -> str:
+    text = str(getattr(error, "stderr", "") or getattr(error, "strerror", "") or "").replace("stderr:", " ")
+    status = f"it ended with status {error.status}" if isinstance(error, GitCommandError) else str(error)
+    return first_line(text.strip(" \n'")) or first_line(status)
+
+
+def _cure(path: Path, what: str) -> str:
+    known = next((cure for word, cure in _CURES.items() if word in what.lower()), "")
+    return known or (_DAMAGED if path.is_dir() else f"it is gone: {_DAMAGED}")
+
+
+def is_the_machines(error: GitError) -> bool:
+    """Whether the disk or the repository's rights are to blame, and no name that git was given."""
+    return any(word in _complaint(error).lower() for word in _CURES)
+
+
+def first_line(text: str) -> str:
+    """The first line that says something, "" without one."""
+    return next((line.strip() for line in (text or "").splitlines() if line.strip()), "")

@@ -1,0 +1,113 @@
+"""Short sessions under faults: the ledger verifies, no finished trial is lost or repeated, the verdicts are those of
+an undisturbed session, nobody sees a traceback and nothing is left behind."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.ledger import chain
+from tests.faults import played
+from tests.faults.checks import (
+    assert_each_trial_once,
+    assert_no_traceback,
+    assert_nothing_left,
+    assert_nothing_lost,
+    rows_of,
+    verdicts,
+)
+
+SIGNALS = {
+    "kill": lambda pid: os.kill(pid, signal.SIGKILL),
+    "kill_group": lambda pid: os.killpg(pid, signal.SIGKILL),
+    "terminate": lambda pid: os.kill(pid, signal.SIGTERM),
+    "interrupt": lambda pid: os.kill(pid, signal.SIGINT),
+    "hang_up": lambda pid: os.kill(pid, signal.SIGHUP),
+    "stop": lambda pid: (os.kill(pid, signal.SIGSTOP), time.sleep(0.3), os.kill(pid, signal.SIGCONT)),
+}
+SAMPLE = 24  # in every run of the tests; the rest with `make test-faults`
+ALL = 216
+ENDINGS = (0, 1, 130, -signal.SIGKILL)  # ended, said in a line, interrupted, killed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    folder = tmp_path_factory.mktemp("undisturbed") / "session"
+    folder.mkdir()
+    assert sit(folder) == 0
+    return folder, rows_of(folder)
+
+
+def sit(folder: Path) -> int | None:
+    """A sitting without a fault."""
+    process = played.start(folder)
+    process.join(120)
+    assert process.exitcode is not None, "the session hangs"
+    return process.exitcode
+
+
+def settled(folder: Path, before: list[dict], undisturbed: list[dict]) -> None:
+    """The same command again, and then everything must hold."""
+    assert sit(folder) == 0, Path(f"{folder}.log").read_text()
+    chain.check(folder)
+    rows = rows_of(folder)
+    assert_nothing_lost(before, rows)
+    assert_each_trial_once(rows)
+    assert verdicts(rows) == verdicts(undisturbed)
+    assert_no_traceback(Path(f"{folder}.log"))
+    assert_nothing_left(folder)
+
+
+def under_signal(folder: Path, number: int, undisturbed: list[dict]) -> None:
+    """One fault at a random row, then one more moment: sessions differ in speed, rows do not."""
+    draw = random.Random(number)
+    name, row = draw.choice(list(SIGNALS)), draw.randrange(len(undisturbed))
+    folder.mkdir()
+    process = played.start(folder)
+    end = time.monotonic() + 60
+    while lines(folder) < row and process.is_alive() and time.monotonic() < end:
+        time.sleep(0.0005)
+    time.sleep(draw.random() * 0.01)
+    if process.is_alive():
+        with contextlib.suppress(ProcessLookupError):  # it had just ended
+            SIGNALS[name](process.pid)
+    process.join(120)
+    assert process.exitcode in ENDINGS, (name, process.exitcode, Path(f"{folder}.log").read_text())
+    settled(folder, rows_of(folder), undisturbed)
+
+
+def lines(folder: Path) -> int:
+    try:
+        return (folder / chain.FILE_NAME).read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return -1
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(each, marks=[] if each < SAMPLE else pytest.mark.faults) for each in range(ALL)]
+)
+def test_a_signal_at_a_random_moment(
+    number: int, tmp_path: Path, undisturbed: tuple[Path, list[dict]]
+) -> None:
+    """SIGKILL of the process or its group, SIGTERM, SIGINT, SIGHUP, SIGSTOP and SIGCONT."""
+    under_signal(tmp_path / "session", number, undisturbed[1])
+
+
+@pytest.mark.parametrize(
+    "row", [pytest.param(each, marks=[] if each % 10 == 4 else pytest.mark.faults) for each in range(1, 61)]
+)
+def test_the_disk_is_full_at_a_row(row: int, tmp_path: Path, undisturbed: tuple[Path, list[dict]]) -> None:
+    """At every row of the session in turn, in the middle of it; there is room again a moment later."""
+    rows, session = undisturbed[1], tmp_path / "session"
+    full_at = min(row, len(rows) - 1)
+    session.mkdir()
+    process = played.start(session, full_at)
+    process.join(120)
+    assert process.exitcode == 1, Path(f"{session}.log").read_text()
+    assert "File too large" in Path(f"{session}.log").read_text()
+    assert chain.check(session)[0] == full_at
+    settled(session, rows_of(session), rows)
