@@ -24,6 +24,9 @@ def _start():
     site.setcopyright()
     site.sethelper()
     del sys.argv[0]
+    if {prelude!r}:
+        with open({prelude!r}, "rb") as file:
+            exec(compile(file.read(), {prelude!r}, "exec"), {{"__name__": "prelude"}})
     main = sys.modules["__main__"].__dict__
     main["__file__"] = sys.argv[0]
     del main["_start"]
@@ -39,9 +42,9 @@ def package_folders() -> list[str]:
     return [path for path in sys.path if os.path.basename(path) in _PACKAGE_FOLDERS and os.path.isdir(path)]
 
 
-def command_line(script: str, arguments: tuple[str, ...], tree: str) -> list[str]:
-    """Run `script` as __main__ with the library folders and then `tree` on the path."""
-    start = _START.format(prefix=sys.prefix, packages=[*package_folders(), tree])
+def command_line(script: str, arguments: tuple[str, ...], tree: str, prelude: str = "") -> list[str]:
+    """Run `script` as __main__ with the library folders and then `tree` on the path; before it, `prelude`."""
+    start = _START.format(prefix=sys.prefix, packages=[*package_folders(), tree], prelude=prelude)
     return [sys.executable, "-s", "-P", "-S", "-B", "-u", "-c", start, script, *arguments]
 
 

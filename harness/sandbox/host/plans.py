@@ -61,6 +61,8 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     places = {name: f"{inside}/{name}" for name in ("data", "out", "tree")}
     arguments = tuple(_placed(argument, places) for argument in command.arguments)
     script = f"{places['tree']}/{command.script}"
+    prelude = f"{places['tree']}/{command.prelude}" if command.prelude else ""
+    added = {name: _placed(value, places) for name, value in command.environment.items()}
     closed = level == Level.L1 and user is not None and not interpreter.reachable_by_others()
     if closed and not has_capability(CAP_DAC_READ_SEARCH):
         raise SandboxUnavailable(
@@ -69,8 +71,8 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         )
     return Plan(
         level=int(level),
-        argv=interpreter.command_line(script, arguments, places["tree"]),
-        environment={**_environment(command, level, inside), **gpu.environment, **command.environment},
+        argv=interpreter.command_line(script, arguments, places["tree"], prelude),
+        environment={**_environment(command, level, inside), **gpu.environment, **added},
         folder=inside,
         tree=encode_tree(command.tree),
         uid=user,
