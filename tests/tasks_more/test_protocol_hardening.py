@@ -38,10 +38,23 @@ CHAIN = [  # alice -> bob -> carol -> dave -> bob, each with both scopes
 ]
 
 
+DELEGATED = [
+    ["delegate", "bob", 0, "carol", BOTH, 10, 10],
+    ["delegate", "carol", 1, "dave", BOTH, 8, 10],
+]
+HELD = [
+    ["hold", "dave", 2, "food", 7],
+    ["hold", "dave", 2, "food", 1],
+    ["hold", "bob", 0, "food", 15],
+    ["hold", "bob", 0, "food", 18],
+]
+NONCES = [["capture", "bob", 1, 1, 1], ["capture", "bob", 1, 1, 2], ["capture", "bob", 1, 1, 1]]
+
+
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ph")
-    task.prepare.prepare(folder / "public", folder / "private")
+    task.prepare.prepare(folder / "public", folder / "private", b"secret")
     return folder / "private"
 
 
@@ -147,17 +160,153 @@ def test_a_state_aware_attack_finds_compound_violations() -> None:
     assert max(sizes) >= 2
 
 
-def test_variants_use_every_defect_about_equally_often(private: Path) -> None:
-    """Sixteen variants of ten of eighteen defects, val and test different; visible ones hold no hidden defect."""
+def test_val_and_test_have_no_defect_in_common(private: Path) -> None:
+    """Sixteen variants of ten of fourteen defects each; visible ones occur in neither, and only they in training."""
+    pools = {}
     for split in ("val", "test"):
         variants = json.loads((private / f"{split}.json").read_text())
-        counts = [sum(number in variant["defects"] for variant in variants) for number in range(18)]
-        assert (len(variants), sum(counts)) == (16, 160)
+        pools[split] = {number for variant in variants for number in variant["defects"]}
+        counts = [sum(number in variant["defects"] for variant in variants) for number in pools[split]]
+        assert (len(variants), len(pools[split]), sum(counts)) == (16, 14, 160)
         assert max(counts) - min(counts) <= 1
-    assert (private / "val.json").read_text() != (private / "test.json").read_text()
-    visible = {defect.__name__ for defect in task.defects_visible.VISIBLE}
+    assert not pools["val"] & pools["test"]
+    visible = task.defects_visible.VISIBLE
+    assert min(pools["val"] | pools["test"]) >= len(visible)
     for variant in json.loads((private.parent / "public/train/variants.json").read_text()):
-        assert set(variant["defects"]) <= visible
+        assert set(variant["defects"]) <= {defect.__name__ for defect in visible}
+
+
+def test_the_secret_decides_which_defect_of_a_pair_is_sealed(private: Path, tmp_path: Path) -> None:
+    """Attack: prepare.py with a secret of one's own gives other variants, from other defects, for val and for test."""
+    task.prepare.prepare(tmp_path / "public", tmp_path / "private", b"guessed")
+    for split in ("val", "test"):
+        ours, theirs = (
+            json.loads((folder / f"{split}.json").read_text()) for folder in (private, tmp_path / "private")
+        )
+        assert not {variant["seed"] for variant in ours} & {variant["seed"] for variant in theirs}
+        assert [variant["defects"] for variant in ours] != [variant["defects"] for variant in theirs]
+    pairs = task.defects_hidden.PAIRS
+    drawn = [task.prepare.pools(bytes([number]))["val"] for number in range(40)]
+    assert all(len({tuple(val[n : n + 1]) for val in drawn}) == 2 for n in range(len(pairs)))
+
+
+SHOWN_BY = [  # defects, and a trace that breaks an invariant with all of them and with none fewer
+    (
+        ["LimitOfRootOnly"],
+        [*CHAIN[:1], DELEGATED[0], DELEGATED[1], ["set_limit", "bob", 1, 5], HELD[0]],
+        "I2 limit",
+    ),
+    (["RevocationOneLevelUp"], [*CHAIN[:3], ["revoke", "alice", 0], HELD[1]], "I3 revocation"),
+    (["OnlyTheLastNonce"], [CHAIN[0], ["hold", "bob", 0, "food", 9], *NONCES], "I6 capture"),
+    (
+        ["DelegatingToOneselfIsFree"],
+        [CHAIN[0], *(["delegate", "bob", place, "bob", BOTH, 20, 10] for place in range(5))],
+        "I7 depth",
+    ),
+    (
+        ["CaptureAfterExpiry"],
+        [
+            ["issue", "alice", "bob", BOTH, 20, 2],
+            ["hold", "bob", 0, "food", 9],
+            ["tick", 3],
+            ["capture", "bob", 1, 1, 1],
+        ],
+        "I4 expiry",
+    ),
+    (
+        ["ReleaseFreesTheWhole"],
+        [
+            CHAIN[0],
+            ["hold", "bob", 0, "food", 15],
+            ["capture", "bob", 1, 10, 1],
+            ["release", "bob", 1],
+            HELD[2],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["RefundFreesTwice"],
+        [
+            CHAIN[0],
+            ["hold", "bob", 0, "food", 18],
+            ["capture", "bob", 1, 9, 1],
+            ["refund", "bob", 1, 9],
+            HELD[3],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["MergeForgetsSecondSpending"],
+        [
+            CHAIN[0],
+            *[["delegate", "bob", 0, "carol", BOTH, 8, 10]] * 2,
+            ["hold", "carol", 2, "food", 5],
+            ["capture", "carol", 3, 5, 1],
+            ["merge", "carol", 1, 2],
+            ["hold", "carol", 5, "food", 12],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["MergeKeepsLaterExpiry"],
+        [
+            CHAIN[0],
+            *(["delegate", "bob", 0, "carol", BOTH, 8, days] for days in (2, 9)),
+            ["merge", "carol", 1, 2],
+            ["tick", 3],
+            ["hold", "carol", 3, "food", 1],
+        ],
+        "I4 expiry",
+    ),
+    (
+        ["DelegateForgetsSpending", "LimitOfRootOnly"],
+        [
+            CHAIN[0],
+            ["delegate", "bob", 0, "carol", BOTH, 12, 10],
+            ["hold", "carol", 1, "food", 8],
+            ["delegate", "carol", 1, "dave", BOTH, 12, 10],
+            ["hold", "dave", 3, "food", 9],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["NarrowForgetsDelegates", "ScopeOfParentOnly"],
+        [*CHAIN[:3], ["narrow", "alice", 0, ["food"]], ["hold", "dave", 2, "travel", 1]],
+        "I1 scope",
+    ),
+    (
+        ["WidenFromRoot", "ScopeOfParentOnly"],
+        [
+            CHAIN[0],
+            ["delegate", "bob", 0, "carol", ["food"], 15, 10],
+            ["delegate", "carol", 1, "dave", ["food"], 10, 10],
+            ["widen", "carol", 2, ["travel"]],
+            ["delegate", "dave", 2, "bob", ["travel"], 5, 5],
+            ["hold", "bob", 4, "travel", 1],
+        ],
+        "I1 scope",
+    ),
+    (
+        ["RenewForgetsDelegates", "ExpiryOfParentOnly"],
+        [*CHAIN[:3], ["renew", "alice", 0, 1], ["tick", 2], HELD[1]],
+        "I4 expiry",
+    ),
+    (
+        ["RenewForgetsDelegates", "ExpiryOfBothEnds"],
+        [*CHAIN[:3], ["renew", "bob", 1, 1], ["tick", 2], HELD[1]],
+        "I4 expiry",
+    ),
+]
+
+
+@pytest.mark.parametrize(("names", "trace", "invariant"), SHOWN_BY)
+def test_every_defect_can_be_found(names: list[str], trace: list, invariant: str) -> None:
+    """A short trace breaks the invariant with the defects, and neither without them nor with fewer of them."""
+    defects = [DEFECTS[name] for name in names]
+    assert invariant in [found for _, found in campaign.execute(trace, campaign.variant(defects))[1]]
+    assert campaign.execute(trace, protocol.Protocol)[1] == []
+    for defect in defects if len(defects) > 1 else []:
+        assert campaign.execute(trace, campaign.variant([defect]))[1] == []
 
 
 def test_no_candidate_sees_the_hidden_defects() -> None:
@@ -255,7 +404,7 @@ def test_a_protocol_of_ones_own_becomes_a_task(tmp_path: Path, subject: Any) -> 
     done = subprocess.run([*command, str(module), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     own = load_modules(folder, "prepare", "evaluate", "attack", "train", "protocol")
-    own.prepare.prepare(tmp_path / "public", tmp_path / "private")
+    own.prepare.prepare(tmp_path / "public", tmp_path / "private", b"secret")
     variants = json.loads((tmp_path / "private/val.json").read_text())[:2]
     (tmp_path / "private/val.json").write_text(json.dumps([{**v, "calls": 1200} for v in variants]))
 
