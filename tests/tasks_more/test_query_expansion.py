@@ -190,7 +190,7 @@ def test_a_collection_is_split_anew() -> None:
 
 @given(st.sets(st.text("abc ", min_size=1, max_size=7)), st.binary(min_size=1))
 def test_nearly_the_same_queries_are_never_on_two_sides(queries: set[str], secret: bytes) -> None:
-    """In every profile: what is asked in test is not nearly asked in val or train, nor what is asked in val in train."""
+    """In every profile: what test asks is not nearly asked in val or train, nor what val asks in train."""
     found = prepare.split(prepare.groups({query: {"d"} for query in queries}, by_answer=False), secret)
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         assert all(share < task.words.NEAR for share in task.words.nearest(found[one], found[other]).values())
