@@ -2,7 +2,7 @@
 """Realistic defects that only the referee has, in pairs. Not among the files that an agent or a candidate sees.
 
 Of each pair one may occur in val and the other in test, and the referee's secret decides which: so the two have no
-defect in common, and are about equally hard.
+defect in common, and are about equally hard: references.state_aware meets the two of a pair about equally often.
 """
 
 from protocol import need
@@ -187,15 +187,18 @@ class RevocationOneLevelUp:
             need(not self.is_over(above))
 
 
-class OnlyTheLastNonce:
-    """A retry is recognised only if it comes right after the capture that it repeats."""
+class DelegateAfterExpiry:
+    """Delegating asks whether the grant was revoked, and not whether it is over."""
 
-    def is_replay(self, hold, nonce):
-        return nonce == getattr(hold, "last_nonce", None)
+    def delegate(self, *arguments):
+        self.delegating = True
+        try:
+            return super().delegate(*arguments)
+        finally:
+            self.delegating = False
 
-    def booked(self, hold, amount, nonce):
-        hold.last_nonce = nonce
-        return super().booked(hold, amount, nonce)
+    def expiry_chain(self, grant):
+        return [] if getattr(self, "delegating", False) else super().expiry_chain(grant)
 
 
 class DelegatingToOneselfIsFree:
@@ -242,10 +245,10 @@ PAIRS = (
     (MergeAddsFullLimits, MergeKeepsLaterExpiry),
     (RenewByOldExpiry, RenewForgetsDelegates),
     (ExpiryOfParentOnly, ExpiryOfBothEnds),
-    (ExpiryOffByOne, RevocationOneLevelUp),
-    (ReplayedCapture, OnlyTheLastNonce),
-    (TransferResetsDepth, DelegatingToOneselfIsFree),
-    (CaptureAfterRevocation, CaptureAfterExpiry),
+    (CaptureAfterRevocation, ReplayedCapture),
+    (ExpiryOffByOne, DelegateAfterExpiry),
+    (DelegatingToOneselfIsFree, CaptureAfterExpiry),
+    (TransferResetsDepth, RevocationOneLevelUp),
     (ReleaseFreesTheWhole, RefundFreesTwice),
 )
 HIDDEN = tuple(defect for pair in PAIRS for defect in pair)

@@ -28,6 +28,7 @@ NAMES = (
 task = load_modules(FOLDER, *NAMES, "references", "hand_tests", "train")
 campaign, protocol, evaluate, references = task.campaign, task.protocol, task.evaluate, task.references
 DEFECTS = {defect.__name__: defect for defect in (*task.defects_visible.VISIBLE, *task.defects_hidden.HIDDEN)}
+ONE_POOL = [*task.defects_visible.VISIBLE, *(first for first, _ in task.defects_hidden.PAIRS)]
 
 BOTH = ["food", "travel"]
 CHAIN = [  # alice -> bob -> carol -> dave -> bob, each with both scopes
@@ -48,7 +49,6 @@ HELD = [
     ["hold", "bob", 0, "food", 15],
     ["hold", "bob", 0, "food", 18],
 ]
-NONCES = [["capture", "bob", 1, 1, 1], ["capture", "bob", 1, 1, 2], ["capture", "bob", 1, 1, 1]]
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +105,13 @@ def test_two_defects_together_are_one_compound_violation() -> None:
     assert campaign.execute(trace, campaign.variant(both))[1] == [(5, "I1 scope")]
     for defect in both:
         assert campaign.execute(trace, campaign.variant([defect]))[1] == []
-    assert campaign.cause(trace, DEFECTS.values(), "I1 scope") == frozenset(both)
+    assert campaign.cause(trace, ONE_POOL, "I1 scope") == frozenset(both)
 
 
 def test_a_campaign_repairs_what_it_explains() -> None:
     """A compound violation retires both of its defects, once, and nothing else."""
     trace = [*CHAIN, ["narrow", "alice", 0, ["food"]], ["tick", 1], ["hold", "bob", 3, "travel", 1]]
-    running = campaign.Campaign(DEFECTS.values(), 1000)
+    running = campaign.Campaign(ONE_POOL, 1000)
     first, second = running.run([trace, trace])
     assert first == "111111!"
     assert second == "1111110"
@@ -128,7 +128,7 @@ def test_a_campaign_repairs_what_it_explains() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_shrunk_traces_fail_and_are_minimal(seed: int) -> None:
     """What remains breaks the same invariant, and no operation of it can be left out."""
-    chance, kind = random.Random(seed), campaign.variant(DEFECTS.values())
+    chance, kind = random.Random(seed), campaign.variant(ONE_POOL)
     trace = references.state_aware(chance, references.WEIGHTS)
     violations = campaign.execute(trace, kind)[1]
     if violations:
@@ -141,7 +141,7 @@ def test_shrunk_traces_fail_and_are_minimal(seed: int) -> None:
 
 def test_hand_written_tests_find_single_defects_only() -> None:
     """The story of the task: tests of one rule at a time miss every compound violation."""
-    running = campaign.Campaign(DEFECTS.values(), 10_000)
+    running = campaign.Campaign(ONE_POOL, 10_000)
     running.run(task.hand_tests.traces())
     assert {len(guilty) for _, guilty, _ in running.found} == {1}
     assert len(task.hand_tests.TESTS) == 55
@@ -150,7 +150,7 @@ def test_hand_written_tests_find_single_defects_only() -> None:
 @pytest.mark.slow
 def test_a_state_aware_attack_finds_compound_violations() -> None:
     """What the hand-written tests miss can be found within 20,000 calls."""
-    running = campaign.Campaign(DEFECTS.values(), 20_000)
+    running = campaign.Campaign(ONE_POOL, 20_000)
     for trace in references.endless(references.state_aware, random.Random(0), references.WEIGHTS):
         running.run([trace])
         if running.over:
@@ -197,7 +197,11 @@ SHOWN_BY = [  # defects, and a trace that breaks an invariant with all of them a
         "I2 limit",
     ),
     (["RevocationOneLevelUp"], [*CHAIN[:3], ["revoke", "alice", 0], HELD[1]], "I3 revocation"),
-    (["OnlyTheLastNonce"], [CHAIN[0], ["hold", "bob", 0, "food", 9], *NONCES], "I6 capture"),
+    (
+        ["DelegateAfterExpiry"],
+        [CHAIN[0], *[["tick", 5]] * 2, ["delegate", "bob", 0, "carol", BOTH, 1, 1]],
+        "I4 expiry",
+    ),
     (
         ["DelegatingToOneselfIsFree"],
         [CHAIN[0], *(["delegate", "bob", place, "bob", BOTH, 20, 10] for place in range(5))],

