@@ -27,6 +27,7 @@ STARTS_PROCESSES = {  # module -> what it may start: only sandbox/ starts what i
     "harness.sandbox",
     "harness.task.prepare",  # the task's own prepare.py
     "harness.task.shuffled_control",  # likewise
+    "harness.task.reorder",  # likewise
     "harness.trial.machine_probe",  # machine_probe_kernel.py, a fixed program of ours
     "harness.scoring",  # the referee's process
     "harness.sweep",  # sessions

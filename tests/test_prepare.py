@@ -8,7 +8,8 @@ import pytest
 from harness.errors import UserError
 from harness.records import Direction
 from harness.task.budget import Budget
-from harness.task.prepare import cache_folder, prepared
+from harness.task.prepare import cache_folder, held_out_secret, prepared
+from harness.task.secret import kept_secret
 from harness.task.task import Profile, Task
 
 PREPARE = """
@@ -60,9 +61,56 @@ def test_prepare_may_ask_for_the_profile(task: Task) -> None:
     assert prepared(task, "gpu") != prepared(task, "cpu")
 
 
+SECRETIVE = """
+import os, sys
+def prepare(public, private, secret):
+    assert secret not in os.environb.values() and secret.hex() not in " ".join([*sys.argv, *os.environ.values()])
+    (private / "val.txt").write_bytes(secret)
+"""
+
+
+def test_prepare_may_ask_for_the_secret(task: Task) -> None:
+    """It is the cache's, the same again, another for another task; it is in no environment and on no command line."""
+    (task.path / "prepare.py").write_text(SECRETIVE)
+    secret = (prepared(task, "cpu").private / "val.txt").read_bytes()
+    assert len(secret) == 32
+    assert secret == held_out_secret(task, "cpu") != held_out_secret(task, "gpu")
+    assert (prepared(task, "cpu", b"another").private / "val.txt").read_bytes() == b"another"
+    kept = cache_folder() / "private" / "held_out_secret"
+    assert kept.read_bytes() != secret
+    assert (kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    kept.unlink()
+    assert (prepared(task, "cpu").private / "val.txt").read_bytes() != secret
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"short", bytes(32), b"a" * 32, b"longer than thirty-two bytes of chance"]
+)
+def test_a_secret_that_could_be_guessed_is_refused(tmp_path: Path, content: bytes) -> None:
+    """An empty, cut or zeroed file would make every seed predictable: one line, and no other one is drawn instead."""
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(UserError, match="is no secret"):
+        kept_secret(path)
+    assert path.read_bytes() == content
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    """Attack: a mode that lets others in. The honest twin is drawn once, and found again."""
+    path = tmp_path / "secret"
+    secret = kept_secret(path)
+    assert kept_secret(path) == secret
+    path.chmod(0o640)
+    with pytest.raises(UserError, match="can be read by others: chmod 600"):
+        kept_secret(path)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"readable": ("prepare.py",)}, "say why in readable_because"),
+        ({"predictor": "tokens"}, "predictor tokens needs classes"),
         ({"editable": ()}, "editable is empty"),
         ({"editable": ("evaluate.py",)}, "they are the referee's"),
         ({"editable": ("../train.py",)}, "not a plain path"),

@@ -1,8 +1,9 @@
-"""`python -m harness.check_task NAME [key=value ...]`: does a task keep the contract? Runs four short real trials.
+"""`python -m harness.check_task NAME [key=value ...]`: does a task keep the contract? Runs five short real trials.
 
-What is checked: golden scores, held-out data that lie in public ones, what the same seed twice gives, how much seeds
-differ, that scoring twice gives one score, that a candidate which only claims a score gets none, and that evaluate.py
-rejects garbage instead of failing. Prints a line for each; exit code 1 if one of them fails.
+What is checked: golden scores, held-out data that lie in public ones or that can be made again, the order of the data,
+imports that are billed, what the same seed twice gives, how much seeds differ, that scoring twice gives one score, that
+a candidate which only claims a score gets none, and that evaluate.py rejects garbage instead of failing. Prints a line
+for each; exit code 1 if one of them fails.
 """
 
 import sys
@@ -18,7 +19,10 @@ from harness.errors import UserError
 from harness.records import Files, Outcome, Role, Score, Split, TrialResult, TrialSpec
 from harness.task import golden
 from harness.task.check_forgery import GARBAGE, forger, sayer
+from harness.task.check_held_out import held_out, secret_shown, tree_shown
+from harness.task.check_imports import late_imports, watched
 from harness.task.check_leak import MOST_SHARE, leak
+from harness.task.check_order import reordering
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
@@ -52,6 +56,7 @@ class Rig:
 
     task: "Task"
     data: "TaskData"
+    profile_name: str
     profile: "Profile"
     folder: Path
     executor: "Executor"
@@ -90,6 +95,7 @@ def main(arguments: list[str]) -> int:
 def _rig(setup: "Setup", folder: Path) -> Iterator[Rig]:
     from harness.scoring.evaluator import SandboxEvaluator
     from harness.task.prepare import prepared
+    from harness.task.task import Profile, TaskData
 
     task, profile = setup.task, setup.budget.trial_profile(setup.task)
     data = prepared(task, setup.budget.profile)
@@ -98,24 +104,34 @@ def _rig(setup: "Setup", folder: Path) -> Iterator[Rig]:
         stack.callback(sandbox.close)
         executor = setup.executor.open(sandbox, task, data, profile, folder)
 
-        def evaluator_for(profile_name: str, place: Path) -> SandboxEvaluator:
-            other = task.profiles.get(profile_name, profile)
-            scored = prepared(task, profile_name)
+        stack.callback(executor.close)
+
+        def evaluator_on(scored: TaskData, other: Profile, place: Path) -> SandboxEvaluator:
             gpu = setup.executor.device(other)
             return SandboxEvaluator(sandbox, task, scored, other, place, setup.scoring, gpu)
 
-        evaluator = evaluator_for(setup.budget.profile, folder)
+        def golden_evaluator(name: str, place: Path) -> SandboxEvaluator:
+            return evaluator_on(golden.golden_data(task, name), task.profiles.get(name, profile), place)
+
+        evaluator = evaluator_on(data, profile, folder)
         stack.callback(evaluator.close)
-        yield Rig(task, data, profile, folder, executor, evaluator, evaluator_for)
+        name = setup.budget.profile
+        yield Rig(task, data, name, profile, folder, executor, evaluator, golden_evaluator)
 
 
 def check(rig: Rig) -> Report:
     report = Report()
     check_golden(rig, report)
     check_leak(rig, report)
+    report.say(*held_out(rig.task, rig.profile_name, rig.data))
+    report.say(*secret_shown(rig.task, rig.profile_name, rig.data))
+    report.say(*tree_shown(rig.task))
+    report.say(*reordering(rig.task, rig.profile, rig.data))
     trials = check_trials(rig, report)
     if trials:
         check_repeat(rig, report, *trials)
+        claims = rig.trial("watched", watched(rig.task), 1).claims
+        report.say(*late_imports(claims, rig.profile.seconds))
     check_forged(rig, report)
     check_garbage(rig, report)
     return report

@@ -1,6 +1,5 @@
 """A session's folder, open: lock, secret, ledger, repository and trial_runner, for whatever measures in it."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator
 from harness.session.trial_runner import TrialRunner
 from harness.task.prepare import prepared
+from harness.task.secret import kept_secret
 from harness.task.shuffled_control import shuffled
 from harness.task.task import Profile, TaskData
 from harness.trial.machine_probe import GpuProbe, HostProbe, MachineProbe
-from harness.trial.seeds import SECRET_BYTES, new_secret
 
 LOCK_NAME = "lock"
 SECRET_NAME = "secret"
@@ -102,7 +101,7 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
             trackers=tuple(trackers),
             executor=executor,
             evaluator=evaluator,
-            secret=_secret(folder),
+            secret=kept_secret(folder / SECRET_NAME),
             canary=canary,
         )
         bench = Bench(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
@@ -134,25 +133,6 @@ def _placebo(setup: Setup, data: TaskData, folder: Path) -> Path | None:
     if made is None:
         raise UserError(f"task {setup.task.name} has no placebo() in prepare.py; set promotion.placebo=false")
     return made
-
-
-def _secret(folder: Path) -> bytes:
-    """What seeds are made of: written once, readable by the owner alone."""
-    path = folder / SECRET_NAME
-    if not path.exists():
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(new_secret())
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(f"{path}.new", path)
-    secret = path.read_bytes()
-    if len(secret) < SECRET_BYTES:
-        raise UserError(
-            f"{path} holds {len(secret)} of {SECRET_BYTES} bytes: seeds made of it could be predicted; "
-            "restore it from a copy, or start another session (session.tag=NAME)"
-        )
-    return secret
 
 
 def _begin(bench: Bench, setup: Setup) -> None:

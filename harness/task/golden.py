@@ -2,6 +2,8 @@
 
 tasks/<name>/golden/ holds score.json and what it names:
     {"profile": "cpu", "split": "val", "artefact": "model.safetensors", "value": 1.2345, "tolerance": 1e-6}
+The data that it is scored on are drawn with a secret that everybody knows, so that they are the same on every machine:
+`golden_data`. No trial is ever scored on them.
 Files beside it with the name of a file of the task's source (e.g. train.py) replace that file: an artefact goes with
 the code that made it, whatever the task's own program becomes later.
 """
@@ -16,9 +18,16 @@ from typing import Any
 from harness.errors import UserError
 from harness.protocols import Evaluator
 from harness.records import Files, Outcome, Score, Split, TrialResult
-from harness.task.task import Task
+from harness.task.prepare import prepared
+from harness.task.task import Task, TaskData
 
+GOLDEN_SECRET = b"golden: no secret, and never drawn with for a trial"
 _TOLERANCE = 1e-6
+
+
+def golden_data(task: Task, profile: str) -> TaskData:
+    """The same on every machine. Raises UserError as `prepared` does."""
+    return prepared(task, profile, GOLDEN_SECRET)
 
 
 def golden_folder(task: Task) -> Path:
@@ -28,7 +37,7 @@ def golden_folder(task: Task) -> Path:
 def check(task: Task, open_evaluator: Callable[[str, Path], Evaluator]) -> list[str]:
     """One line for every golden score that is not reproduced; empty if all are, or the task has none.
 
-    open_evaluator(profile, session folder) gives an evaluator for one of the task's profiles.
+    open_evaluator(profile, session folder) gives an evaluator for one of the task's profiles, on its `golden_data`.
     Raises UserError for a damaged golden folder.
     """
     problems = []

@@ -1,8 +1,13 @@
 """Runs a task's prepare.py once and keeps what it made, in a folder that its content and profile name.
 
-python -m harness.task.prepare TASK_FOLDER PROFILE PUBLIC PRIVATE     (how this module calls itself)
+`prepare(public, private)` may ask by name for `profile`, and for `secret`: bytes of the referee's to draw held-out data
+with, so that nobody who knows the program can make them again. They reach it over a pipe and stand nowhere else but
+in the cache's private/held_out_secret. One cache, one draw: its folders' names hold a hash of the secret.
+
+python -m harness.task.prepare TASK_FOLDER PROFILE PUBLIC PRIVATE < SECRET     (how this module calls itself)
 """
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -16,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from harness.errors import UserError
+from harness.task.secret import derived_secret, kept_secret
 from harness.task.task import Task, TaskData
 
 _TAIL_LINES = 5
@@ -26,54 +32,79 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness").resolve()
 
 
-def prepared(task: Task, profile: str) -> TaskData:
-    """The task's data, made now if need be. Raises UserError with the last lines of prepare.py if it fails."""
-    folder = cache_folder() / "tasks" / f"{task.name}-{profile}-{_key(task, profile)}"
-    data = TaskData(folder / "public", folder / "private")
+def prepared(task: Task, profile: str, secret: bytes | None = None) -> TaskData:
+    """The task's data, made now if need be. Raises UserError with the last lines of prepare.py if it fails.
+
+    secret: to draw what is held out with; None: the cache's own, which is what trials are scored on.
+    """
     try:
+        if secret is None:
+            secret = held_out_secret(task, profile)
+        folder = cache_folder() / "tasks" / f"{task.name}-{profile}-{_key(task, profile, secret)}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
-                _make(task, profile, folder)
+                _make(task, profile, folder, secret)
     except OSError as error:
         raise UserError(f"cannot keep the task's data in {cache_folder()}: {error}") from error
-    return data
+    return TaskData(folder / "public", folder / "private")
 
 
-def _key(task: Task, profile: str) -> str:
-    """Changes with every file of the task that could bear on its data, and with the profile."""
-    digest = hashlib.sha256(profile.encode())
+def held_out_secret(task: Task, profile: str) -> bytes:
+    """What the held-out data of trials are drawn with. Raises UserError where the cache's secret is damaged."""
+    folder = cache_folder() / "private"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return derived_secret(kept_secret(folder / "held_out_secret"), f"{task.name} {profile}")
+
+
+def takes_secret(task: Task) -> bool:
+    """Whether the task's `prepare` asks for the referee's secret. It is read, not run."""
+    tree = ast.parse((task.path / "prepare.py").read_bytes())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "prepare"]
+    return any(
+        argument.arg == "secret"
+        for node in functions
+        for argument in (*node.args.args, *node.args.kwonlyargs)
+    )
+
+
+def _key(task: Task, profile: str, secret: bytes) -> str:
+    """Changes with the secret, the profile and every file of the task that could bear on its data."""
+    digest = hashlib.sha256(profile.encode() + b"\0" + hashlib.sha256(secret).digest())
     for name, content in task.fixed_files().items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()[:16]
 
 
-def _make(task: Task, profile: str, folder: Path) -> None:
+def _make(task: Task, profile: str, folder: Path, secret: bytes) -> None:
     """Written beside, then renamed: a folder of that name is always complete."""
     beside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
-        for name in ("public", "private"):
-            (beside / name).mkdir(mode=0o755 if name == "public" else 0o700)
-        command = [sys.executable, "-m", "harness.task.prepare", str(task.path), profile]
-        command += [str(beside / "public"), str(beside / "private")]
         print(f"preparing the data of task {task.name}, once ...", file=sys.stderr, flush=True)
-        environment = {**os.environ, "HARNESS_CACHE": str(cache_folder()), "PYTHONPATH": _import_path()}
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # notices and progress of downloads, for people, as they come
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            tail = " | ".join(line.strip() for line in done.stderr.strip().splitlines()[-_TAIL_LINES:])
-            raise UserError(f"prepare.py of task {task.name} failed: {tail}")
+        make_data(task.path, profile, beside, secret)
         os.chmod(beside, 0o755)
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def make_data(task_folder: Path, profile: str, folder: Path, secret: bytes) -> None:
+    """Run the folder's prepare.py in a process of its own, into `folder`/public and private. Raises UserError."""
+    for name in ("public", "private"):
+        (folder / name).mkdir(mode=0o755 if name == "public" else 0o700)
+    command = [sys.executable, "-m", "harness.task.prepare", str(task_folder), profile]
+    done = subprocess.run(
+        [*command, str(folder / "public"), str(folder / "private")],
+        env={**os.environ, "HARNESS_CACHE": str(cache_folder()), "PYTHONPATH": _import_path()},
+        input=secret,
+        stdout=2,  # notices and progress of downloads, for people, as they come
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        tail = " | ".join(line.strip() for line in lines[-_TAIL_LINES:])
+        raise UserError(f"prepare.py of task {task_folder.name} failed: {tail}")
 
 
 def _import_path() -> str:
@@ -88,8 +119,16 @@ def _main(arguments: list[str]) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["prepare"] = module
     spec.loader.exec_module(module)
-    takes_profile = len(inspect.signature(module.prepare).parameters) > 2
-    module.prepare(Path(public), Path(private), *([profile] if takes_profile else []))
+    wanted = [*inspect.signature(module.prepare).parameters.values()][2:]
+    secret = sys.stdin.buffer.read()
+    options = {
+        parameter.name: secret if parameter.name == "secret" else profile
+        for parameter in wanted
+        if parameter.name in ("secret", "profile") or parameter.default is parameter.empty
+    }
+    if "secret" in options and not secret:
+        raise ValueError("prepare() asks for a secret: give it on standard input")
+    module.prepare(Path(public), Path(private), **options)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,10 @@ class Task:
     """The constructor is the schema of task.yaml; `folder` is added by the harness.
 
     metric: key in what evaluate() returns; direction: "minimize" or "maximize"; unit: for people.
-    editable: what a proposal may change; readable: what an agent may read besides. artefact: file in out/.
+    editable: what a proposal may change; readable: what an agent and a trial may read besides. artefact: file in out/.
+    readable_because: why prepare.py or evaluate.py may be among them: who reads how data are held out may make them
+    again. fixed_held_out_because: why prepare() does without the referee's secret though its programs and public
+    downloads alone give the held-out data. unsalted_because: why seeding calls of a trial are not salted.
     predictor: whether scoring needs the candidate's own code ("tokens": logits per token, "items": JSON
     answers to JSON items, "none"); script: the file that a trial runs; entry: the file whose
     `load_predictor(artefact, data)` is then called.
@@ -85,7 +88,7 @@ class Task:
     editable: tuple[str, ...]
     profiles: Mapping[str, Profile]
     unit: str = ""
-    readable: tuple[str, ...] = ("prepare.py", "evaluate.py")
+    readable: tuple[str, ...] = ()
     artefact: str = "model.safetensors"
     predictor: str = "none"
     entry: str = "train.py"
@@ -94,6 +97,9 @@ class Task:
     determinism: str = "none"
     references: Mapping[str, float] = field(default_factory=dict)
     replay: str = "replay"
+    readable_because: str = ""
+    fixed_held_out_because: str = ""
+    unsalted_because: str = ""
     overlay: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -104,12 +110,21 @@ class Task:
             raise ValueError(f"determinism {self.determinism!r} is not one of {', '.join(DETERMINISM)}")
         if PurePosixPath(self.artefact).suffix not in (".safetensors", ".json") or "/" in self.artefact:
             raise ValueError(f"artefact {self.artefact!r} must be a .safetensors or .json file name")
+        if self.predictor == "tokens" and not (
+            self.classes or all(p.classes for p in self.profiles.values())
+        ):
+            raise ValueError("predictor tokens needs classes: how many logits there are for each token")
         if not self.editable:
             raise ValueError("editable is empty: name the files that a proposal may change")
         for name in {*self.editable, *self.readable, *REFEREE_FILES, self.entry, self.script, "program.md"}:
             self._check_file(name)
         if set(self.editable) & set(REFEREE_FILES):
             raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")
+        if (shown := {"prepare.py", "evaluate.py"} & set(self.readable)) and not self.readable_because:
+            raise ValueError(
+                f"readable names {' and '.join(sorted(shown))}: who reads how data are held out can make them again. "
+                "Move what a candidate needs into a module of its own, or say why in readable_because"
+            )
         for overlay in {profile.overlay for profile in self.profiles.values()} - {""}:
             self._check_overlay(overlay)
 

@@ -1,18 +1,27 @@
 """Trials on this machine, one at a time."""
 
-from dataclasses import dataclass
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import InfrastructureError, UserError
 from harness.protocols import Stop
-from harness.records import Files, Role, TrialResult, TrialSpec
+from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.host.devices import permitted_gpus
 from harness.sandbox.open import Command, Sandbox
+from harness.task.reorder import Reorderer
 from harness.task.task import Profile, Task, TaskData
+from harness.trial import salted_seeding
 from harness.trial.gate_keeper import TrainingFiles
+from harness.trial.seeds import derived
 from harness.trial.trial import Bench, run_trial
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_PRELUDE_FOLDER = "harness/prelude"
+_PRELUDE = f"{_PRELUDE_FOLDER}/sitecustomize.py"  # programs that the candidate starts import it by that name
 _GATE_PACKAGE = b'"""What of the harness travels with a candidate: the gate to its training data."""\n'
 
 
@@ -20,10 +29,13 @@ _GATE_PACKAGE = b'"""What of the harness travels with a candidate: the gate to i
 class Local:
     """gpu: index among the GPUs that this machine shows; None: the first one if the profile wants a GPU, else none.
 
-    CUDA_VISIBLE_DEVICES bounds that choice.
+    CUDA_VISIBLE_DEVICES bounds that choice. salted_seeding, reordering: the referee's dice, see `Dice`; without them
+    a lucky seed can be written into a program and repeats.
     """
 
     gpu: int | None = None
+    salted_seeding: bool = True
+    reordering: bool = True
 
     def open(
         self,
@@ -35,7 +47,8 @@ class Local:
         placebo: Path | None = None,
     ) -> "LocalExecutor":
         """placebo: folder of shuffled training data, read at the first trial with that role."""
-        return LocalExecutor(sandbox, task, data, profile, folder, placebo, self.device(profile))
+        dice = Dice(task, salted=self.salted_seeding, reordered=self.reordering)
+        return LocalExecutor(sandbox, task, data, profile, folder, placebo, self.device(profile), dice)
 
     def device(self, profile: Profile) -> int | None:
         """The GPU of everything that belongs to a trial: its training, its scoring, an agent's try of it.
@@ -52,6 +65,62 @@ class Local:
         return permitted[0]
 
 
+class Dice:
+    """What of a trial's luck the referee draws from the trial's seed: every stream of numbers, and the data's order."""
+
+    def __init__(self, task: Task, *, salted: bool, reordered: bool) -> None:
+        """Raises UserError where seeding cannot be salted."""
+        self._salted = salted and not task.unsalted_because
+        self._reorderer = Reorderer(task) if reordered else None
+        if self._salted and not salted_seeding.supported():
+            raise UserError(
+                "seeding cannot be salted in this Python, only in CPython; executor.salted_seeding=false"
+            )
+
+    def environment(self, seed: int) -> dict[str, str]:
+        """Of the trial's interpreter, inherited by every program that it starts."""
+        if not self._salted:
+            return {}
+        return {
+            salted_seeding.VARIABLE: f"{derived(seed, 'salt'):x}",
+            "PYTHONHASHSEED": str(derived(seed, "hash") % 2**32),
+            "PYTHONPATH": f"{{tree}}/{_PRELUDE_FOLDER}",
+        }
+
+    @property
+    def prelude(self) -> str:
+        return _PRELUDE if self._salted else ""
+
+    @property
+    def files(self) -> Files:
+        """What of it travels with a candidate."""
+        if not self._salted:
+            return {}
+        return {_PRELUDE: Path(salted_seeding.__file__).read_bytes()}
+
+    @contextlib.contextmanager
+    def shuffled(self, train: Path, known: TrainingFiles, folder: Path, seed: int) -> Iterator[TrainingFiles]:
+        """The training data as this trial gets them. known: as they lie in `train`. folder: for files on the way."""
+        with tempfile.TemporaryDirectory(prefix="order-", dir=folder) as place:
+            reorderer, order = self._reorderer, derived(seed, "order") % 2**63
+            if not known.files or reorderer is None or not reorderer.reorder(train, Path(place), order):
+                yield known
+                return
+            own = TrainingFiles(Path(place))
+        with contextlib.closing(own):
+            unknown = own.files.keys() - known.files.keys()
+            if unknown:
+                raise InfrastructureError(
+                    f"reorder() wrote {', '.join(sorted(unknown))}: no such training file"
+                )
+            own.files = {name: own.files.get(name) or os.dup(file) for name, file in known.files.items()}
+            yield own
+
+    def close(self) -> None:
+        if self._reorderer is not None:
+            self._reorderer.close()
+
+
 class LocalExecutor:
     """Implements protocols.Executor."""
 
@@ -64,9 +133,10 @@ class LocalExecutor:
         folder: Path,
         placebo: Path | None,
         gpu: int | None,
+        dice: Dice,
     ) -> None:
         self._bench = Bench(sandbox, task.artefact, folder)
-        self._public, self._profile, self._gpu = data.public, profile, gpu
+        self._public, self._profile, self._gpu, self._dice = data.public, profile, gpu, dice
         self._script = task.script
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
@@ -79,26 +149,59 @@ class LocalExecutor:
                 *("--data", "{data}", "--out", "{out}"),
                 *("--seed", str(spec.seed), "--seconds", f"{spec.clock.seconds:g}"),
             ),
-            tree={**source, **gate_files()},
+            tree={**_theirs(source), **gate_files(), **self._dice.files},
             public=self._public,
             limits=spec.limits,
+            prelude=self._dice.prelude,
+            environment=self._dice.environment(spec.seed),
             gpu=self._gpu,
             threads=self._profile.threads,
         )
-        return run_trial(self._bench, spec, command, self._training_files(spec.role is Role.PLACEBO), stop)
+        placebo = spec.role is Role.PLACEBO
+        folder, known = self._training_files(placebo)
+        try:
+            with self._dice.shuffled(folder, known, self._bench.folder, spec.seed) as training:
+                return _explained(run_trial(self._bench, spec, command, training, stop), spec, self._bench)
+        except (InfrastructureError, OSError) as error:  # of the reordering: run_trial raises neither
+            level = self._bench.sandbox.level
+            return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "reorder", log=str(error), level=level)
 
-    def _training_files(self, placebo: bool) -> TrainingFiles:
+    def _training_files(self, placebo: bool) -> tuple[Path, TrainingFiles]:
+        folder = self._folders[placebo]
+        if folder is None:
+            raise InfrastructureError("this task has no placebo data")
         if placebo not in self._training:
-            folder = self._folders[placebo]
-            if folder is None:
-                raise InfrastructureError("this task has no placebo data")
             self._training[placebo] = TrainingFiles(folder)
-        return self._training[placebo]
+        return folder, self._training[placebo]
 
     def close(self) -> None:
         """Give the training data's memory back."""
+        self._dice.close()
         while self._training:
             self._training.popitem()[1].close()
+
+
+def _explained(result: TrialResult, spec: TrialSpec, bench: Bench) -> TrialResult:
+    """A trial that left no artefact says how long it had, what it took and what to do."""
+    if result.artefact or result.reason not in ("no_artefact", "deadline", "startup", "idle", "late"):
+        return result
+    clock = spec.clock
+    had = f"{clock.seconds:g} {'CPU ' if clock.kind == 'cpu' else ''}s from open_gate on"
+    took = f"start-up took {result.startup_seconds:.1f} s, {result.billed_seconds:.1f} s were billed"
+    advice = {
+        "no_artefact": f"write it to --out as {bench.artefact} before the program ends",
+        "startup": f"open_gate must be called within {clock.startup_seconds:g} s",
+    }.get(
+        result.reason,
+        f"write {bench.artefact} earlier; imports, compilation and what loads them (building an optimiser) are free "
+        "before open_gate and billed after it",
+    )
+    return replace(result, log=f"{result.log}\n[no {bench.artefact}: it had {had}; {took}. {advice}]")
+
+
+def _theirs(source: Files) -> Files:
+    """Without what lies where only files of ours belong: the prelude's folder comes first on the path."""
+    return {name: content for name, content in source.items() if not name.startswith("harness/")}
 
 
 def gate_files() -> Files:

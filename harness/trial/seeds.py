@@ -4,7 +4,8 @@ import hashlib
 import hmac
 import secrets
 
-SECRET_BYTES = 32
+from harness.task.secret import SECRET_BYTES
+
 _LARGEST = 2**31 - 1  # every generator in use takes 31 bits
 
 
@@ -17,3 +18,8 @@ def trial_seed(secret: bytes, trial_id: str) -> int:
     """The seed of one trial, in 0 .. 2^31 - 1: HMAC-SHA256 of the trial's id under the session's secret."""
     digest = hmac.new(secret, trial_id.encode(), hashlib.sha256).digest()
     return int.from_bytes(digest[:8]) % (_LARGEST + 1)
+
+
+def derived(seed: int, purpose: str) -> int:
+    """256 bits for another of the referee's draws in the trial with this seed: the same ones when it is repeated."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} of trial {seed}".encode()).digest())

@@ -1,10 +1,12 @@
 """Draws the data: 8x8 pictures of the ten digits, distorted and noisy, with their labels.
 
-Everything is drawn here from a fixed seed, nothing is downloaded and nothing but numpy is needed.
+Nothing is downloaded and nothing but numpy is needed. Training pictures come from a fixed seed; held-out ones are drawn
+with the referee's secret, else a candidate could draw them, too.
 public/   meta.json, train/images.npy uint8 [n, 64], train/labels.npy uint8 [n]
 private/  {val,test}_images.npy and {val,test}_labels.npy of the same shapes
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +14,6 @@ import numpy as np
 
 SIDE = 8
 SIZES = {"train": 20000, "val": 2000, "test": 2000}
-SEEDS = {"train": 1, "val": 2, "test": 3}
 GLYPHS = {
     0: ".###. #...# #...# #...# #...# #...# .###.",
     1: "..#.. .##.. ..#.. ..#.. ..#.. ..#.. .###.",
@@ -64,18 +65,30 @@ def _sample(pictures: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.nda
     return upper * (1 - a) + lower * a
 
 
-def prepare(public: Path, private: Path) -> None:
-    """Writes all three splits; the same bytes every time."""
+def prepare(public: Path, private: Path, secret: bytes) -> None:
+    """Writes all three splits; the same bytes every time for the same secret."""
     (public / "train").mkdir(parents=True, exist_ok=True)
     private.mkdir(parents=True, exist_ok=True)
     for split, size in SIZES.items():
-        generator = np.random.default_rng(SEEDS[split])
+        generator = np.random.default_rng(1 if split == "train" else seed_of(secret, split))
         labels = generator.integers(0, 10, size).astype(np.uint8)
         stem = f"{public}/train/" if split == "train" else f"{private}/{split}_"
         np.save(f"{stem}images.npy", draw(labels, generator))
         np.save(f"{stem}labels.npy", labels)
     meta = {"profile": "cpu", "classes": 10, "side": SIDE}
     (public / "meta.json").write_text(json.dumps(meta) + "\n", encoding="utf-8")
+
+
+def seed_of(secret: bytes, split: str) -> int:
+    """A stream of its own for each split: nothing of one says anything about another."""
+    return int.from_bytes(hashlib.sha256(secret + split.encode()).digest())
+
+
+def reorder(train: Path, out: Path, seed: int) -> None:
+    """The same pictures with their labels in another order."""
+    order = np.random.default_rng(seed).permutation(SIZES["train"])
+    for name in ("images.npy", "labels.npy"):
+        np.save(out / name, np.load(train / name, mmap_mode="r")[order])
 
 
 def placebo(train: Path, out: Path, seed: int) -> None:

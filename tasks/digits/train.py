@@ -118,7 +118,9 @@ def main():
 
     weights, steps, loss = train(images, labels, options.seed, progress_of)
     out = Path(options.out)
-    save_file(weights, out / "weights.safetensors")
+    save_file(
+        {name: np.ascontiguousarray(weight) for name, weight in weights.items()}, out / "weights.safetensors"
+    )
     (out / "claims.jsonl").write_text(json.dumps({"step": steps, "loss": loss}) + "\n", encoding="utf-8")
     print(f"steps {steps}  training loss {loss:.4f}")
 

@@ -55,11 +55,11 @@ Documents = Mapping[str, str]
 """Name -> text."""
 
 
-def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
+def prepare(public: Path, private: Path, secret: bytes, profile: str = "cpu") -> None:
     """Raises ValueError for an unknown profile and for data that are not the pinned ones."""
     if profile not in PROFILES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}")
-    splits = climbmix() if profile == "climbmix" else split(speeches(wheel()))
+    splits = climbmix() if profile == "climbmix" else split(speeches(wheel()), secret)
     write(public, private, profile, PROFILES[profile], splits)
 
 
@@ -93,6 +93,15 @@ def placebo(train: Path, out: Path, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tokens = np.load(train / "tokens.npy")
     np.save(out / "tokens.npy", np.random.default_rng(seed).permutation(tokens))
+
+
+def reorder(train: Path, out: Path, seed: int) -> None:
+    """The same documents one after another in another order; each begins with <bos>, the largest token."""
+    tokens = np.load(train / "tokens.npy", mmap_mode="r")
+    starts = np.flatnonzero(tokens == tokens.max())
+    documents = np.split(tokens, starts[1:])
+    order = np.random.default_rng(seed).permutation(len(documents))
+    np.save(out / "tokens.npy", np.concatenate([documents[place] for place in order]))
 
 
 def _write_json(path: Path, content: object) -> None:
@@ -195,12 +204,12 @@ def parquet_texts(path: Path) -> list[str]:
 # --- split ------------------------------------------------------------------------------------------------------
 
 
-def split(documents: Documents) -> dict[str, dict[str, str]]:
-    """By SHA-256 of the name modulo 20: 0 is val, 1 is test. What is nearly in another document stays in train."""
+def split(documents: Documents, secret: bytes) -> dict[str, dict[str, str]]:
+    """By a hash of secret and name, one in 20 is val and one is test. What is nearly in another one stays in train."""
     repeated = near_duplicates(documents)
     parts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
     for name, text in documents.items():
-        share = int(hashlib.sha256(f"{name}.txt".encode()).hexdigest(), 16) % 20
+        share = int(hashlib.sha256(secret + name.encode()).hexdigest(), 16) % 20
         part = "train" if name in repeated or share > 1 else ("val", "test")[share]
         parts[part][name] = text
     return parts

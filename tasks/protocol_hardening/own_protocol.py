@@ -84,7 +84,7 @@ def make(module: Path, folder: Path) -> None:
     files = {
         "checker.py": CHECKER,
         "defects_visible.py": NO_DEFECTS.format("VISIBLE"),
-        "defects_hidden.py": NO_DEFECTS.format("HIDDEN"),
+        "defects_hidden.py": NO_DEFECTS.format("HIDDEN = PAIRS"),
         "INVARIANTS.md": f"# {folder.name}\n\nSee the docstring of `protocol.py`.\n",
         "task.yaml": TASK.format(name=folder.name),
     }

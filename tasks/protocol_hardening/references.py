@@ -22,6 +22,9 @@ from prepare import prepare
 from protocol import ACTORS, OPERATIONS, SCOPES, Protocol, Rejected
 
 WEIGHTS = {"delegate": 4, "hold": 5, "capture": 2, "tick": 0.5, "revoke": 0.5}
+GOLDEN_SECRET = (
+    b"golden: no secret, and never drawn with for a trial"  # the variants that golden/ is scored on
+)
 Source = Callable[[random.Random, Campaign], Iterator[Trace]]
 
 
@@ -31,7 +34,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder, "public"), Path(folder, "private"))
+        prepare(Path(folder, "public"), Path(folder, "private"), GOLDEN_SECRET)
         variants = json.loads(Path(folder, "private", f"{arguments.split}.json").read_text())
     sources: dict[str, Source] = {
         "hand_tests": lambda _random, _campaign: iter(hand_traces()),

@@ -10,19 +10,21 @@ import math
 import random
 import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from prepare import tokens
+from words import tokens
 
 DEPTH = 10
 MOST_TERMS = 32
 MOST_WEIGHT = 4.0
 QUERIES_PER_CALL = 128
 RESAMPLES = 2000
+NEAR_TRAINING = 0.5  # of a query's stems are those of one training query
 
 Weights = dict[str, float]
 
@@ -33,7 +35,9 @@ def evaluate(subject, private: Path, split: str) -> dict[str, float]:
     rows = json.loads((private / f"{split}.json").read_text())
     relevant = [set(row["relevant"]) for row in rows]
     queries = [row["query"] for row in rows]
+    start = time.monotonic()
     expansions = [checked(expansion) for expansion in in_random_order(subject, queries)]
+    seconds = time.monotonic() - start
     measured = [
         measures(ranking, answer) for ranking, answer in zip(index.rank(expansions), relevant, strict=True)
     ]
@@ -45,7 +49,23 @@ def evaluate(subject, private: Path, split: str) -> dict[str, float]:
         "recall_at_10": float(recall),
         "mrr": float(reciprocal_rank),
         "terms_per_query": float(np.mean([len(expansion) for expansion in expansions])),
+        "milliseconds_per_query": 1000 * seconds / len(queries),
+        **slices(rows, [row[0] for row in measured]),
         **against(np.array([row[0] for row in measured]), np.array(bm25)),
+    }
+
+
+def slices(rows: list[dict], ndcg: list[float]) -> dict[str, float]:
+    """The metric on queries that share no word with their answers, and on those near to or far from training."""
+    chosen = {
+        "no_overlap": [not row["overlap"] for row in rows],
+        "near_training": [row["near_training"] >= NEAR_TRAINING for row in rows],
+        "far_from_training": [row["near_training"] < NEAR_TRAINING for row in rows],
+    }
+    return {
+        f"ndcg_{name}": float(np.mean([value for value, taken in zip(ndcg, mask, strict=True) if taken]))
+        for name, mask in chosen.items()
+        if any(mask)
     }
 
 

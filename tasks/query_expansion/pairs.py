@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fetch import Pinned, fetched
-from prepare import plain, without_near
+from words import plain, without_near
 
 PROFILE = "language_model"
 

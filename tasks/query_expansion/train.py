@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prepare import tokens
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
+from words import tokens
 
 BUCKETS = 1 << 14  # query words by hash
 WIDTH = 128

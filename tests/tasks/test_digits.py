@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from harness.task.golden import GOLDEN_SECRET
+
 FOLDER = Path(__file__).parents[2] / "tasks" / "digits"
 
 
@@ -37,7 +39,7 @@ class Subject:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
-    prepare.prepare(folder / "public", folder / "private")
+    prepare.prepare(folder / "public", folder / "private", GOLDEN_SECRET)
     return folder
 
 
@@ -46,10 +48,45 @@ def score(data: Path, answers: Callable[[list], list], split: str = "val") -> di
 
 
 def test_prepare_is_the_same_every_time(data: Path, tmp_path: Path) -> None:
-    """Two machines work on the same pictures."""
-    prepare.prepare(tmp_path / "public", tmp_path / "private")
+    """Two machines with one secret work on the same pictures."""
+    prepare.prepare(tmp_path / "public", tmp_path / "private", GOLDEN_SECRET)
     for file in sorted(path for path in data.rglob("*") if path.is_file()):
         assert (tmp_path / file.relative_to(data)).read_bytes() == file.read_bytes()
+
+
+def test_held_out_pictures_cannot_be_drawn_without_the_secret(data: Path, tmp_path: Path) -> None:
+    """Attack: prepare.py with a secret of one's own. Training pictures are the same, no held-out one is."""
+    prepare.prepare(tmp_path / "public", tmp_path / "private", b"guessed")
+    for name in ("images.npy", "labels.npy"):
+        own, ours = (folder / "public/train" / name for folder in (tmp_path, data))
+        assert own.read_bytes() == ours.read_bytes()
+    own, ours = (
+        {
+            row.tobytes()
+            for split in ("val", "test")
+            for row in np.load(folder / f"private/{split}_images.npy")
+        }
+        for folder in (tmp_path, data)
+    )
+    assert not own & ours
+
+
+def test_reordering_keeps_every_picture_with_its_label(data: Path, tmp_path: Path) -> None:
+    """The same pairs, in the order of the seed, and the prepared data stay as they are."""
+    pairs = {}
+    before = (data / "public/train/images.npy").read_bytes()
+    for name, seed in (("one", 5), ("again", 5), ("other", 6)):
+        (tmp_path / name).mkdir()
+        prepare.reorder(data / "public/train", tmp_path / name, seed)
+    for name, folder in (
+        ("train", data / "public/train"),
+        *((path.name, path) for path in tmp_path.iterdir()),
+    ):
+        images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+        pairs[name] = [(label, row.tobytes()) for label, row in zip(labels.tolist(), images, strict=True)]
+    assert pairs["one"] == pairs["again"] != pairs["other"]
+    assert sorted(pairs["one"]) == sorted(pairs["other"]) == sorted(pairs["train"])
+    assert (data / "public/train/images.npy").read_bytes() == before
 
 
 def test_public_data_hold_no_held_out_picture(data: Path) -> None:
@@ -83,7 +120,7 @@ def test_golden_artefact_keeps_its_score(data: Path) -> None:
     stored = json.loads((FOLDER / "golden/score.json").read_text())
     predictor = train.load_predictor(str(FOLDER / "golden/weights.safetensors"), str(data / "public"))
     found = score(data, predictor)
-    for name, value in stored["val"].items():
+    for name, value in {"log_loss": stored["value"], **stored["side"]}.items():
         assert found[name] == pytest.approx(value, abs=stored["tolerance"])
 
 

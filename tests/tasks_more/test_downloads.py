@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from task_modules import TASKS, load_modules
 
-task = load_modules(TASKS / "query_expansion", "fetch", "prepare", "pairs")
+task = load_modules(TASKS / "query_expansion", "fetch", "prepare", "pairs", "words")
 fetch = task.fetch
 CONTENT = bytes(range(256)) * 40
 NOWHERE = "http://127.0.0.1:9"
@@ -142,7 +142,7 @@ def test_no_network_is_told_in_one_line(
     with pytest.raises(
         SystemExit, match=rf"profile {profile} needs .* cannot be fetched .* as {missing}, or use"
     ):
-        task.prepare.prepare(tmp_path / "public", tmp_path / "private", profile)
+        task.prepare.prepare(tmp_path / "public", tmp_path / "private", b"secret", profile)
 
 
 def test_the_command_ends_in_order_without_a_network(tmp_path: Path) -> None:

@@ -28,7 +28,16 @@ def task(tmp_path: Path) -> Task:
         (folder / "large" / name).write_text(f"large {name}")
     (folder / "large" / "replay" / "0001-a.patch").write_text("")
     profiles = {"small": Profile(1.0), "big": Profile(2.0, overlay="large")}
-    return Task(str(folder), "loss", Direction.MINIMIZE, ("train.py",), profiles, references={"guess": 1.0})
+    (folder / "words.py").write_text("small words.py")
+    return Task(
+        str(folder),
+        "loss",
+        Direction.MINIMIZE,
+        ("train.py",),
+        profiles,
+        readable=("words.py",),
+        references={"guess": 1.0},
+    )
 
 
 def test_a_profile_brings_its_own_program(task: Task) -> None:
@@ -36,8 +45,7 @@ def test_a_profile_brings_its_own_program(task: Task) -> None:
     big = task.for_profile("big")
     assert big.source() == {
         "train.py": b"large train.py",
-        "prepare.py": b"small prepare.py",
-        "evaluate.py": b"small evaluate.py",
+        "words.py": b"small words.py",
     }
     assert big.program_text == "large program.md"
     assert big.file("replay") == big.path / "large" / "replay"
@@ -121,5 +129,5 @@ def test_the_command_line_picks_it_with_the_profile() -> None:
     assert "GPT-2" in large.task.program_text
     assert large.fingerprint != small.fingerprint
     assert large.task.references == {} != small.task.references
-    for name in ("prepare.py", "evaluate.py"):
+    for name in ("words.py", "evaluate.py"):
         assert large.task.source()[name] == small.task.source()[name]

@@ -33,7 +33,7 @@ def test_the_template_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     task = Task(
         str(folder), "squared_error", "minimize", ("train.py",), {"cpu": Profile(2)}, artefact="model.json"
     )  # type: ignore[arg-type]
-    assert task.source().keys() == {"train.py", "prepare.py", "evaluate.py"}
+    assert task.source().keys() == {"train.py"}
     assert (folder / "README.md").read_text().startswith("# flowers\n")
     assert list((folder / "replay").iterdir())
 

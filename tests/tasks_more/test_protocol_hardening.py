@@ -28,6 +28,7 @@ NAMES = (
 task = load_modules(FOLDER, *NAMES, "references", "hand_tests", "train")
 campaign, protocol, evaluate, references = task.campaign, task.protocol, task.evaluate, task.references
 DEFECTS = {defect.__name__: defect for defect in (*task.defects_visible.VISIBLE, *task.defects_hidden.HIDDEN)}
+ONE_POOL = [*task.defects_visible.VISIBLE, *(first for first, _ in task.defects_hidden.PAIRS)]
 
 BOTH = ["food", "travel"]
 CHAIN = [  # alice -> bob -> carol -> dave -> bob, each with both scopes
@@ -38,10 +39,22 @@ CHAIN = [  # alice -> bob -> carol -> dave -> bob, each with both scopes
 ]
 
 
+DELEGATED = [
+    ["delegate", "bob", 0, "carol", BOTH, 10, 10],
+    ["delegate", "carol", 1, "dave", BOTH, 8, 10],
+]
+HELD = [
+    ["hold", "dave", 2, "food", 7],
+    ["hold", "dave", 2, "food", 1],
+    ["hold", "bob", 0, "food", 15],
+    ["hold", "bob", 0, "food", 18],
+]
+
+
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ph")
-    task.prepare.prepare(folder / "public", folder / "private")
+    task.prepare.prepare(folder / "public", folder / "private", b"secret")
     return folder / "private"
 
 
@@ -92,13 +105,13 @@ def test_two_defects_together_are_one_compound_violation() -> None:
     assert campaign.execute(trace, campaign.variant(both))[1] == [(5, "I1 scope")]
     for defect in both:
         assert campaign.execute(trace, campaign.variant([defect]))[1] == []
-    assert campaign.cause(trace, DEFECTS.values(), "I1 scope") == frozenset(both)
+    assert campaign.cause(trace, ONE_POOL, "I1 scope") == frozenset(both)
 
 
 def test_a_campaign_repairs_what_it_explains() -> None:
     """A compound violation retires both of its defects, once, and nothing else."""
     trace = [*CHAIN, ["narrow", "alice", 0, ["food"]], ["tick", 1], ["hold", "bob", 3, "travel", 1]]
-    running = campaign.Campaign(DEFECTS.values(), 1000)
+    running = campaign.Campaign(ONE_POOL, 1000)
     first, second = running.run([trace, trace])
     assert first == "111111!"
     assert second == "1111110"
@@ -115,7 +128,7 @@ def test_a_campaign_repairs_what_it_explains() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_shrunk_traces_fail_and_are_minimal(seed: int) -> None:
     """What remains breaks the same invariant, and no operation of it can be left out."""
-    chance, kind = random.Random(seed), campaign.variant(DEFECTS.values())
+    chance, kind = random.Random(seed), campaign.variant(ONE_POOL)
     trace = references.state_aware(chance, references.WEIGHTS)
     violations = campaign.execute(trace, kind)[1]
     if violations:
@@ -128,7 +141,7 @@ def test_shrunk_traces_fail_and_are_minimal(seed: int) -> None:
 
 def test_hand_written_tests_find_single_defects_only() -> None:
     """The story of the task: tests of one rule at a time miss every compound violation."""
-    running = campaign.Campaign(DEFECTS.values(), 10_000)
+    running = campaign.Campaign(ONE_POOL, 10_000)
     running.run(task.hand_tests.traces())
     assert {len(guilty) for _, guilty, _ in running.found} == {1}
     assert len(task.hand_tests.TESTS) == 55
@@ -137,7 +150,7 @@ def test_hand_written_tests_find_single_defects_only() -> None:
 @pytest.mark.slow
 def test_a_state_aware_attack_finds_compound_violations() -> None:
     """What the hand-written tests miss can be found within 20,000 calls."""
-    running = campaign.Campaign(DEFECTS.values(), 20_000)
+    running = campaign.Campaign(ONE_POOL, 20_000)
     for trace in references.endless(references.state_aware, random.Random(0), references.WEIGHTS):
         running.run([trace])
         if running.over:
@@ -147,17 +160,157 @@ def test_a_state_aware_attack_finds_compound_violations() -> None:
     assert max(sizes) >= 2
 
 
-def test_variants_use_every_defect_about_equally_often(private: Path) -> None:
-    """Sixteen variants of ten of eighteen defects, val and test different; visible ones hold no hidden defect."""
+def test_val_and_test_have_no_defect_in_common(private: Path) -> None:
+    """Sixteen variants of ten of fourteen defects each; visible ones occur in neither, and only they in training."""
+    pools = {}
     for split in ("val", "test"):
         variants = json.loads((private / f"{split}.json").read_text())
-        counts = [sum(number in variant["defects"] for variant in variants) for number in range(18)]
-        assert (len(variants), sum(counts)) == (16, 160)
+        pools[split] = {number for variant in variants for number in variant["defects"]}
+        counts = [sum(number in variant["defects"] for variant in variants) for number in pools[split]]
+        assert (len(variants), len(pools[split]), sum(counts)) == (16, 14, 160)
         assert max(counts) - min(counts) <= 1
-    assert (private / "val.json").read_text() != (private / "test.json").read_text()
-    visible = {defect.__name__ for defect in task.defects_visible.VISIBLE}
+    assert not pools["val"] & pools["test"]
+    visible = task.defects_visible.VISIBLE
+    assert min(pools["val"] | pools["test"]) >= len(visible)
     for variant in json.loads((private.parent / "public/train/variants.json").read_text()):
-        assert set(variant["defects"]) <= visible
+        assert set(variant["defects"]) <= {defect.__name__ for defect in visible}
+
+
+def test_the_secret_decides_which_defect_of_a_pair_is_sealed(private: Path, tmp_path: Path) -> None:
+    """Attack: prepare.py with a secret of one's own gives other variants, from other defects, for val and for test."""
+    task.prepare.prepare(tmp_path / "public", tmp_path / "private", b"guessed")
+    for split in ("val", "test"):
+        ours, theirs = (
+            json.loads((folder / f"{split}.json").read_text()) for folder in (private, tmp_path / "private")
+        )
+        assert not {variant["seed"] for variant in ours} & {variant["seed"] for variant in theirs}
+        assert [variant["defects"] for variant in ours] != [variant["defects"] for variant in theirs]
+    pairs = task.defects_hidden.PAIRS
+    drawn = [task.prepare.pools(bytes([number]))["val"] for number in range(40)]
+    assert all(len({tuple(val[n : n + 1]) for val in drawn}) == 2 for n in range(len(pairs)))
+
+
+SHOWN_BY = [  # defects, and a trace that breaks an invariant with all of them and with none fewer
+    (
+        ["LimitOfRootOnly"],
+        [*CHAIN[:1], DELEGATED[0], DELEGATED[1], ["set_limit", "bob", 1, 5], HELD[0]],
+        "I2 limit",
+    ),
+    (["RevocationOneLevelUp"], [*CHAIN[:3], ["revoke", "alice", 0], HELD[1]], "I3 revocation"),
+    (
+        ["DelegateAfterExpiry"],
+        [CHAIN[0], *[["tick", 5]] * 2, ["delegate", "bob", 0, "carol", BOTH, 1, 1]],
+        "I4 expiry",
+    ),
+    (
+        ["DelegatingToOneselfIsFree"],
+        [CHAIN[0], *(["delegate", "bob", place, "bob", BOTH, 20, 10] for place in range(5))],
+        "I7 depth",
+    ),
+    (
+        ["CaptureAfterExpiry"],
+        [
+            ["issue", "alice", "bob", BOTH, 20, 2],
+            ["hold", "bob", 0, "food", 9],
+            ["tick", 3],
+            ["capture", "bob", 1, 1, 1],
+        ],
+        "I4 expiry",
+    ),
+    (
+        ["ReleaseFreesTheWhole"],
+        [
+            CHAIN[0],
+            ["hold", "bob", 0, "food", 15],
+            ["capture", "bob", 1, 10, 1],
+            ["release", "bob", 1],
+            HELD[2],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["RefundFreesTwice"],
+        [
+            CHAIN[0],
+            ["hold", "bob", 0, "food", 18],
+            ["capture", "bob", 1, 9, 1],
+            ["refund", "bob", 1, 9],
+            HELD[3],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["MergeForgetsSecondSpending"],
+        [
+            CHAIN[0],
+            *[["delegate", "bob", 0, "carol", BOTH, 8, 10]] * 2,
+            ["hold", "carol", 2, "food", 5],
+            ["capture", "carol", 3, 5, 1],
+            ["merge", "carol", 1, 2],
+            ["hold", "carol", 5, "food", 12],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["MergeKeepsLaterExpiry"],
+        [
+            CHAIN[0],
+            *(["delegate", "bob", 0, "carol", BOTH, 8, days] for days in (2, 9)),
+            ["merge", "carol", 1, 2],
+            ["tick", 3],
+            ["hold", "carol", 3, "food", 1],
+        ],
+        "I4 expiry",
+    ),
+    (
+        ["DelegateForgetsSpending", "LimitOfRootOnly"],
+        [
+            CHAIN[0],
+            ["delegate", "bob", 0, "carol", BOTH, 12, 10],
+            ["hold", "carol", 1, "food", 8],
+            ["delegate", "carol", 1, "dave", BOTH, 12, 10],
+            ["hold", "dave", 3, "food", 9],
+        ],
+        "I2 limit",
+    ),
+    (
+        ["NarrowForgetsDelegates", "ScopeOfParentOnly"],
+        [*CHAIN[:3], ["narrow", "alice", 0, ["food"]], ["hold", "dave", 2, "travel", 1]],
+        "I1 scope",
+    ),
+    (
+        ["WidenFromRoot", "ScopeOfParentOnly"],
+        [
+            CHAIN[0],
+            ["delegate", "bob", 0, "carol", ["food"], 15, 10],
+            ["delegate", "carol", 1, "dave", ["food"], 10, 10],
+            ["widen", "carol", 2, ["travel"]],
+            ["delegate", "dave", 2, "bob", ["travel"], 5, 5],
+            ["hold", "bob", 4, "travel", 1],
+        ],
+        "I1 scope",
+    ),
+    (
+        ["RenewForgetsDelegates", "ExpiryOfParentOnly"],
+        [*CHAIN[:3], ["renew", "alice", 0, 1], ["tick", 2], HELD[1]],
+        "I4 expiry",
+    ),
+    (
+        ["RenewForgetsDelegates", "ExpiryOfBothEnds"],
+        [*CHAIN[:3], ["renew", "bob", 1, 1], ["tick", 2], HELD[1]],
+        "I4 expiry",
+    ),
+]
+
+
+@pytest.mark.parametrize(("names", "trace", "invariant"), SHOWN_BY)
+def test_every_defect_can_be_found(names: list[str], trace: list, invariant: str) -> None:
+    """A short trace breaks the invariant with the defects, and neither without them nor with fewer of them."""
+    defects = [DEFECTS[name] for name in names]
+    assert invariant in [found for _, found in campaign.execute(trace, campaign.variant(defects))[1]]
+    assert campaign.execute(trace, protocol.Protocol)[1] == []
+    for defect in defects if len(defects) > 1 else []:
+        assert campaign.execute(trace, campaign.variant([defect]))[1] == []
 
 
 def test_no_candidate_sees_the_hidden_defects() -> None:
@@ -255,7 +408,7 @@ def test_a_protocol_of_ones_own_becomes_a_task(tmp_path: Path, subject: Any) -> 
     done = subprocess.run([*command, str(module), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     own = load_modules(folder, "prepare", "evaluate", "attack", "train", "protocol")
-    own.prepare.prepare(tmp_path / "public", tmp_path / "private")
+    own.prepare.prepare(tmp_path / "public", tmp_path / "private", b"secret")
     variants = json.loads((tmp_path / "private/val.json").read_text())[:2]
     (tmp_path / "private/val.json").write_text(json.dumps([{**v, "calls": 1200} for v in variants]))
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_modules import TASKS, load_modules
 
-task = load_modules(TASKS / "query_expansion", "prepare", "evaluate")
+task = load_modules(TASKS / "query_expansion", "prepare", "evaluate", "words")
 prepare, evaluate = task.prepare, task.evaluate
 
 STANZA = (
@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setattr(prepare, "wheel", lambda: None)
     archive = ontology()
     patch.setattr(prepare, "zipfile", SimpleNamespace(ZipFile=lambda _: archive))
-    prepare.prepare(folder / "public", folder / "private")
+    prepare.prepare(folder / "public", folder / "private", b"secret")
     patch.undo()
     return folder
 
@@ -99,11 +99,11 @@ def test_the_right_word_finds_its_document(data: Path, subject: Any) -> None:
 def test_ranking_is_the_textbook_bm25(data: Path) -> None:
     """The stored index gives idf * tf * (k1 + 1) / (tf + k1 (1 - b + b len / mean len)), up to a constant factor."""
     lines = [json.loads(line) for line in (data / "public/train/documents.jsonl").read_text().splitlines()]
-    texts = [prepare.tokens(" ".join([d["name"], d["definition"], *d["synonyms"]])) for d in lines]
+    texts = [task.words.tokens(" ".join([d["name"], d["definition"], *d["synonyms"]])) for d in lines]
     mean = sum(map(len, texts)) / len(texts)
     index = evaluate.Index(data / "private")
     for term in ("organ", "name3"):
-        (stem,) = prepare.tokens(term)
+        (stem,) = task.words.tokens(term)
         holding = [number for number, text in enumerate(texts) if stem in text]
         idf = math.log(1 + (len(texts) - len(holding) + 0.5) / (len(holding) + 0.5))
         for number in holding:
@@ -147,7 +147,7 @@ def test_answers_by_position_find_nothing(data: Path, subject: Any) -> None:
 )
 def test_terms_that_share_a_query_stay_on_one_side(queries: dict[str, set[str]]) -> None:
     """A document that answers a held-out query answers no training query."""
-    splits = prepare.split_by_term(queries)
+    splits = prepare.split(prepare.groups(queries, by_answer=True), b"secret")
     assert sorted(query for split in splits.values() for query in split) == sorted(queries)
     documents = [set().union(*split.values()) for split in splits.values()]
     assert sum(map(len, documents)) == len(set().union(*documents))
@@ -175,10 +175,42 @@ def beir_archive(splits: tuple[str, ...]) -> zipfile.ZipFile:
     return archive
 
 
-def test_a_collection_without_dev_queries_gets_val_from_its_training_ones() -> None:
-    """SciFact has train and test only; grade 0 is no answer."""
+def test_a_collection_is_split_anew() -> None:
+    """Its own split is public; SciFact has train and test only; grade 0 is no answer."""
     named = {f"q{split}{n}": f"{split} {n}" for split in ("train", "test") for n in range(40)}
-    splits = prepare.beir_splits(beir_archive(("train", "test")), "scifact", named)
-    assert splits["val"]
-    assert len(splits["train"]) + len(splits["val"]) == len(splits["test"]) == 20
-    assert not splits["train"].keys() & splits["val"].keys()
+    queries = prepare.judged(beir_archive(("train", "test")), "scifact", named)
+    assert len(queries) == 40
+    splits = [
+        prepare.split(prepare.groups(queries, by_answer=False), secret) for secret in (b"one", b"other")
+    ]
+    assert splits[0] != splits[1]
+    for split in splits:
+        assert sorted(query for part in split.values() for query in part) == sorted(queries)
+
+
+@given(st.sets(st.text("abc ", min_size=1, max_size=7)), st.binary(min_size=1))
+def test_nearly_the_same_queries_are_never_on_two_sides(queries: set[str], secret: bytes) -> None:
+    """In every profile: what test asks is not nearly asked in val or train, nor what val asks in train."""
+    found = prepare.split(prepare.groups({query: {"d"} for query in queries}, by_answer=False), secret)
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert all(share < task.words.NEAR for share in task.words.nearest(found[one], found[other]).values())
+
+
+def test_slices_of_the_metric(data: Path, subject: Any) -> None:
+    """Queries without a word of their answer, and those near to training, have a mean of their own; time is told."""
+    found = score(data, subject, lambda query: dict.fromkeys(query.split(), 1.0))
+    assert found["ndcg_no_overlap"] < found["ndcg"]
+    assert {"ndcg_near_training", "ndcg_far_from_training"} & found.keys()
+    assert found["milliseconds_per_query"] > 0
+
+
+def test_reordering_keeps_every_line(data: Path, tmp_path: Path) -> None:
+    """The same documents and queries in the order of the seed."""
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        (tmp_path / name).mkdir()
+        prepare.reorder(data / "public/train", tmp_path / name, seed)
+    for file in ("documents.jsonl", "queries.jsonl"):
+        texts = {name: (tmp_path / name / file).read_text() for name in ("one", "again", "other")}
+        assert texts["one"] == texts["again"] != texts["other"]
+        before = (data / "public/train" / file).read_text()
+        assert sorted(texts["one"].splitlines()) == sorted(before.splitlines())

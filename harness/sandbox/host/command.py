@@ -14,8 +14,10 @@ class Command:
     script: path in the tree. arguments: "{data}", "{out}" and "{tree}" in them become the paths inside.
     tree: all files beside the script; importable, but shadowing no library.
     public: a folder shown read-only as {data}, without its child train/ (training data come through the gate).
-    environment: added to the sandbox's own few variables. kept: descriptors that the program inherits at the
-    same numbers. gpu: index among the GPUs that this machine shows. threads: what OpenMP and MKL may use.
+    prelude: path in the tree of a program of ours that runs in the same interpreter before the script.
+    environment: added to the sandbox's own few variables; the names in braces become paths here, too.
+    kept: descriptors that the program inherits at the same numbers. gpu: index among the GPUs that this machine
+    shows. threads: what OpenMP and MKL may use.
     most_files: in out/, /tmp and /dev/shm, each. temporary_bytes: size of the latter two, each.
     readable: more paths of the machine, shown read-only.
     loopback: a network with nothing in it but the program itself (levels 2 and 3 only); otherwise there is none.
@@ -26,6 +28,7 @@ class Command:
     tree: Files = field(default_factory=dict)
     public: Path | None = None
     limits: Limits = field(default_factory=Limits)
+    prelude: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: tuple[int, ...] = ()
     gpu: int | None = None

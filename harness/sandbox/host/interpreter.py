@@ -25,6 +25,9 @@ def _start():
     site.setcopyright()
     site.sethelper()
     del sys.argv[0]
+    if {prelude!r}:
+        with open({prelude!r}, "rb") as file:
+            exec(compile(file.read(), {prelude!r}, "exec"), {{"__name__": "prelude"}})
     main = sys.modules["__main__"].__dict__
     main["__file__"] = sys.argv[0]
     del main["_start"]
@@ -41,11 +44,18 @@ def package_folders() -> list[str]:
 
 
 def command_line(
-    script: str, arguments: tuple[str, ...], tree: str, packages: Sequence[str] | None = None
+    script: str,
+    arguments: tuple[str, ...],
+    tree: str,
+    packages: Sequence[str] | None = None,
+    prelude: str = "",
 ) -> list[str]:
-    """Run `script` as __main__ with the library folders (or `packages` in their place) and then `tree` on the path."""
+    """Run `script` as __main__ with the library folders (or `packages` in their place) and then `tree` on the path.
+
+    prelude: a file that is run before it, "" for none.
+    """
     folders = package_folders() if packages is None else packages
-    start = _START.format(prefix=sys.prefix, packages=[*folders, tree])
+    start = _START.format(prefix=sys.prefix, packages=[*folders, tree], prelude=prelude)
     return [sys.executable, "-s", "-P", "-S", "-B", "-u", "-c", start, script, *arguments]
 
 

@@ -65,6 +65,8 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     readable = (*interpreter.readable_folders(), *gpu.readable, *command.readable)
     hidden = concealed(readable)
     pieces = _pieces(readable, hidden if level == Level.L1 else (), folder)
+    prelude = f"{places['tree']}/{command.prelude}" if command.prelude else ""
+    added = {name: _placed(value, places) for name, value in command.environment.items()}
     closed = level == Level.L1 and user is not None and not interpreter.reachable_by_others()
     if closed and not has_capability(CAP_DAC_READ_SEARCH):
         raise SandboxUnavailable(f"other users cannot get to the interpreter ({sys.base_prefix})")
@@ -72,12 +74,12 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         raise SandboxUnavailable("Landlock cannot be used")
     return Plan(
         level=int(level),
-        argv=interpreter.command_line(script, arguments, places["tree"], pieces.packages),
+        argv=interpreter.command_line(script, arguments, places["tree"], pieces.packages, prelude),
         environment={
             **_environment(command, level, inside),
             **pieces.environment,
             **gpu.environment,
-            **command.environment,
+            **added,
         },
         folder=inside,
         tree=encode_tree(command.tree),

@@ -5,8 +5,8 @@ import json
 import zlib
 from pathlib import Path
 
-from prepare import tokens
 from safetensors.numpy import load_file
+from words import tokens
 
 
 def load_predictor(artefact_path: str, data: str):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import tiktoken
 import torch
-from prepare import tokens
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
+from words import tokens
 
 HEAD_WIDTH = 64
 RANK = 16

@@ -1,0 +1,122 @@
+"""check_task finds a task whose held-out data somebody else can make."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.records import Direction
+from harness.task.check_held_out import held_out, secret_shown, tree_shown
+from harness.task.check_imports import late_imports
+from harness.task.prepare import prepared
+from harness.task.task import Profile, Task
+
+DRAWN = """
+import hashlib, json, random
+def prepare(public, private, secret):
+    (public / "train").mkdir()
+    for split in ("train", "val", "test"):
+        key = {key}
+        generator = random.Random(hashlib.sha256(key).digest())
+        rows = [generator.random() for _ in range(500)]
+        folder = public / "train" if split == "train" else private
+        (folder / f"{{split}}.json").write_text(json.dumps(rows))
+    {more}
+"""
+HONEST = "b'train' if split == 'train' else secret + split.encode()"
+FIXED = """
+def prepare(public, private):
+    (public / "train").mkdir()
+    for split in ("val", "test"):
+        (private / f"{split}.json").write_text(split * 50)
+"""
+FROM_A_FILE = """
+from pathlib import Path
+def prepare(public, private):
+    (public / "train").mkdir()
+    (private / "val.json").write_bytes((Path(__file__).parent / "customers.csv").read_bytes())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    for name in ("task.yaml", "evaluate.py", "program.md", "train.py"):
+        (folder / name).write_text("")
+    (folder / "customers.csv").write_bytes(os.urandom(2000))
+    return folder
+
+
+def task(folder: Path, prepare: str, **changes: object) -> Task:
+    (folder / "prepare.py").write_text(prepare)
+    return Task(str(folder), "loss", Direction.MINIMIZE, ("train.py",), {"cpu": Profile(1.0)}, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "good", "said"),
+    [
+        (DRAWN.format(key=HONEST, more=""), True, "two secrets give two sets, 0.0%"),
+        (DRAWN.format(key="split.encode()", more=""), False, "two secrets give the same val"),
+        (DRAWN.format(key="secret if split == 'val' else b'fixed'", more=""), False, "the same test"),
+        (FIXED, False, "programs alone make test.json, val.json anew"),
+        (FROM_A_FILE, True, "do not make them"),
+    ],
+)
+def test_data_that_others_can_make_are_found(folder: Path, prepare: str, good: bool, said: str) -> None:
+    """Attacks: fixed seeds, a secret that is not used, or for one split only. Honest: drawn with it, or from a file."""
+    made = task(folder, prepare)
+    found, text = held_out(made, "cpu", prepared(made, "cpu"))
+    assert (found, said in text) == (good, True), text
+
+
+def test_a_task_may_say_why_its_data_are_fixed(folder: Path) -> None:
+    """Told, and no failure."""
+    made = task(folder, FIXED, fixed_held_out_because="a public leaderboard")
+    found, text = held_out(made, "cpu", prepared(made, "cpu"))
+    assert found is None
+    assert "a public leaderboard" in text
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "(public / 'meta').write_bytes(b'x' + secret)",
+        "(public / 'meta').write_text(secret.hex())",
+        "(private / 'key').write_text(str(int.from_bytes(secret)))",
+    ],
+)
+def test_a_secret_that_stands_in_a_file_is_found(folder: Path, more: str) -> None:
+    """Attack: with it the data can be made again. The honest twin writes it nowhere."""
+    leaking = task(folder, DRAWN.format(key=HONEST, more=more))
+    assert secret_shown(leaking, "cpu", prepared(leaking, "cpu"))[0] is False
+    honest = task(folder, DRAWN.format(key=HONEST, more=""))
+    assert secret_shown(honest, "cpu", prepared(honest, "cpu"))[0] is True
+
+
+def test_what_a_trial_can_read_is_told(folder: Path) -> None:
+    """Neither of the referee's programs, or which and why."""
+    assert tree_shown(task(folder, FIXED)) == (
+        True,
+        "what a trial can read: neither prepare.py nor evaluate.py",
+    )
+    shown = task(folder, FIXED, readable=("evaluate.py",), readable_because="the metric")
+    assert shown.source().keys() == {"train.py", "evaluate.py"}
+    found, text = tree_shown(shown)
+    assert (found, "says why: the metric" in text) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("claims", "good"),
+    [
+        ({"late_seconds": 0.1}, True),
+        ({"late_seconds": 1.0, "late_names": "torch._dynamo"}, False),
+        ({}, None),
+    ],
+)
+def test_imports_after_the_gate_are_told(claims: dict[str, object], good: bool | None) -> None:
+    """A twentieth of a trial in imports that could come before the gate is a mistake of the task's."""
+    found, text = late_imports(claims, 5.0)  # type: ignore[arg-type]
+    assert found is good
+    assert good is not False or "torch._dynamo" in text
