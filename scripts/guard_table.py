@@ -27,7 +27,8 @@ from harness.protocols import Guard  # noqa: E402
 from harness.records import Evidence, Judgement, Verdict  # noqa: E402
 
 CORPUS = ROOT / "tests/guards/corpus"
-FIXTURE = ROOT / "tests/guards/fixtures/train.py"
+FIXTURES = ROOT / "tests/guards/fixtures"
+FIXTURE = FIXTURES / "train.py"
 PROTECTED = {
     "prepare.py": b"def prepare(public, private):\n    pass\n",
     "evaluate.py": b"def evaluate(*_):\n    pass\n",
@@ -77,21 +78,22 @@ def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
 @cache
 def honest() -> list[Case]:
     """Edits that must pass."""
-    return [_case(entry, Case) for entry in _entries("honest.toml", "edit")]
+    return [_case(entry, Case) for entry in _entries("honest*.toml", "edit")]
 
 
 @cache
 def attacks() -> list[Case]:
     """Proposals that must be rejected."""
-    return [_case(entry, Case) for entry in _entries("attacks.toml", "attack")]
+    return [_case(entry, Case) for entry in _entries("attacks*.toml", "attack")]
 
 
-def _entries(file: str, key: str) -> list[dict]:
-    return tomllib.loads((CORPUS / file).read_text(encoding="utf-8"))[key]
+def _entries(pattern: str, key: str) -> list[dict]:
+    files = sorted(CORPUS.glob(pattern))
+    return [entry for file in files for entry in tomllib.loads(file.read_text(encoding="utf-8"))[key]]
 
 
 def _case(entry: dict, make: type[Case]) -> Case:
-    base = FIXTURE.read_text(encoding="utf-8")
+    base = (FIXTURES / f"{entry.get('base', 'train')}.py").read_text(encoding="utf-8")
     text = base
     for old, new in entry.get("change", ()):
         assert text.count(old) >= 1, f"{entry['name']}: {old!r} is not in the fixture"
