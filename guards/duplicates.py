@@ -1,6 +1,7 @@
 """What was already measured is answered from the record, under whatever spelling it comes back."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -52,7 +53,7 @@ class Duplicates:
                 return reject(self.name, "duplicates.repeated", message, {"duplicate_of": past.number})
         near = _nearest(forms, evidence, evidence.editable)
         shown: dict[str, Json] = {"same_but_for_numbers": near} if near is not None else {}
-        if self._changes_nothing(candidate, incumbent):
+        if _keeps_numbers(forms, _forms_or_none(incumbent)) and self._changes_nothing(candidate, incumbent):
             doubts = ["without what does nothing, the program is the incumbent"]
             verdict = doubt(self.name, "duplicates.null_rewrite", doubts, shown)
             return replace(verdict, incumbent_seed_wanted=True)
@@ -93,6 +94,21 @@ def _forms(files: Files) -> Forms:
         else hashlib.sha256(content).hexdigest()
         for path, content in files.items()
     }
+
+
+def _keeps_numbers(forms: Forms, others: Forms | None) -> bool:
+    """Whether all numbers of the incumbent are still there, apart from 0 and 1: what changes nothing drops none."""
+    return others is not None and not _numbers(others) - _numbers(forms)
+
+
+def _numbers(forms: Forms) -> Counter[str]:
+    return Counter(
+        repr(number)
+        for form in forms.values()
+        if isinstance(form, Form)
+        for number in form.numbers
+        if number not in (0, 1)
+    )
 
 
 def _others(files: Files) -> Forms:

@@ -23,6 +23,7 @@ from guards.integrity import Integrity  # noqa: E402
 from guards.scope import Scope  # noqa: E402
 from guards.seed_behaviour import SeedBehaviour  # noqa: E402
 from guards.seed_change import SeedChange  # noqa: E402
+from guards.side_metrics import SideMetrics  # noqa: E402
 from harness.protocols import Guard  # noqa: E402
 from harness.records import Evidence, Judgement, Verdict  # noqa: E402
 
@@ -56,7 +57,7 @@ def line_of_guards() -> tuple[Guard, ...]:
     """The guards in the order of conf/guards/default.yaml."""
     return (
         Scope(), Integrity(), SeedChange(), Duplicates(), Complexity(), Classification(), SeedBehaviour(),
-        BudgetHonesty(),
+        SideMetrics(), BudgetHonesty(),
     )  # fmt: skip
 
 
@@ -139,9 +140,24 @@ def _appended(text: str, entry: dict) -> str:
         )
     if size := entry.get("append_comment"):
         text += "\n".join(f"# {letters[at : at + 100]}" for at in range(0, size, 100)) + "\n"
+    if count := entry.get("append_names"):
+        text += (
+            "\n\nclass Answers:\n" + "\n".join(f"    {_words(letters, n)} = 0" for n in range(count)) + "\n"
+        )
+    if count := entry.get("append_traces"):
+        rows = [
+            ", ".join(f'("{letters[40 * n + 2 * k]}", {(n * 7 + k * k) % 53})' for k in range(30))
+            for n in range(count)
+        ]
+        text += "\nTRACES = []\n" + "".join(f"TRACES += [[{row}]]\n" for row in rows)
     for n in range(entry.get("append_functions", 0)):
         text += f"\n\ndef helper_{n}(x):\n    return x * {n} + {n + 1} - {n}\n"
     return text
+
+
+def _words(letters: str, number: int) -> str:
+    """A name of about 35 characters that holds an answer."""
+    return "_".join(letters[37 * number + 7 * part :][:6] for part in range(5))
 
 
 def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:

@@ -79,10 +79,7 @@ class Collector:
         facts.bare_generators = bare_generators(program, values)
         facts.draws_before_seed = draws_before_seed(program, values)
         for name, seen in burned(program, values):
-            node = seen.node
-            self._add(
-                Kind.BURN, name, self._arguments(seen, node) if isinstance(node, ast.Call) else (), seen
-            )
+            self._add(Kind.BURN, name, (), seen)  # its numbers do not count: it may have been there before
         for use in uses(program, values):
             self._add(Kind.USE, f"--seed in {use.where}", (constant(use.value),), use.seen, use.certain)
 

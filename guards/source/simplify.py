@@ -4,8 +4,6 @@ Only for comparing: two programs that are equal after it very probably do the sa
 """
 
 import ast
-import copy
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -22,8 +20,11 @@ _NEUTRAL_RIGHT: dict[type[ast.operator], tuple[object, ...]] = {
 
 @lru_cache(maxsize=64)
 def simplified(source: Source, kept: frozenset[str]) -> Source:
-    """The file without what does nothing. kept: functions and classes that stay although nobody in it names them."""
-    tree = _Simplifier().visit(copy.deepcopy(source.tree))
+    """The file without what does nothing; for `normal_form` only, its nodes are not filed by class.
+
+    kept: functions and classes that stay although nobody in the file names them.
+    """
+    tree = _Simplifier().visit(ast.parse(source.text))  # a copy would take longer than parsing again
     assert isinstance(tree, ast.Module)
     while True:
         used = _names(tree)
@@ -31,10 +32,7 @@ def simplified(source: Source, kept: frozenset[str]) -> Source:
         if len(remaining) == len(tree.body):
             break
         tree.body = remaining
-    nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
-    for node in ast.walk(tree):
-        nodes[type(node)].append(node)
-    return Source(source.path, source.text, tree, nodes)
+    return Source(source.path, source.text, tree, {})
 
 
 def defined(sources: Iterable[Source]) -> frozenset[str]:
