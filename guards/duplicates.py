@@ -1,26 +1,31 @@
 """What was already measured is answered from the record, under whatever spelling it comes back."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from guards.source.normal_form import Form, normal_form
+from guards.source.simplify import defined, simplified
 from guards.source.syntax import Unreadable, parsed
-from guards.verdicts import accept, reject
-from harness.records import Evidence, Files, Verdict
+from guards.verdicts import accept, doubt, reject
+from harness.records import Evidence, Files, Json, Verdict
 
 Forms = dict[str, Form | str]
 """Path -> normal form of a Python file, digest of any other."""
 
 
 class Duplicates:
-    """Rejects a proposal that does what the incumbent or an earlier proposal of the session does.
+    """Rejects a proposal that does what the incumbent or a measured proposal of the session does.
 
+    A rewrite that probably changes nothing (`if True`, `1.0 *`, a dead function) is in doubt: with fixed work, one
+    trial at a seed of the incumbent's shows whether it leaves the same bits.
     tolerance: two numbers are the same when they differ by less than this share of themselves and of their
     distance to one (0.999 and 0.9995 are not the same).
     """
 
     name = "duplicates"
-    stages = ("static",)
+    stages = ("static", "runtime")
 
     def __init__(self, tolerance: float = 0.005) -> None:
         if not 0 <= tolerance < 1:
@@ -28,6 +33,9 @@ class Duplicates:
         self._tolerance = tolerance
 
     def __call__(self, evidence: Evidence) -> Verdict:
+        return self._by_bits(evidence) if evidence.stage == "runtime" else self._by_form(evidence)
+
+    def _by_form(self, evidence: Evidence) -> Verdict:
         candidate = _editable(evidence.candidate, evidence.editable)
         incumbent = _editable(evidence.incumbent, evidence.editable)
         try:
@@ -38,11 +46,40 @@ class Duplicates:
             message = "only names, layout, comments or the last digits of numbers differ from the incumbent"
             return reject(self.name, "duplicates.unchanged", message)
         for past in evidence.history:
+            if not past.measured:
+                continue  # never tried: this is its first time
             if _same(forms, _forms_or_none(_editable(past.files, evidence.editable)), self._tolerance):
                 message = f"does the same as proposal {past.number} ({past.decision.value}: {past.reason})"
                 return reject(self.name, "duplicates.repeated", message, {"duplicate_of": past.number})
         near = _nearest(forms, evidence, evidence.editable)
-        return accept(self.name, evidence={"same_but_for_numbers": near} if near is not None else {})
+        shown: dict[str, Json] = {"same_but_for_numbers": near} if near is not None else {}
+        if _keeps_numbers(forms, _forms_or_none(incumbent)) and self._changes_nothing(candidate, incumbent):
+            doubts = ["without what does nothing, the program is the incumbent"]
+            verdict = doubt(self.name, "duplicates.null_rewrite", doubts, shown)
+            return replace(verdict, incumbent_seed_wanted=True)
+        return accept(self.name, evidence=shown)
+
+    def _changes_nothing(self, candidate: Files, incumbent: Files) -> bool:
+        """Whether both are equal without what does nothing."""
+        try:
+            old = [parsed(path, content) for path, content in incumbent.items() if path.endswith(".py")]
+            new = [parsed(path, content) for path, content in candidate.items() if path.endswith(".py")]
+            kept = defined(old)
+            before = _others(incumbent) | {one.path: normal_form(simplified(one, kept)) for one in old}
+            after = _others(candidate) | {one.path: normal_form(simplified(one, kept)) for one in new}
+        except (Unreadable, RecursionError):
+            return False
+        return _same(after, before, self._tolerance)
+
+    def _by_bits(self, evidence: Evidence) -> Verdict:
+        """Whether the same seed left the incumbent's bits, which fixed work gives to equal programs alone."""
+        known = {(one.seed, one.artefact_sha256): one.trial_id for one in evidence.incumbent_trials}
+        for trial in evidence.candidate_trials if evidence.fixed_work else ():
+            twin = known.get((trial.seed, trial.artefact_sha256)) if trial.artefact_sha256 else None
+            if twin is not None:
+                message = f"{trial.trial_id} left the same bits as {twin} of the incumbent at the same seed"
+                return reject(self.name, "duplicates.same_bits", message)
+        return accept(self.name)
 
 
 def _editable(files: Files, paths: Sequence[str]) -> dict[str, bytes]:
@@ -56,6 +93,30 @@ def _forms(files: Files) -> Forms:
         if path.endswith(".py")
         else hashlib.sha256(content).hexdigest()
         for path, content in files.items()
+    }
+
+
+def _keeps_numbers(forms: Forms, others: Forms | None) -> bool:
+    """Whether all numbers of the incumbent are still there, apart from 0 and 1: what changes nothing drops none."""
+    return others is not None and not _numbers(others) - _numbers(forms)
+
+
+def _numbers(forms: Forms) -> Counter[str]:
+    return Counter(
+        repr(number)
+        for form in forms.values()
+        if isinstance(form, Form)
+        for number in form.numbers
+        if number not in (0, 1)
+    )
+
+
+def _others(files: Files) -> Forms:
+    """Digests of the files that are no Python."""
+    return {
+        path: hashlib.sha256(content).hexdigest()
+        for path, content in files.items()
+        if not path.endswith(".py")
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from guards.scope_code import code_findings, import_findings
-from guards.scope_data import STANDARD, DataLimits, literal_findings, size_findings
+from guards.scope_data import STANDARD, DataLimits, information_findings, literal_findings, size_findings
 from guards.scope_text import Finding, path_findings, spelling_findings, text_findings
 from guards.source.syntax import Source, Unreadable, sources
 from guards.verdicts import accept, reject
@@ -56,6 +56,8 @@ class Scope:
         for source in new:
             yield from spelling_findings(source)
         yield from literal_findings({s.path: s for s in old}, {s.path: s for s in new}, self._limits)
+        first = _sources_or_none(_editable(evidence, evidence.baseline), evidence.editable)
+        yield from information_findings(first, old, new, self._limits)
         yield from import_findings(old, new, self._imports)
         yield from code_findings(old, new)
 

@@ -195,7 +195,10 @@ def _is_harmless_namesake(leaf: Seen, values: Values) -> bool:
     assert isinstance(leaf.node, ast.Attribute)
     if paths := values.dotted(leaf.node, leaf.scope):
         return not any(path.rpartition(".")[0] in _PROCESS_MODULES for path in paths)
-    return bool(values.program.entered(leaf.node, leaf.scope))
+    if values.program.class_of(leaf.node.value, leaf.scope) is not None:
+        return True
+    is_called = isinstance(leaf.parent, ast.Call) and leaf.parent.func is leaf.node
+    return not is_called or bool(values.program.entered(leaf.node, leaf.scope))
 
 
 def _only_the_folder(leaf: Seen, index: Index) -> bool:

@@ -2,11 +2,12 @@
 
 import ast
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from guards.scope_text import NAMED, Finding
+from guards.source.information import told
 from guards.source.syntax import Source
 from harness.records import Files
 
@@ -19,6 +20,8 @@ class DataLimits:
     literal_bytes: of one string, bytes or number. embedded_bytes: of all literals, growth by one proposal.
     elements: constants in one display. name_characters: of one identifier. line_characters: of one line.
     packed_bytes: growth of the compressed sources by one proposal (what no rule on literals sees).
+    told_names, told_constants, told_comments: bytes after compression that one proposal may tell in new names, in
+    constants and in comments; told_together: in all three; told_in_all: by all proposals since the baseline.
     """
 
     file_bytes: int = 131_072
@@ -29,6 +32,11 @@ class DataLimits:
     name_characters: int = 64
     line_characters: int = 500
     packed_bytes: int = 12_288
+    told_names: int = 1_280
+    told_constants: int = 768
+    told_comments: int = 1_280
+    told_together: int = 2_048
+    told_in_all: int = 6_144
 
 
 STANDARD = DataLimits()
@@ -68,6 +76,28 @@ def literal_findings(
     growth = sum(map(_weight, after.values())) - sum(map(_weight, before.values()))
     if growth > limits.embedded_bytes:
         yield "data", f"literals grow by {growth} bytes; at most {limits.embedded_bytes} a proposal"
+
+
+def information_findings(
+    baseline: Sequence[Source], before: Sequence[Source], after: Sequence[Source], limits: DataLimits
+) -> Iterator[Finding]:
+    """Answers spelled as names, numbers or comments: bounded as information, not by the length of a line.
+
+    baseline: the session's first program; nothing is summed up where it is not known.
+    """
+    new = told(before, after)
+    for what, amount, most in (
+        ("names", new.names, limits.told_names),
+        ("constants", new.constants, limits.told_constants),
+        ("comments", new.comments, limits.told_comments),
+        ("names, constants and comments", new.total, limits.told_together),
+    ):
+        if amount > most:
+            message = f"new {what} tell {amount} bytes after compression; at most {most} a proposal"
+            yield "information", message
+    if baseline and (total := told(baseline, after).total) > limits.told_in_all:
+        message = f"since the baseline, names, constants and comments tell {total} bytes after compression"
+        yield "information", f"{message}; at most {limits.told_in_all} in all"
 
 
 def _widest(source: Source, before: Source | None, limits: DataLimits) -> Finding | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 
 from guards.tails import variance_ratio_below
-from guards.verdicts import accept, reject
+from guards.verdicts import accept, inconclusive, reject
 from harness.records import Evidence, Observation, Outcome, Role, Verdict
 
 _CLASSES = ("bitwise", "close", "none")
@@ -16,21 +16,33 @@ class SeedBehaviour:
     """Rejects a candidate whose trials do not follow the harness's seeds.
 
     alpha: chance of rejecting an honest candidate for too small a spread, per look. close: for tasks that are
-    deterministic up to rounding, how far the same seed may differ, in sd of the noise.
+    deterministic up to rounding, how far the same seed may differ, in sd of the noise. least, doubtful_least: seeds
+    that must have been seen before a keep; the second where a static guard left something in doubt.
     """
 
     name = "seed_behaviour"
     stages = ("runtime", "promotion")
 
-    def __init__(self, alpha: float = 0.0005, close: float = 0.5) -> None:
+    def __init__(
+        self, alpha: float = 0.0005, close: float = 0.5, least: int = 2, doubtful_least: int = 3
+    ) -> None:
         if not 0 < alpha < 0.1 or close <= 0:
             raise ValueError("alpha must be between 0 and 0.1, close positive")
+        if not 1 <= least <= doubtful_least:
+            raise ValueError("least must be at least 1, doubtful_least not less than that")
         self._alpha, self._close = alpha, close
+        self._least, self._doubtful_least = least, doubtful_least
 
     def __call__(self, evidence: Evidence) -> Verdict:
         for case, message in self._findings(evidence):
             return reject(self.name, f"seed_behaviour.{case}", message)
-        return accept(self.name)
+        least = self._doubtful_least if evidence.doubts else self._least
+        seen = len(_seeds(evidence.candidate_trials))
+        if evidence.stage == "promotion" and seen < least:
+            why = f", as it is in doubt: {evidence.doubts[0]}" if evidence.doubts else ""
+            message = f"{seen} of {least} seeds seen{why}"
+            return inconclusive(self.name, "seed_behaviour.more_seeds", message, trials_wanted=least)
+        return accept(self.name, evidence={"seeds": seen})
 
     def _findings(self, evidence: Evidence) -> Iterator[tuple[str, str]]:
         trials = [one for one in evidence.candidate_trials if one.outcome is Outcome.COMPLETED]
@@ -88,6 +100,11 @@ class SeedBehaviour:
                 "small_spread",
                 f"{len(scores)} seeds spread by {spread:.2g} of the noise (chance {chance:.1g})",
             )
+
+
+def _seeds(trials: Sequence[Observation]) -> set[int]:
+    """The seeds of a candidate's own finished trials."""
+    return {one.seed for one in trials if one.role is Role.CANDIDATE and one.outcome is Outcome.COMPLETED}
 
 
 def _short(trial: Observation) -> bool:

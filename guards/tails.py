@@ -1,4 +1,4 @@
-"""Lower tails of variance ratios by the standard library: is a spread too small to be chance?"""
+"""Tails by the standard library: is a spread too small, or a difference too large, to be chance?"""
 
 import math
 
@@ -23,6 +23,12 @@ def variance_ratio_below(ratio: float, df: float, reference_df: float) -> float:
     if reference_df <= 0:
         return chi_square_below(ratio * df, df)
     return _incomplete_beta(df / 2, reference_df / 2, df * ratio / (df * ratio + reference_df))
+
+
+def student_above(t: float, df: float) -> float:
+    """P(Student's t with df degrees of freedom >= t)."""
+    half = _incomplete_beta(df / 2, 0.5, df / (df + t * t)) / 2
+    return half if t >= 0 else 1 - half
 
 
 def _lower_gamma(a: float, x: float) -> float:

@@ -26,10 +26,15 @@ def doubt(
 
 
 def inconclusive(
-    guard: str, reason: str, message: str, evidence: Mapping[str, Json] | None = None
+    guard: str,
+    reason: str,
+    message: str,
+    evidence: Mapping[str, Json] | None = None,
+    trials_wanted: int = 0,
 ) -> Verdict:
-    """The evidence is not good enough: measure again."""
-    return Verdict(guard, Judgement.INCONCLUSIVE, reason, one_line(message), evidence or {})
+    """The evidence is not good enough: measure again. trials_wanted: so many of the candidate's own, at least."""
+    words = one_line(message)
+    return Verdict(guard, Judgement.INCONCLUSIVE, reason, words, evidence or {}, trials_wanted=trials_wanted)
 
 
 def one_line(text: str, limit: int = 300) -> str:

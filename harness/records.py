@@ -256,7 +256,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class PastProposal:
-    """A proposal of this session that has been decided."""
+    """A proposal of this session that has been decided.
+
+    measured: whether a trial of it was finished. doubts: what static guards left to trials, a line each.
+    """
 
     number: int
     files: Files  # all editable files as proposed
@@ -269,6 +272,19 @@ class PastProposal:
     hypothesis: str = ""
     log: str = ""
     inference_cost: float | None = None  # of loading and answering, in times of the baseline's: about 1, 2, 5, 10
+    measured: bool = True
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SideLimit:
+    """How far a side metric of a task may be from the baseline's mean.
+
+    direction: which way is better. margin: in the side metric's unit, how much worse it may get.
+    """
+
+    direction: Direction
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +317,9 @@ class Evidence:
     manifest_before, manifest_after: SHA-256 of every protected file by label, around the trials.
     incumbent_trials, candidate_trials: evidence so far, oldest first.
     noise_sd: pooled sd of the score, None while unknown; noise_df: its degrees of freedom.
+    baseline, baseline_trials: the session's unmodified program, and its trials.
+    doubts: what static guards have left to trials. fixed_work: whether a trial is bounded by steps or tokens.
+    side_limits: side metrics of the task that must not get worse than a margin.
     """
 
     stage: str
@@ -316,6 +335,11 @@ class Evidence:
     noise_sd: float | None = None
     noise_df: int = 0
     determinism: str = "none"  # the task's declared class: "bitwise" | "close" | "none"
+    baseline: Files = field(default_factory=dict)
+    baseline_trials: tuple[Observation, ...] = ()
+    doubts: tuple[str, ...] = ()
+    fixed_work: bool = False
+    side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +347,8 @@ class Verdict:
     """A guard's word. reason is a stable code "family.case"; message is one line for people.
 
     doubts: what an accepting guard could not settle, a line each; trials must settle it before a keep.
+    trials_wanted: how many trials of its own a candidate needs before this guard can say anything (inconclusive).
+    incumbent_seed_wanted: whether the candidate is to be tried once at a seed of the incumbent's first.
     """
 
     guard: str
@@ -331,6 +357,8 @@ class Verdict:
     message: str = ""
     evidence: Mapping[str, Json] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    trials_wanted: int = 0
+    incumbent_seed_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

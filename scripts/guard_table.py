@@ -23,11 +23,13 @@ from guards.integrity import Integrity  # noqa: E402
 from guards.scope import Scope  # noqa: E402
 from guards.seed_behaviour import SeedBehaviour  # noqa: E402
 from guards.seed_change import SeedChange  # noqa: E402
+from guards.side_metrics import SideMetrics  # noqa: E402
 from harness.protocols import Guard  # noqa: E402
 from harness.records import Evidence, Judgement, Verdict  # noqa: E402
 
 CORPUS = ROOT / "tests/guards/corpus"
-FIXTURE = ROOT / "tests/guards/fixtures/train.py"
+FIXTURES = ROOT / "tests/guards/fixtures"
+FIXTURE = FIXTURES / "train.py"
 PROTECTED = {
     "prepare.py": b"def prepare(public, private):\n    pass\n",
     "evaluate.py": b"def evaluate(*_):\n    pass\n",
@@ -55,7 +57,7 @@ def line_of_guards() -> tuple[Guard, ...]:
     """The guards in the order of conf/guards/default.yaml."""
     return (
         Scope(), Integrity(), SeedChange(), Duplicates(), Complexity(), Classification(), SeedBehaviour(),
-        BudgetHonesty(),
+        SideMetrics(), BudgetHonesty(),
     )  # fmt: skip
 
 
@@ -77,21 +79,22 @@ def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
 @cache
 def honest() -> list[Case]:
     """Edits that must pass."""
-    return [_case(entry, Case) for entry in _entries("honest.toml", "edit")]
+    return [_case(entry, Case) for entry in _entries("honest*.toml", "edit")]
 
 
 @cache
 def attacks() -> list[Case]:
     """Proposals that must be rejected."""
-    return [_case(entry, Case) for entry in _entries("attacks.toml", "attack")]
+    return [_case(entry, Case) for entry in _entries("attacks*.toml", "attack")]
 
 
-def _entries(file: str, key: str) -> list[dict]:
-    return tomllib.loads((CORPUS / file).read_text(encoding="utf-8"))[key]
+def _entries(pattern: str, key: str) -> list[dict]:
+    files = sorted(CORPUS.glob(pattern))
+    return [entry for file in files for entry in tomllib.loads(file.read_text(encoding="utf-8"))[key]]
 
 
 def _case(entry: dict, make: type[Case]) -> Case:
-    base = FIXTURE.read_text(encoding="utf-8")
+    base = (FIXTURES / f"{entry.get('base', 'train')}.py").read_text(encoding="utf-8")
     text = base
     for old, new in entry.get("change", ()):
         assert text.count(old) >= 1, f"{entry['name']}: {old!r} is not in the fixture"
@@ -137,9 +140,24 @@ def _appended(text: str, entry: dict) -> str:
         )
     if size := entry.get("append_comment"):
         text += "\n".join(f"# {letters[at : at + 100]}" for at in range(0, size, 100)) + "\n"
+    if count := entry.get("append_names"):
+        text += (
+            "\n\nclass Answers:\n" + "\n".join(f"    {_words(letters, n)} = 0" for n in range(count)) + "\n"
+        )
+    if count := entry.get("append_traces"):
+        rows = [
+            ", ".join(f'("{letters[40 * n + 2 * k]}", {(n * 7 + k * k) % 53})' for k in range(30))
+            for n in range(count)
+        ]
+        text += "\nTRACES = []\n" + "".join(f"TRACES += [[{row}]]\n" for row in rows)
     for n in range(entry.get("append_functions", 0)):
         text += f"\n\ndef helper_{n}(x):\n    return x * {n} + {n + 1} - {n}\n"
     return text
+
+
+def _words(letters: str, number: int) -> str:
+    """A name of about 35 characters that holds an answer."""
+    return "_".join(letters[37 * number + 7 * part :][:6] for part in range(5))
 
 
 def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:

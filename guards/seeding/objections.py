@@ -48,6 +48,7 @@ _BY_KIND = {
     Kind.UNDO: ("undone", "goes around the seeding that the referee sees"),
     Kind.OWN: ("own_generator", "looks like a random number generator of its own"),
 }
+_MOST_STREAMS = 64  # that an honest program takes out of one generator
 SEEDING = (Kind.GLOBAL, Kind.MAKER)
 
 
@@ -157,12 +158,18 @@ class _Change:
         if sink.kind in SEEDING:
             return self._case_of_seeding(sink, values)
         if sink.kind is Kind.STREAM:
-            plain = not self.grew and sink.reach is not Reach.LOOPED
-            return "state", "takes another stream out of a generator", plain
+            return "state", "takes another stream out of a generator", self._is_plain_stream(sink, values)
         if sink.kind is Kind.STATE:
             return "state", "reads or sets a generator's state", self._is_plain_state(sink, values)
         case, words = _BY_KIND[sink.kind]
         return case, words, sink.certain and sink.kind is not Kind.SWITCH
+
+    def _is_plain_stream(self, sink: Sink, values: tuple[Value, ...]) -> bool:
+        """A jump in place, or one of so many streams that there is a choice."""
+        if sink.what.rpartition(".")[2] == "spawn":
+            counts = [value.value for value in values if isinstance(value, Constant)]
+            return any(isinstance(count, int) and count > _MOST_STREAMS for count in counts)
+        return not self.grew and sink.reach is not Reach.LOOPED
 
     def _is_plain_state(self, sink: Sink, values: tuple[Value, ...]) -> bool:
         """Anything but putting a state aside and back."""
@@ -181,7 +188,8 @@ class _Change:
             if any(any_ends_in(value, names.__contains__) for value in values):
                 return case, words, case != "hashed" or not self._is_second_stream(sink, values)
         if sink.reach is Reach.WORKER:
-            return "worker", "seeds the workers of a data loader", all(map(_is_fixed, values))
+            plain = all(map(_is_fixed, values)) and not any(map(_is_drawn, values))
+            return "worker", "seeds the workers of a data loader", plain
         if sink.reach is Reach.LOOPED or any(
             isinstance(one, Each) for value in values for one in walk(value)
         ):

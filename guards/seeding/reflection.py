@@ -8,7 +8,7 @@ from guards.seeding.handing import Handed
 from guards.source.index import Scope, Seen
 from guards.source.program import Program, last_name
 from guards.source.value import SELF, Attribute, Call, Instance, Path, Value, alternatives, walk
-from guards.source.values import Values
+from guards.source.values import Values, module_behind
 
 _INTERCEPTORS = ("__getattr__", "__getattribute__", "__setattr__", "__class_getitem__", "__missing__")
 _ALWAYS = {"attrgetter", "methodcaller", "__getattribute__"}
@@ -24,8 +24,15 @@ def computed_names(program: Program, values: Values) -> Iterator[Handed]:
             yield Kind.REFLECTION, name, (), call, True
         elif name in ("getattr", "setattr", "delattr"):
             yield from _by_name(call, call.node, name, values)
-        elif name in ("vars", "__dict__") and isinstance(call.parent, ast.Subscript):
-            continue
+        elif isinstance(call.node.func, ast.Subscript) and _is_from_a_module(
+            call.node.func, call.scope, values
+        ):
+            yield Kind.REFLECTION, "a module's dictionary", (), call, True
+
+
+def _is_from_a_module(node: ast.Subscript, scope: Scope, values: Values) -> bool:
+    """`vars(torch)[name]` with a name that cannot be worked out."""
+    return values.text_of(node.slice, scope) is None and bool(module_behind(values.of(node.value, scope)))
 
 
 def _by_name(call: Seen, node: ast.Call, name: str, values: Values) -> Iterator[Handed]:

@@ -24,7 +24,7 @@ from guards.source.seed_names import (
     is_seed_keyword,
     is_seeding_path,
 )
-from guards.source.value import Keyword, Value, constant
+from guards.source.value import Keyword, Value, constant, dotted_paths
 from guards.source.values import Values
 
 _SAME_PLACE = {
@@ -79,10 +79,7 @@ class Collector:
         facts.bare_generators = bare_generators(program, values)
         facts.draws_before_seed = draws_before_seed(program, values)
         for name, seen in burned(program, values):
-            node = seen.node
-            self._add(
-                Kind.BURN, name, self._arguments(seen, node) if isinstance(node, ast.Call) else (), seen
-            )
+            self._add(Kind.BURN, name, (), seen)  # its numbers do not count: it may have been there before
         for use in uses(program, values):
             self._add(Kind.USE, f"--seed in {use.where}", (constant(use.value),), use.seen, use.certain)
 
@@ -107,7 +104,10 @@ class Collector:
 
     def _callee(self, call: Seen, node: ast.Call, name: str) -> list[str]:
         """Canonical names of the sinks that a call may reach."""
-        found = sorted({_SAME_PLACE.get(path, path) for path in self.of.dotted(node.func, call.scope)})
+        paths = self.of.dotted(node.func, call.scope)
+        if isinstance(node.func, ast.Subscript):  # vars(torch)["manual_seed"]
+            paths = tuple(dotted_paths(self.of.of(node.func, call.scope)))
+        found = sorted({_SAME_PLACE.get(path, path) for path in paths})
         sinks = [path for path in found if _is_sink(path)]
         if not sinks and isinstance(node.func, ast.Attribute) and name in SINKS:
             sinks = [f"*.{name}"] if is_generator_call(node, call.scope, self.of) else []

@@ -214,6 +214,11 @@ def alternatives(value: Value) -> tuple[Value, ...]:
     return value.choices if isinstance(value, OneOf) else (value,)
 
 
+def dotted_paths(value: Value) -> Iterator[str]:
+    """The dotted paths among the alternatives of a value."""
+    yield from (one.dotted for one in alternatives(value) if isinstance(one, Path))
+
+
 def walk(value: Value) -> Iterator[Value]:
     """The value and everything that it is made of."""
     yield value

@@ -121,7 +121,7 @@ class Values(Names):
         stored = self.field(name)
         if _is_namespace(base) or stored != OPAQUE:
             return stored
-        modules = [module for one in alternatives(base) if (module := _module_of(one))]
+        modules = [module for one in alternatives(base) if (module := module_behind(one))]
         if modules:
             return union(Path(f"{module}.{name}") for module in modules)
         return operations.element(base, key)
@@ -251,11 +251,11 @@ def _is_namespace(base: Value) -> bool:
     """vars(something)."""
     match base:
         case Call(called=Path("builtins.vars")):
-            return not _module_of(base)
+            return not module_behind(base)
     return False
 
 
-def _module_of(value: Value) -> str:
+def module_behind(value: Value) -> str:
     """The module behind vars(module) and module.__dict__, "" for others."""
     match value:
         case Path(dotted) if dotted.endswith(".__dict__"):

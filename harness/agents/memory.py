@@ -111,7 +111,9 @@ def _described(past: PastProposal, most: int = 200) -> str:
     category = f" [{one_line(past.category, 40)}]" if past.category else ""
     score = "" if past.score is None else f", score {_number(past.score)}"
     score += f", inference cost {past.inference_cost:g} x baseline" if past.inference_cost else ""
-    return f"{past.number}.{category} {one_line(past.rationale, most)} -> {one_line(past.reason, 100)}{score}"
+    doubt = f"; in doubt: {one_line(past.doubts[0], 120)}" if past.doubts else ""
+    line = f"{past.number}.{category} {one_line(past.rationale, most)} -> {one_line(past.reason, 100)}"
+    return f"{line}{score}{doubt}"
 
 
 def _section(name: str, lines: list[_Line], taken: list[_Line]) -> str:

@@ -171,6 +171,11 @@ class ProposalRecord:
         return "crash" if ran and ran[-1].outcome in _FAILED else "discard"
 
     @property
+    def doubts(self) -> list[str]:
+        """What its guards accepted, but left to trials to show: each once, in the order in which it was said."""
+        return list(dict.fromkeys(one for verdict in self.verdicts for one in verdict.doubts))
+
+    @property
     def rejection(self) -> VerdictRow | None:
         """The verdict of the guard that rejected it, if one did."""
         return next((each for each in self.verdicts if each.judgement is Judgement.REJECT), None)

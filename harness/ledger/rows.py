@@ -133,6 +133,8 @@ class VerdictRow(Row):
     message: str = ""
     evidence: Values = {}
     doubts: list[str] = Field(default=[], description="what an accepting guard could not settle")
+    trials_wanted: int = Field(default=0, description="so many of the candidate's own before it can say anything")
+    incumbent_seed_wanted: bool = Field(default=False, description="one trial at a seed of the incumbent's")
 
     @classmethod
     def of(cls, verdict: Verdict, *, proposal: int, stage: str, trial_id: str | None) -> "VerdictRow":

@@ -47,7 +47,9 @@ def why(proposal: ProposalRecord) -> str:
     rejected = proposal.rejection
     parts = [proposal.reason or (rejected.reason if rejected else "")]
     message = proposal.ruling.message or (rejected.message if rejected else "")
-    return one_line(": ".join(part for part in [*parts, message] if part), 160)
+    doubt = f"(in doubt: {proposal.doubts[0]})" if proposal.doubts else ""
+    said = ": ".join(part for part in [*parts, message] if part)
+    return one_line(" ".join(part for part in (said, doubt) if part), 220)
 
 
 def certificate_lines(session: SessionRecord) -> list[str]:

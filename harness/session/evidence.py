@@ -59,6 +59,7 @@ def for_guards(
     files_of: FilesOf,
     prior: Prior | None,
     manifests: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+    fixed_work: bool = False,
 ) -> Evidence:
     """Everything a guard may know about an open proposal. manifests: before and after its trials."""
     level = noise(state, prior)
@@ -76,6 +77,11 @@ def for_guards(
         noise_sd=level.sd if level else None,
         noise_df=level.df if level else 0,
         determinism=task.determinism,
+        baseline=files_of(state.baseline),
+        baseline_trials=_trials(state, state.baseline),
+        doubts=tuple(proposal.doubts),
+        fixed_work=fixed_work,
+        side_limits=task.side_limits,
     )
 
 
@@ -104,6 +110,8 @@ def _past(task: Task, state: SessionRecord, proposal: ProposalRecord, files_of: 
         hypothesis=answer.hypothesis,
         log=trials[-1].log if trials and trials[-1].score is None else "",
         inference_cost=_inference_cost(state, commit),
+        measured=bool(trials),
+        doubts=tuple(proposal.doubts),
     )
 
 

@@ -62,7 +62,7 @@ class Referee:
         """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
         if proposal.problem:
             return Ruling(Decision.DISCARD, DecidedBy.AGENT, "agent.problem", proposal.problem)
-        refusal = self._refused("static", proposal) or self._reviewed(proposal)
+        refusal = self._refused("static", proposal) or self._probed(proposal) or self._reviewed(proposal)
         while refusal is None:
             step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.state.prior))
             self._record_step(proposal, step)
@@ -70,9 +70,9 @@ class Referee:
                 return _by_statistics(Decision.DISCARD, step)
             if step.action is Action.KEEP:
                 refusal = self._check_promotion(proposal)
-                if refusal is None:
+                if refusal is None and not self._lacks_trials(proposal):
                     return _by_statistics(Decision.KEEP, step)
-            else:
+            if refusal is None:
                 self.limits.check_trial(self.state)
                 refusal = self._one_trial(proposal, step)
         decided_by = DecidedBy.TRIAL if refusal.guard == _TRIAL else DecidedBy.GUARD
@@ -116,11 +116,10 @@ class Referee:
         return [trial for trial in seen if trial.role is Role.CANDIDATE]
 
     def _measure_candidate(
-        self, proposal: ProposalRecord, role: Role, seed: int | None = None
+        self, proposal: ProposalRecord, role: Role, seed: int | None = None, name: str = ""
     ) -> Observation:
-        name = f"p{proposal.number:04d}-" + (
-            str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else role.value
-        )
+        known = str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else name or role.value
+        name = f"p{proposal.number:04d}-{known}"
         source = self.intake.files_of(proposal.commit)
         stop = self.stop_for(self.state.counted(self.state.incumbent)) if role is Role.CANDIDATE else None
         return self.trial_runner.measure(
@@ -140,10 +139,45 @@ class Referee:
     def _check_promotion(self, proposal: ProposalRecord) -> Verdict | None:
         """The verdict that stops a candidate which would be kept, or None."""
         trials = self.trials(proposal)
-        if self.promotion.wants_repeat(self.task, trials):
+        if self.promotion.wants_repeat(self.task, trials) and not self._has_repeat(proposal, trials[0].seed):
             self._measure_candidate(proposal, Role.REPEAT, seed=trials[0].seed)
         refusal = self._refused("promotion", proposal, "promotion")
-        return refusal or (self._placebo(proposal) if self.promotion.placebo else None)
+        if refusal is None and self.promotion.placebo and not self._lacks_trials(proposal):
+            return self._placebo(proposal)
+        return refusal
+
+    def _lacks_trials(self, proposal: ProposalRecord) -> bool:
+        """Whether a guard needs more trials of the candidate before it can say anything about a keep."""
+        wanted = max((row.trials_wanted for row in proposal.verdicts), default=0)
+        return len(self.trials(proposal)) < wanted
+
+    def _has_repeat(self, proposal: ProposalRecord, seed: int) -> bool:
+        seen = self.state.observations.get(proposal.commit, [])
+        return any(trial.role is Role.REPEAT and trial.seed == seed for trial in seen)
+
+    def _probed(self, proposal: ProposalRecord) -> Verdict | None:
+        """One trial at a seed of the incumbent's, where a guard suspects that nothing would change.
+
+        With fixed work two equal programs leave the same bits; such a trial decides about nothing else.
+        """
+        wanted = any(row.incumbent_seed_wanted for row in proposal.verdicts)
+        known = [trial for trial in self.state.counted(self.state.incumbent) if trial.artefact_sha256]
+        if not (wanted and known and self.fixed_work):
+            return None
+        seed = known[0].seed
+        if not self._has_repeat(proposal, seed):
+            self.limits.check_trial(self.state)
+            self._measure_candidate(proposal, Role.REPEAT, seed=seed, name="probe")
+        trial_id = next(
+            trial.trial_id for trial in self.state.observations[proposal.commit] if trial.seed == seed
+        )
+        return self._refused("runtime", proposal, trial_id)
+
+    @property
+    def fixed_work(self) -> bool:
+        """Whether steps or tokens bound a trial, not time."""
+        clock = self.trial_runner.profile.trial_clock()
+        return clock.steps is not None or clock.tokens is not None
 
     def _placebo(self, proposal: ProposalRecord) -> Verdict | None:
         """Short trials of baseline and candidate on real and on shuffled data; the verdict if it rejects."""
@@ -168,7 +202,14 @@ class Referee:
         """
         manifests = (self.manifest, self.trial_runner.protected() if after else self.manifest)
         asked = evidence.for_guards(
-            stage, self.task, self.state, proposal, self.intake.files_of, self.state.prior, manifests
+            stage,
+            self.task,
+            self.state,
+            proposal,
+            self.intake.files_of,
+            self.state.prior,
+            manifests,
+            self.fixed_work,
         )
         refusal = None
         for verdict in ask(self.guards, asked):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from harness.records import Clock, Direction, Files, Limits
+from harness.records import Clock, Direction, Files, Limits, SideLimit
 
 PREDICTORS = ("tokens", "items", "none")
 DETERMINISM = ("bitwise", "close", "none")
@@ -77,6 +77,7 @@ class Task:
     `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
+    side_limits: side metric -> how much worse than the baseline's mean it may get (see records.SideLimit).
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
     stand in for those of the same name: the editable ones, program.md and `replay`. What is readable only is the
     referee's and cannot be replaced.
@@ -100,6 +101,7 @@ class Task:
     readable_because: str = ""
     fixed_held_out_because: str = ""
     unsalted_because: str = ""
+    side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
     overlay: str = field(default="", init=False)
 
     def __post_init__(self) -> None:

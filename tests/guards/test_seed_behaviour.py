@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from guards.seed_behaviour import SeedBehaviour
-from guards.tails import chi_square_below, variance_ratio_below
+from guards.tails import chi_square_below, student_above, variance_ratio_below
 from harness.records import Evidence, Observation, Outcome, Role, Verdict
 
 SD = 0.01
@@ -147,6 +147,20 @@ def test_tails_agree_with_scipy() -> None:
                 )
     assert chi_square_below(-1, 3) == variance_ratio_below(0, 3, 3) == 0
     assert variance_ratio_below(0.3, 4, 0) == chi_square_below(1.2, 4)
+    for df in (1, 2, 7, 40):
+        for t in (-3.0, -0.2, 0.0, 0.7, 2.5, 9.0):
+            assert student_above(t, df) == pytest.approx(stats.t.sf(t, df), rel=1e-9)
+
+
+def test_a_keep_needs_two_seeds_and_three_in_doubt() -> None:
+    """Too few seeds are no rejection: the verdict says how many it lacks. Enough of them pass; runtime never waits."""
+    trials = [trial(n, 1.7 + 0.012 * n) for n in (1, 2, 3)]
+    doubt = ("a second stream",)
+    for count, doubts, wanted in ((1, (), 2), (2, (), 0), (2, doubt, 3), (3, doubt, 0)):
+        found = verdict(trials[:count], stage="promotion", doubts=doubts)
+        assert found.trials_wanted == wanted
+        assert found.reason == ("seed_behaviour.more_seeds" if wanted else "")
+    assert verdict(trials[:1], doubts=doubt).reason == ""
 
 
 def test_settings_are_checked() -> None:

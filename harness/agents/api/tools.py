@@ -233,6 +233,10 @@ def described_in_full(past: PastProposal, editable: Files) -> str:
         f"Proposal {past.number}: {past.decision}, {one_line(past.reason)}, score {score}",
         f"Rationale: {one_line(past.rationale, 600)}",
         f"Hypothesis: {one_line(past.hypothesis, 600)}",
+        *(
+            f"In doubt, so that it needed trials at three seeds: {one_line(text, 300)}"
+            for text in past.doubts
+        ),
         "Difference to the files as they are now:",
         as_data("diff", "\n".join(difference)[:12_000]),
     ]

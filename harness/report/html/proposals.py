@@ -50,6 +50,7 @@ def _words(proposal: ProposalRecord) -> str:
     if proposal.problem:
         parts.append(f"<p><b>Problem:</b> {as_html(proposal.problem, 1000)}</p>")
     facts = [f"commit <code>{as_html(proposal.commit, 40)}</code>"] if proposal.commit else []
+    facts += [f"in doubt: {as_html(text, 300)}" for text in proposal.doubts]
     facts += [f"class {as_html(proposal.ruling.category, 40)}"] if proposal.ruling.category else []
     facts += (
         [f"size {as_html(proposal.ruling.complexity, 20)}"] if proposal.ruling.complexity is not None else []

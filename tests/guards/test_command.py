@@ -1,0 +1,98 @@
+"""`harness guard`: what the static guards say about an edit, for people, editors and CI."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.commands import run_named
+
+OLD = """import argparse
+
+import numpy as np
+
+RATE = 0.1
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int)
+options = parser.parse_args()
+generator = np.random.default_rng(options.seed)
+print(RATE * generator.random())
+"""
+ACCEPTED = OLD.replace("RATE = 0.1", "RATE = 0.2")
+REJECTED = OLD.replace("default_rng(options.seed)", "default_rng(137)")
+DOUBTFUL = OLD.replace("print(", "more = np.random.default_rng([options.seed, 1])\nprint(more.random())\nprint(")
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "train.py").write_text(OLD)
+    (folder / "evaluate.py").write_text("def evaluate():\n    pass\n")
+    (folder / "task.yaml").write_text("editable: [train.py]\n")
+    return folder
+
+
+def copy(old: Path, **files: str) -> Path:
+    new = old.parent / "new"
+    new.mkdir(exist_ok=True)
+    for file in old.iterdir():
+        (new / file.name).write_text(files.get(file.stem, file.read_text()))
+    return new
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (ACCEPTED, 0, "accepted"),
+        (REJECTED, 1, "rejected by seed_change: seed.ignored"),
+        (DOUBTFUL, 0, "in doubt: needs trials at three seeds"),
+    ],
+)
+def test_two_folders(old: Path, text: str, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 accepted, 1 rejected, in doubt is said and is 0."""
+    assert run_named("guard", [str(old), str(copy(old, train=text))]) == code
+    assert said in capsys.readouterr().out
+
+
+def test_two_files_as_json(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One object with a judgement and every verdict, under any file name."""
+    candidate = old.parent / "candidate.py"
+    for text, judgement in ((ACCEPTED, "accepted"), (REJECTED, "rejected"), (DOUBTFUL, "doubtful")):
+        candidate.write_text(text)
+        code = run_named("guard", [str(old / "train.py"), str(candidate), "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert (found["judgement"], code) == (judgement, int(judgement == "rejected"))
+        assert {"guard", "judgement", "reason", "message", "doubts"} <= found["verdicts"][0].keys()
+
+
+def test_a_patch(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A patch in git's format on a folder; one that does not apply is the user's mistake."""
+    new = copy(old, train=REJECTED)
+    made = subprocess.run(["git", "diff", "--no-index", str(old), str(new)], capture_output=True, check=False).stdout
+    text = made.decode().replace(f"a{old}/", "a/").replace(f"b{new}/", "b/")
+    patch = old.parent / "change.patch"
+    patch.write_text(text)
+    assert run_named("guard", [str(old), str(patch)]) == 1
+    assert "seed.ignored" in capsys.readouterr().out
+    patch.write_text(text.replace("default_rng(options.seed)", "default_rng(other)"))
+    assert run_named("guard", [str(old), str(patch)]) == 2
+
+
+def test_a_protected_file_is_named(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What task.yaml does not call editable may not differ."""
+    assert run_named("guard", [str(old), str(copy(old, evaluate="def evaluate():\n    return 0\n"))]) == 1
+    assert "scope.protected" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nowhere.py", "nowhere_else.py"], ["one.py"], ["--guards", "odd", ".", "."]])
+def test_a_mistake_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    """Exit code 2 and no traceback, as `python -m harness guard` too."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "guard", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
