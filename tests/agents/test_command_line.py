@@ -15,9 +15,10 @@ from harness.agents.command_line.agent import CommandLineAgent
 from harness.agents.command_line.claude_code import ClaudeCode
 from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
-from harness.agents.spending import Prices, ProposalLimits, Usage
+from harness.agents.prices import Prices
+from harness.agents.spending import ProposalLimits
 from harness.errors import AgentError, SandboxUnavailable, UserError
-from harness.records import Files, Level, View, added
+from harness.records import Files, Level, Usage, View, added
 from harness.sandbox.open import Command, Sandbox, open_sandbox
 from harness.task.task import Profile, TaskData
 
@@ -54,12 +55,16 @@ def make_agent(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def make(kind: str, provider: FakeProvider, **limits: Any) -> CommandLineAgent:
         kinds = {"claude_code": ClaudeCode, "codex": Codex}
+        own = {
+            name: limits.pop(name) for name in ("idle_minutes", "grace_seconds", "login") if name in limits
+        }
         agent = kinds[kind](
             "small",
             PRICES,
             PROGRAM,
             provider.url,
             ProposalLimits(**{"minutes": 2.0, **limits}),
+            **own,
         )
         task: Any = SimpleNamespace(program_text="notes of the task")
         data = TaskData(tmp_path / "public", tmp_path / "private")
@@ -128,7 +133,7 @@ def test_a_session_of_five_proposals_with_faults(
     claimed = first.state["claimed"]
     assert isinstance(claimed, dict)
     assert claimed["usage"] == {
-        "input_tokens": first.usage.input_tokens,
+        "input_tokens": first.usage.input_tokens + first.usage.cached_input_tokens,
         "output_tokens": first.usage.output_tokens,
     }
 
