@@ -23,8 +23,8 @@ HIDDEN = "HIDDEN = 32"
 
 
 def script_for(kind: str) -> Script:
-    """After the trial of the key, five proposals: a comment after faults, a crash at import, a refusal to work, a change of a protected file
-    (or, where tools do not allow it, a tried one), a wider layer."""
+    """The trial of the key, then five proposals: a comment after faults, a crash at import, a refusal to work, a
+    change of a protected file (or, where tools do not allow it, a tried one), a wider layer."""
     crash, wider = "HIDDEN = int(None)", "HIDDEN = 48"
     if kind in ("claude", "openai"):
         plans: list[list[Turn | Fault]] = [
