@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_provider import COUNTS, FaultyProvider, Line, Wire
-from test_command_line import PROGRAM, make_agent, sandbox  # noqa: F401  # fixtures
+from fake_provider import FakeProvider, Fault, Script, Turn
+from faulty_provider import COUNTS, FaultyProvider, Wire
+from test_command_line import EDIT, PROGRAM, WORDS, make_agent, sandbox, shell  # noqa: F401  # fixtures
 
 from harness.agents import keys
 from harness.agents.api.claude import Claude
@@ -18,7 +19,6 @@ from harness.agents.command_line import logins
 from harness.agents.command_line.claude_code import ClaudeCode
 from harness.agents.command_line.codex import Codex
 from harness.agents.prices import Prices
-from harness.agents.spending import ProposalLimits
 from harness.errors import UserError
 from harness.records import View
 
@@ -251,25 +251,31 @@ def test_a_personal_access_token_says_whose_it_is(monkeypatch: pytest.MonkeyPatc
 
 def test_a_subscriptions_usage_limit_is_waited_for(
     make_agent: Callable[..., Any],  # noqa: F811  # the fixture
+    make_provider: Callable[[Script], FakeProvider],
     make_view: Callable[..., View],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """The proposal is thought out again once the limit has passed; dollars are the list price and no limit."""
-    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    """The proposal is thought out again once the limit has passed; dollars are the list price and no limit; the token
+    is in the provider's header and nowhere else."""
+    passes = time.time() + 8
 
-    def limited(line: Line) -> None:
-        reset = {"anthropic-ratelimit-unified-reset": str(time.time() + 3)}
-        error = {"type": "error", "error": {"type": "rate_limit_error", "message": "usage limit"}}
-        line.error(429, error, **reset)
+    def script(number: int, _: Any) -> Turn | Fault:
+        if time.time() < passes:
+            return Fault(429, {"anthropic-ratelimit-unified-reset": str(passes), "retry-after": "0"})
+        return shell(EDIT, WORDS) if number < 40 and not provider.total("output_tokens") else Turn("done")
 
-    provider = FaultyProvider(Wire("messages"), limited, times=5)  # the program tries five times
-    agent = make_agent("claude_code", provider, dollars=0.0001, login=None)
+    provider = make_provider(script)
+    agent = make_agent("claude_code", provider, dollars=0.0001)
     monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", SECRET)
     agent._login = logins.claude_code("subscription", lambda: None)
-    provider.act = limited
     proposal = agent.propose(make_view())
-    provider.close()
-    assert provider.requests > 5
-    assert all(f"authorization: bearer {SECRET}" in head.lower() for head in provider.headers)
+    assert proposal.problem == ""
+    assert b"BATCH = 16" in proposal.files["train.py"]
+    assert proposal.usage.dollars > 0.0001
     assert proposal.state["prices"]["list_price"] is True  # type: ignore[index,call-overload]  # a mapping
-    assert not isinstance(agent._login, ProposalLimits)
+    assert all(seen.headers["authorization"] == f"Bearer {SECRET}" for seen in provider.seen)
+    assert not any(SECRET in seen.raw.decode() for seen in provider.seen)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("transcripts" in str(path) for path in kept)
+    assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
