@@ -46,7 +46,7 @@ def attempts(session: SessionRecord, folder: Path) -> str:
     """The section on what rules found in transcripts; empty where they found nothing."""
     found = findings(session, folder)
     rows = [(finding.proposal, finding.rule, finding.kind, finding.quote) for finding in found]
-    about = "Found by rules in what the agents said and did. A line here is a reason to read the transcript, not a verdict."
+    about = "Found by rules in what agents said and did. A line is a reason to read the transcript, not a verdict."
     return section("What to look into", table(("proposal", "rule", "in", "quote"), rows, (0,)), about=about)
 
 
