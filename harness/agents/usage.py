@@ -47,14 +47,16 @@ class UsageReader:
             return None
         return Usage(**{name: self._counts.get(name, 0) for name in _NAMES}, requests=1)
 
-    def spent(self, sent_bytes: int) -> Usage:
+    def spent(self, sent_bytes: int, most_output: int | None = None) -> Usage:
         """What the request costs as far as is known: where the provider has not said it, an estimate from what was
-        sent and what has streamed that is not too low."""
+        sent and what has streamed that is not too low. most_output: what the provider was allowed to say."""
         said = self.usage or Usage(input_tokens=-(-sent_bytes // _BYTES_PER_TOKEN), requests=1)
         if self.whole and "output_tokens" in self._counts:
             return said
         streamed = self._said_bytes if self.streamed else self.received_bytes
         estimate = -(-streamed // _BYTES_PER_TOKEN)
+        if most_output is not None:
+            estimate = min(estimate, most_output)
         return replace(said, output_tokens=max(said.output_tokens, estimate))
 
     def feed(self, piece: bytes) -> None:

@@ -83,7 +83,9 @@ def _arguments(value: Any) -> str:
 
 
 def _messages(calls: list[tuple[Any, Any]], usage: Any, stop: Any, text: Any) -> list[Event]:
-    started = {**usage, "output_tokens": 1} if isinstance(usage, dict) and usage else usage
+    started = usage
+    if isinstance(usage, dict) and usage:
+        started = {**usage, "output_tokens": 0 if usage.get("output_tokens") == 0 else 1}
     message = {
         "id": "m",
         "type": "message",

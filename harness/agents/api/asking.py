@@ -9,6 +9,7 @@ from harness.agents import keys
 from harness.agents.api.model import Hopeless, Refused, Reply, Trouble
 from harness.agents.api.watch import Ended, Watch
 from harness.agents.data_text import finite_number, one_line
+from harness.records import Usage
 
 Message = TypeVar("Message")
 _MOST_QUOTED = 300
@@ -20,36 +21,42 @@ _RATE_KINDS = ("rate_limit_error", "rate_limit_exceeded", "too_many_requests")
 
 
 def asked(
-    watch: Watch, send: Callable[[], Message], read: Callable[[Message], Reply], sent_bytes: int
+    watch: Watch,
+    send: Callable[[], Message],
+    read: Callable[[Message], Reply],
+    sent_bytes: int,
+    most_output: int,
 ) -> Reply:
     """`read(send())`, with what it cost. Raises Trouble (with what it cost), Refused or Hopeless.
 
-    sent_bytes: of the request, for an estimate where the provider says nothing.
+    sent_bytes: of the request; most_output: tokens that it allows: for an estimate where the provider says nothing.
     """
     try:
         reply = read(watch.run(send))
     except Exception as error:  # noqa: BLE001  # a provider can break its client in any way; the night goes on
-        raise _explained(error, watch, sent_bytes) from None
+        raise _explained(error, watch, watch.reader.spent(sent_bytes, most_output)) from None
     said = watch.reader.usage or reply.usage
     return replace(
         reply,
-        usage=said if said is not None and watch.reader.whole else _at_least(reply, watch, sent_bytes),
+        usage=said if said is not None and watch.reader.whole else _at_least(reply, watch, sent_bytes, most_output),
         hour_writes=watch.reader.hour_writes or reply.hour_writes,
         misreported=watch.reader.misreported + (said is None),
     )
 
 
-def _at_least(reply: Reply, watch: Watch, sent_bytes: int) -> Any:
+def _at_least(reply: Reply, watch: Watch, sent_bytes: int, most_output: int) -> Usage:
     """reply.usage: of clients whose bytes cannot be read on the way (Bedrock's frames)."""
-    return reply.usage if watch.reader.usage is None and reply.usage else watch.reader.spent(sent_bytes)
+    if watch.reader.usage is None and reply.usage is not None:
+        return reply.usage
+    return watch.reader.spent(sent_bytes, most_output)
 
 
-def _explained(error: Exception, watch: Watch, sent_bytes: int) -> Exception:
+def _explained(error: Exception, watch: Watch, cost: Usage) -> Exception:
     import httpx2
 
     reader = watch.reader
     begun = watch.served and (reader.words > 0 or reader.usage is not None)
-    spent = reader.spent(sent_bytes) if begun else None
+    spent = cost if begun else None
 
     def trouble(kind: str, text: str, wait: float | None = None) -> Trouble:
         return Trouble(kind, text, wait, spent, reader.hour_writes)

@@ -10,7 +10,7 @@ from harness.agents.api.clients import Login, claude_client, claude_login
 from harness.agents.api.model import Call, Exchange, Reply, Request, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
-from harness.agents.api.watch import Watch
+from harness.agents.api.watch import Watch, most_bytes
 from harness.agents.prices import Prices, prices_of
 from harness.agents.spending import ProposalLimits
 from harness.agents.usage import UsageReader
@@ -81,8 +81,8 @@ class Messages:
 
     def ask(self, request: Request, most_output: int, seconds: float) -> Reply:
         arguments = {**self._settings, **wire(request, self._long), "max_tokens": most_output}
-        watch = self._watch = Watch(seconds, self._silence, heard=self.heard)
-        return asked(watch, lambda: self._streamed(arguments), _reply, len(repr(arguments)))
+        watch = self._watch = Watch(seconds, self._silence, most_bytes(most_output), self.heard)
+        return asked(watch, lambda: self._streamed(arguments), _reply, len(repr(arguments)), most_output)
 
     def close(self) -> None:
         if self._watch is not None:
@@ -139,7 +139,7 @@ def _reply(message: "Message") -> Reply:
         plain = block.model_dump(mode="json", exclude_unset=True, exclude={"parsed_output"}, warnings="none")
         if block.type == "tool_use":
             plain["input"] = given(block.input) or {}
-            calls.append(Call(block.id, block.name, given(block.input)))
+            calls.append(Call(block.id, str(block.name), given(block.input)))
         elif block.type == "text":
             texts.append(block.text)
         elif block.type == "thinking":

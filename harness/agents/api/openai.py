@@ -12,7 +12,7 @@ from harness.agents.api.model import Call, Exchange, Model, Reply, Request, Trou
 from harness.agents.api.patience import Patience
 from harness.agents.api.responses import Responses
 from harness.agents.api.rules import openai_reasoning, speaks_responses
-from harness.agents.api.watch import Watch, watched
+from harness.agents.api.watch import Watch, most_bytes, watched
 from harness.agents.prices import FREE, Prices, prices_of
 from harness.agents.spending import ProposalLimits
 from harness.agents.usage import UsageReader
@@ -99,8 +99,9 @@ class Completions:
 
     def ask(self, request: Request, most_output: int, seconds: float) -> Reply:
         arguments = {**self._settings, **wire(request), "max_completion_tokens": most_output}
-        watch = self._watch = Watch(seconds, self._silence, heard=self.heard)
-        return asked(watch, lambda: self._streamed(arguments), _Message.reply, len(json.dumps(arguments)))
+        watch = self._watch = Watch(seconds, self._silence, most_bytes(most_output), self.heard)
+        sent = len(json.dumps(arguments))
+        return asked(watch, lambda: self._streamed(arguments), _Message.reply, sent, most_output)
 
     def close(self) -> None:
         if self._watch is not None:

@@ -14,7 +14,7 @@ from harness.agents.api.model import (
     given,
     sendable,
 )
-from harness.agents.api.watch import Watch
+from harness.agents.api.watch import Watch, most_bytes
 from harness.agents.usage import UsageReader
 from harness.records import Json
 
@@ -38,8 +38,9 @@ class Responses:
 
     def ask(self, request: Request, most_output: int, seconds: float) -> Reply:
         arguments = {**self._settings, **wire(request), "max_output_tokens": max(most_output, 16)}
-        watch = self._watch = Watch(seconds, self._silence, heard=self.heard)
-        return asked(watch, lambda: self._streamed(arguments), _reply, len(json.dumps(arguments)))
+        watch = self._watch = Watch(seconds, self._silence, most_bytes(most_output), self.heard)
+        sent = len(json.dumps(arguments))
+        return asked(watch, lambda: self._streamed(arguments), _reply, sent, most_output)
 
     def close(self) -> None:
         if self._watch is not None:

@@ -28,6 +28,11 @@ _ENDED = {
 }
 
 
+def most_bytes(output_tokens: int) -> int:
+    """Of a reply that may have so many tokens: each can come in an event of its own."""
+    return min(MOST_REPLY_BYTES, (1 << 20) + 600 * output_tokens)
+
+
 class Ended(Exception):
     """The watchdog ended the request. kind: a key of _ENDED."""
 
