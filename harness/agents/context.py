@@ -1,6 +1,7 @@
 """What a session tells its agent once, before the first proposal."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ class AgentContext:
     sandbox: starts smoke tests and command-line agents; None: there are none. gpu: for smoke tests.
     folder: scratch space that is the agent's alone. limits: of a trial, and so of a smoke test.
     spent: by the earlier part of a resumed session. dollars, tokens: what the whole session may spend, None: no
-    limit. quiet: held by the session while it measures on a wall clock; a smoke test then waits, because it would
-    slow the trial down.
+    limit. seconds_left: of the session's hours, None: no limit. quiet: held by the session while it measures on a wall
+    clock; a smoke test then waits, because it would slow the trial down.
     """
 
     sandbox: "Sandbox | None"
@@ -33,4 +34,5 @@ class AgentContext:
     spent: Usage = field(default_factory=Usage)
     dollars: float | None = None
     tokens: int | None = None
+    seconds_left: Callable[[], float | None] = lambda: None
     quiet: threading.Lock = field(default_factory=threading.Lock)

@@ -1,8 +1,10 @@
 """Text that others wrote (logs, rationales), made fit for a prompt: escaped, clipped, marked as data."""
 
 import hashlib
+import math
 import re
 import unicodedata
+from typing import Any
 
 _CONTROL = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}  # also direction marks and other invisible ones
 
@@ -39,3 +41,12 @@ def as_data(label: str, text: str) -> str:
 def estimated_tokens(text: str) -> int:
     """More than any tokeniser in use makes of source code and English."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // 3)
+
+
+def finite_number(value: Any) -> float | None:
+    """A number that others wrote; None for text that is none, for infinities and for what is no number at all."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

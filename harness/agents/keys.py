@@ -4,12 +4,17 @@ import os
 
 from harness.errors import UserError
 
+_LEAST_SECRET = 8  # characters; a shorter one could stand in any text
 _taken: dict[str, str] = {}
+
+
+def present(variable: str) -> bool:
+    return bool(_taken.get(variable) or os.environ.get(variable, "").strip())
 
 
 def require(variable: str, what: str) -> None:
     """Raises UserError, one line, when the key is not there. Called by constructors: before anything starts."""
-    if not (_taken.get(variable) or os.environ.get(variable, "").strip()):
+    if not present(variable):
         raise UserError(f"{what} needs a key: set {variable} in the environment of this command")
 
 
@@ -24,8 +29,16 @@ def take(variable: str) -> str:
     return _taken.get(variable, "")
 
 
+def remember(name: str, value: str) -> str:
+    """A secret that came from elsewhere (a login's file): it, too, is redacted wherever it turns up."""
+    if value:
+        _taken[name] = value
+    return value
+
+
 def redacted(text: str) -> str:
     """`text` without any key that was taken: providers repeat keys in their error messages."""
-    for variable, value in _taken.items():
-        text = text.replace(value, f"<{variable}>")
+    for name, value in sorted(_taken.items(), key=lambda item: -len(item[1])):
+        if len(value) >= _LEAST_SECRET or text == value:
+            text = text.replace(value, f"<{name.partition('#')[0]}>")
     return text

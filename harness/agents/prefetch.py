@@ -64,7 +64,7 @@ class Prefetch:
     def __init__(self, agent: Agent, ahead: int | None = None) -> None:
         self.ahead = int(getattr(agent, "ahead", 0)) if ahead is None else ahead
         self.used = self.rebased = self.dropped = 0
-        self.unused = Usage()
+        self.unused = getattr(agent, "unbooked", Usage())
         self._agent = agent
         self._waiting: list[_Waiting] = []
         self._on_trial: list[PastProposal] = []

@@ -10,6 +10,7 @@ from harness.ledger.reading import one_session, session_folders
 from harness.ledger.session_record import SessionRecord, load
 from harness.ledger.sweep_record import FILE_NAME as SWEEP
 from harness.report.html.page import html_report
+from harness.report.html.transcripts import transcript_pages
 from harness.report.local import write_atomically
 from harness.report.markdown import markdown_report
 
@@ -36,6 +37,9 @@ def main(argv: list[str]) -> int:
         file = options.out or folder / ("report.md" if options.markdown else "report.html")
         text = markdown_report(session) if options.markdown else html_report(session, folder, control)
         _write(file, text)
+        if not options.markdown:
+            for page, words in transcript_pages(session, folder):
+                _write(page, words, quiet=True)
         if options.tables:
             _tables(session, folder)
     if options.wandb:
@@ -62,12 +66,13 @@ def _options(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, quiet: bool = False) -> None:
     try:
         write_atomically(file, text)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
-    print(file)
+    if not quiet:
+        print(file)
 
 
 def _tables(session: SessionRecord, folder: Path) -> None:

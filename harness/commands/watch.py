@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.commands import run
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
-from harness.ledger.rows import SessionEndedRow
+from harness.ledger.rows import AgentSpentRow, NoticeRow, Row, SessionEndedRow
 from harness.ledger.session_record import SessionRecord
 from harness.report.terminal.tracker import Terminal
 
@@ -41,17 +41,23 @@ def follow(folder: Path, terminal: Terminal, look_seconds: float = _LOOK_SECONDS
     session = SessionRecord(rows)
     terminal.open(folder, session)
     try:
-        while not (rows and isinstance(rows[-1], SessionEndedRow)):
+        while not _ended(rows):
             time.sleep(look_seconds)
             new = tail.rows()
             for row in new:
                 session.add(row)
                 terminal.record(row)
-            rows = new or rows
+            rows = [*rows[-8:], *new]
     except KeyboardInterrupt:
         pass
     finally:
         terminal.close()
+
+
+def _ended(rows: list[Row]) -> bool:
+    """The last words of a session may come after its end: a notice, or what its agent spent in vain."""
+    last = [row for row in rows if not isinstance(row, NoticeRow | AgentSpentRow)]
+    return isinstance(last[-1], SessionEndedRow) if last else False
 
 
 if __name__ == "__main__":

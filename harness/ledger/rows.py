@@ -261,6 +261,12 @@ class CertificateRow(Row):
     )
 
 
+class AgentSpentRow(Row):
+    when: ClassVar[str] = "a sitting ends, and its agent was served for no proposal"
+    kind: Literal["agent_spent"] = "agent_spent"
+    usage: Usage = Usage()
+
+
 class NoticeRow(Row):
     when: ClassVar[str] = "something for people"
     kind: Literal["notice"] = "notice"
@@ -303,6 +309,7 @@ KINDS: dict[str, type[Row]] = {
         DecidedRow,
         CertificateRow,
         NoticeRow,
+        AgentSpentRow,
         SessionEndedRow,
     )
 }

@@ -15,6 +15,7 @@ from harness.ledger.evidence_pool import EvidencePool
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
 from harness.ledger.rows import (
     AboutTrial,
+    AgentSpentRow,
     CertificateRow,
     DecidedRow,
     NoticeRow,
@@ -228,6 +229,9 @@ class SessionRecord:
         self.open.answer = row
         self.usage = added(self.usage, row.usage)
 
+    def _on_agent_spent(self, row: AgentSpentRow) -> None:
+        self.usage = added(self.usage, row.usage)
+
     def _on_verdict(self, row: VerdictRow) -> None:
         if row.proposal is not None:
             self.proposal(row.proposal).verdicts.append(row)
@@ -317,6 +321,7 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
     ScoredRow: SessionRecord._on_scored,
     CertificateRow: SessionRecord._on_certificate,
     NoticeRow: SessionRecord._on_notice,
+    AgentSpentRow: SessionRecord._on_agent_spent,
 }
 
 

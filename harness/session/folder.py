@@ -14,7 +14,8 @@ from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.interruption import ended_by_signals
 from harness.ledger.plain import to_json
-from harness.ledger.rows import SessionResumedRow, SessionStartedRow
+from harness.ledger.reading import LEDGER, Tail
+from harness.ledger.rows import SessionEndedRow, SessionResumedRow, SessionStartedRow
 from harness.ledger.session_record import SessionRecord, opened
 from harness.ledger.tracker import Tracker
 from harness.ledger.workspace import Workspace
@@ -58,6 +59,13 @@ def session_tag(setup: Setup) -> str:
         return str(setup.session.tag)
     repeat = f"-r{setup.repeat}" if setup.repeat else ""
     return f"{setup.choices['task']}-{setup.choices['agent']}-{setup.fingerprint[:8]}{repeat}"
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the folder holds a session that has ended, as far as its rows can be read."""
+    turns = (SessionStartedRow, SessionResumedRow, SessionEndedRow)
+    rows = [row for row in Tail(folder / LEDGER).rows() if isinstance(row, turns)]
+    return isinstance(rows[-1], SessionEndedRow) if rows else False
 
 
 @contextmanager

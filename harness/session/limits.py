@@ -61,6 +61,13 @@ class SessionLimits:
     def tokens_left(self, state: SessionRecord) -> int | None:
         return None if self.budget.tokens is None else max(0, self.budget.tokens - state.tokens)
 
+    def seconds_left(self, state: SessionRecord) -> float | None:
+        """Of the session's hours, less the time that its certificate will need; None: without a limit."""
+        if self.budget.hours is None or not state.length:
+            return None
+        reserved = self._reserved(state) * self.trial_seconds(state)
+        return self.budget.hours * _HOUR - state.active_seconds - reserved
+
     def _reserved(self, state: SessionRecord) -> int:
         """Trials that the certificate will need, if there is something to certify."""
         return 2 * self.budget.certificate if state.keeps else 0

@@ -11,26 +11,45 @@ from harness.errors import HarnessError
 from harness.keep import warm_start
 from harness.keep.planning import plan
 from harness.ledger.interruption import ended_by_signals
+from harness.ledger.rows import AgentSpentRow
 from harness.protocols import Agent
-from harness.records import EndCause
+from harness.records import EndCause, Usage
 from harness.report.terminal.tracker import Terminal
 from harness.session import evidence
-from harness.session.folder import Bench, noise_key, open_bench, session_folder
+from harness.session.folder import Bench, has_ended, noise_key, open_bench, session_folder
 from harness.session.intake import Intake
 from harness.session.limits import LimitReached, SessionLimits
 from harness.session.referee import Referee
 from harness.session.session import Session
 
+EXIT_AGENT_FAILED = 1
+_AGENTS_FAULT = (EndCause.AGENT_FAILED, EndCause.UNUSABLE_PROPOSALS)
+
 
 def start(setup: Setup) -> int:
-    """Run, or go on with, the configuration's session until it ends; 0. Raises HarnessError."""
+    """Run, or go on with, the configuration's session until it ends; 0, or 1 when its agent could not go on.
+
+    An agent's login is tried before data are fetched and a baseline is measured. Raises HarnessError.
+    """
     folder = session_folder(setup)
     trackers = (Terminal(), setup.tracking)
+    ended = has_ended(folder)
+    if not ended:
+        _try_login(setup.agent)
     with ended_by_signals(), ended_in_a_line(folder), open_bench(setup, folder, trackers) as bench:
         limits = SessionLimits(setup.budget, bench.profile)
         if not _is_over(bench, limits):
+            if ended:
+                _try_login(setup.agent)
             _run(setup, bench, limits)
-    return 0
+        end = bench.trial_runner.state.ended
+    return EXIT_AGENT_FAILED if end is not None and end.cause in _AGENTS_FAULT else 0
+
+
+def _try_login(agent: Agent) -> None:
+    """Agents that need a login say at once, in the provider's words, when it does not work. Raises UserError."""
+    if hasattr(agent, "check"):
+        agent.check()
 
 
 @contextmanager
@@ -43,7 +62,7 @@ def ended_in_a_line(folder: Path) -> Iterator[None]:
 
 
 def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
-    _open_agent(setup.agent, setup, bench)
+    _open_agent(setup.agent, setup, bench, limits)
     proposer = Prefetch(setup.agent)
     try:
         intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, setup.program)
@@ -59,6 +78,8 @@ def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
         proposer.close()
         if (told := proposer.account()) and not bench.trial_runner.ledger.failed:
             bench.trial_runner.notice(told)
+        if proposer.unused != Usage():
+            bench.trial_runner.record(AgentSpentRow(usage=proposer.unused))
 
 
 def _say_plan(setup: Setup, bench: Bench) -> None:
@@ -96,7 +117,7 @@ def _is_over(bench: Bench, limits: SessionLimits) -> bool:
     return ended.cause is EndCause.AGENT_FINISHED
 
 
-def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
+def _open_agent(agent: Agent, setup: Setup, bench: Bench, limits: SessionLimits) -> None:
     """Agents that need more than the view (a sandbox for smoke tests, scratch space) get it once."""
     if hasattr(agent, "open"):
         folder = bench.folder / "agent"
@@ -112,6 +133,7 @@ def _open_agent(agent: Agent, setup: Setup, bench: Bench) -> None:
             spent=trial_runner.state.usage,
             dollars=setup.budget.dollars,
             tokens=setup.budget.tokens,
+            seconds_left=lambda: limits.seconds_left(trial_runner.state),
             quiet=trial_runner.quiet,
             gpu=setup.executor.device(bench.profile),
         )

@@ -254,7 +254,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _responses(self, seen: Seen, turn: Turn) -> None:
         total = len(json.dumps(seen.body.get("input"))) // 4
         output = self.provider.count({}, turn)["output_tokens"]
-        seen.usage = {"input_tokens": total, "cache_read_input_tokens": 0, "output_tokens": output}
+        cached = min(total, 64 * (len(self.provider.seen) > 1))
+        seen.usage = {
+            "input_tokens": total - cached,
+            "cache_read_input_tokens": cached,
+            "output_tokens": output,
+        }
         items: list[Body] = []
         for number, (name, value) in enumerate(turn.calls):
             identity = f"{len(self.provider.seen)}_{number}"
@@ -288,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
             "output": items,
             "usage": {
                 "input_tokens": total,
-                "input_tokens_details": {"cached_tokens": 0},
+                "input_tokens_details": {"cached_tokens": cached},
                 "output_tokens": output,
                 "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": total + output,
@@ -297,12 +302,17 @@ class _Handler(BaseHTTPRequestHandler):
         if not seen.body.get("stream"):
             self._json(response)
             return
+        reasons = {"content_filter": "content_filter", "length": "max_output_tokens"}
+        if turn.stop in reasons:
+            response |= {"status": "incomplete", "incomplete_details": {"reason": reasons[turn.stop]}}
         started = {**response, "status": "in_progress", "output": [], "usage": None}
         events: list[Body] = [{"type": "response.created", "response": started}]
         for index, item in enumerate(items):
             events.append({"type": "response.output_item.added", "output_index": index, "item": item})
             events.append({"type": "response.output_item.done", "output_index": index, "item": item})
-        events.append({"type": "response.completed", "response": response})
+        events.append({"type": f"response.{response['status']}", "response": response})
+        if turn.cut_after is not None and turn.cut_after < len(events):
+            seen.usage = None
         texts = [
             f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n"
             for number, event in enumerate(events)

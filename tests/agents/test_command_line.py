@@ -15,9 +15,10 @@ from harness.agents.command_line.agent import CommandLineAgent
 from harness.agents.command_line.claude_code import ClaudeCode
 from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
-from harness.agents.spending import Prices, ProposalLimits, Usage
+from harness.agents.prices import Prices
+from harness.agents.spending import ProposalLimits
 from harness.errors import AgentError, SandboxUnavailable, UserError
-from harness.records import Files, Level, View, added
+from harness.records import Files, Level, Usage, View, added
 from harness.sandbox.open import Command, Sandbox, open_sandbox
 from harness.task.task import Profile, TaskData
 
@@ -54,12 +55,16 @@ def make_agent(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def make(kind: str, provider: FakeProvider, **limits: Any) -> CommandLineAgent:
         kinds = {"claude_code": ClaudeCode, "codex": Codex}
+        own = {
+            name: limits.pop(name) for name in ("idle_minutes", "grace_seconds", "login") if name in limits
+        }
         agent = kinds[kind](
             "small",
             PRICES,
-            PROGRAM,
+            limits.pop("program", PROGRAM),
             provider.url,
             ProposalLimits(**{"minutes": 2.0, **limits}),
+            **own,
         )
         task: Any = SimpleNamespace(program_text="notes of the task")
         data = TaskData(tmp_path / "public", tmp_path / "private")
@@ -128,7 +133,7 @@ def test_a_session_of_five_proposals_with_faults(
     claimed = first.state["claimed"]
     assert isinstance(claimed, dict)
     assert claimed["usage"] == {
-        "input_tokens": first.usage.input_tokens,
+        "input_tokens": first.usage.input_tokens + first.usage.cached_input_tokens,
         "output_tokens": first.usage.output_tokens,
     }
 
@@ -289,3 +294,73 @@ def test_below_level_two_there_is_no_such_network() -> None:
     """Not a weaker one in its place."""
     with pytest.raises(SandboxUnavailable):
         Sandbox(Level.L1).start(COMMAND)
+
+
+RECORDINGS = Path(__file__).parent / "recordings"
+DONE = "import os; open('train.py', 'a').write('# better\\n'); open('PROPOSAL.md', 'w').write('a comment\\n')"
+NOT_SAID = "open('train.py', 'a').write('# half\\n')"
+HANGS = "import time; time.sleep(600)"
+
+
+@pytest.fixture
+def make_program(tmp_path: Path) -> Callable[..., str]:
+    """A program that does something, says what one of the real ones once said (recorded), and ends in some way."""
+
+    def make(kind: str, does: str, says: str, ends: str) -> str:
+        name = f"{'claude' if kind == 'claude_code' else 'codex'}_{says}.jsonl"
+        stream = (RECORDINGS / name).read_text() if says else ""
+        folder = tmp_path / "program"
+        folder.mkdir(exist_ok=True)
+        program = folder / "program"
+        program.write_text(f"#!/usr/bin/env python\n{does}\nprint({stream!r}, end='', flush=True)\n{ends}\n")
+        program.chmod(0o755)
+        return str(program)
+
+    return make
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("does", "says", "ends", "problem", "fault"),
+    [
+        (DONE, "success", HANGS, "", ""),  # its last word is said, and it does not exit
+        (DONE, "success", "", "", ""),
+        (DONE, "", HANGS, "", ""),  # silent, but it has said what it did
+        ("", "", HANGS, "said nothing for 0.05 minutes", ""),
+        (NOT_SAID, "", HANGS, "said nothing for 0.05 minutes", ""),
+        ("", "success", "", "stopped without a change", "empty"),
+        ("", "usage_limit", "", "limit", "rate_limit"),  # also with status 0
+        ("", "usage_limit", "raise SystemExit(1)", "limit", "rate_limit"),
+        ("", "login", "raise SystemExit(1)", "failed: ", "login"),
+        ("", "overloaded", "raise SystemExit(1)", "failed: ", "server"),
+        ("", "refused", "raise SystemExit(1)", "failed: ", "program"),
+        (NOT_SAID, "error_after_edit", "raise SystemExit(1)", "failed: ", "program"),
+        (DONE, "error_after_edit", "raise SystemExit(1)", "", "program"),
+    ],
+)
+def test_how_a_program_ends(
+    kind: str,
+    does: str,
+    says: str,
+    ends: str,
+    problem: str,
+    fault: str,
+    make_agent: MakeAgent,
+    make_provider: MakeProvider,
+    make_program: Callable[..., str],
+    make_view: MakeView,
+) -> None:
+    """Finished work is used, however the program ends; a failure is quoted and counted as what its own words say
+    (recorded from the real programs), never as "no change"; a silent program is stopped before its time is over."""
+    program = make_program(kind, does, says, ends)
+    provider = make_provider(in_turn())
+    agent = make_agent(kind, provider, program=program, idle_minutes=0.05, grace_seconds=0.5, minutes=5.0)
+    proposal = agent.propose(make_view())
+    faults = proposal.state["faults"]
+    assert isinstance(faults, dict)
+    assert problem in proposal.problem
+    assert bool(proposal.problem) == bool(problem), proposal.problem
+    assert faults.get(fault, 0) == bool(fault), faults
+    if not problem:
+        assert proposal.files["train.py"].endswith(b"# better\n")
+        assert proposal.rationale == "a comment"

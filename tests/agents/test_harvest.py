@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agents.command_line.harvest import Unreadable, harvest, read_one
+from harness.agents.command_line.harvest import Unreadable, harvest, open_one
 
 
 def taken(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -63,10 +63,8 @@ def test_reads_one_regular_file_only(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     os.mkfifo(tmp_path / "pipe")
     opened = os.open(tmp_path, os.O_RDONLY)
-    assert [read_one(opened, name, 4) for name in ("file", "link", "pipe", "none")] == [
-        b"1234",
-        b"",
-        b"",
-        b"",
-    ]
+    files = [open_one(opened, name) for name in ("file", "link", "pipe", "none")]
+    assert [file is not None for file in files] == [True, False, False, False]
+    assert os.pread(files[0] or 0, 4, 0) == b"1234"
+    os.close(files[0] or 0)
     os.close(opened)

@@ -1,9 +1,11 @@
 """Patches: exact bytes, found again after other edits, refused when the context is not there."""
 
 import difflib
+import subprocess
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.agents.api.patches import PatchError, apply, read_patch
@@ -41,15 +43,19 @@ def test_gives_the_exact_bytes_of_any_edit(old: list[str], new: list[str], ends:
 
 def test_a_hunk_is_found_where_earlier_edits_moved_it() -> None:
     """Lines that were added above do not matter."""
-    body = "@@ -3,2 +3,2 @@\n three\n-four\n+FOUR\n"
+    body = "@@ -3,3 +3,3 @@\n three\n-four\n+FOUR\n five\n"
     assert changed(body, {"train.py": b"zero\n" * 9 + TREE["train.py"]}).endswith(b"three\nFOUR\nfive\n")
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("@@ -3,2 +3,2 @@\n three\n-4\n+FOUR\n", "train.py: hunk 1 does not apply, its context is not there"),
+        ("@@ -3,3 +3,3 @@\n three\n-4\n+FOUR\n five\n", "hunk 1 does not apply, its context is not there"),
         ("@@ -3,2 +3,2 @@\n three\n-four\n", "malformed patch"),
+        ("@@ -3,3 +3,3 @@\n three\n-four\n+FOUR\n five\n+lost\n", "line 10 belongs to no hunk"),
+        ("@@ -3,3 +3,3 @@\n three\n-four\n+FOUR\n+lost\n five\n", "line 10 is more than"),
+        ("@@ -3,3 +3,3 @@\r\n three\r\n-four\r\n+FOUR\r\n five\r\n", "CRLF line ends"),
+        ("@@ -3,1 +3,1 @@\n-three\n+THREE\n", "give it more lines of context"),
         ("", "there is no diff in the patch"),
     ],
 )
@@ -108,7 +114,61 @@ def test_words_of_a_mailed_patch() -> None:
         "Date: Mon, 1 Jan 2024\nSubject: [PATCH 1/2] Warm up slowly\n\nIt diverges early.\n"
         "Hypothesis: lower loss at the end.\n---\n train.py | 2 +-\n 1 file changed\n\n"
     )
-    patch = read_patch(patch_of("@@ -1 +1 @@\n-one\n+uno\n", words))
+    patch = read_patch(patch_of("@@ -1,2 +1,2 @@\n-one\n+uno\n two\n", words))
     assert patch.rationale == "Warm up slowly\n\nIt diverges early."
     assert patch.hypothesis == "lower loss at the end."
     assert apply(patch, TREE).files["train.py"].startswith(b"uno\n")
+
+
+FEW = st.lists(st.sampled_from(["a", "b", "c", "a\r", ""]), max_size=9)
+
+
+@st.composite
+def damaged_patches(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A file, and a patch that was made for another one, or was damaged on its way."""
+    base, new, now = draw(FEW), draw(FEW), draw(FEW)
+    lines = list(
+        difflib.unified_diff(
+            [f"{line}\n" for line in base],
+            [f"{line}\n" for line in new],
+            "a/train.py",
+            "b/train.py",
+            n=draw(st.integers(0, 3)),
+        )
+    )
+    damage = draw(st.sampled_from(["none", "none", "drop", "double", "shift"]))
+    if damage != "none" and len(lines) > 3:
+        at = draw(st.integers(2, len(lines) - 1))
+        if damage == "shift":
+            lines = [line.replace("@@ -1", "@@ -2") for line in lines]
+        else:
+            lines[at : at + 1] = [] if damage == "drop" else [lines[at]] * 2
+    text = "".join(lines).encode()
+    file = draw(st.sampled_from([base, now, [*now[:2], *base], [*base, *now[:2]]]))
+    return "".join(f"{line}\n" for line in file).encode(), text
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=damaged_patches())
+def test_the_same_rules_as_git_apply(case: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """What git refuses we refuse; what it applies we apply to the same bytes. In one thing we are stricter: a line that
+    no hunk announces is refused, where git drops it."""
+    before, text = case
+    if not text:
+        return
+    (tmp_path / "train.py").write_bytes(before)
+    (tmp_path / "a.patch").write_bytes(text)
+    command = ["git", "apply", "--whitespace=nowarn", "a.patch"]
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    try:
+        ours: bytes | None = apply(read_patch(text), {"train.py": before}).files["train.py"]
+        words = ""
+    except PatchError as error:
+        ours, words = None, str(error)
+    if done.returncode:
+        assert ours is None, (done.stderr, ours)
+    elif ours is None:
+        assert "belongs to no hunk" in words, words
+    else:
+        assert ours == (tmp_path / "train.py").read_bytes()

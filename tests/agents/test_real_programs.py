@@ -18,8 +18,9 @@ from harness.agents.command_line import agent as cli
 from harness.agents.command_line.claude_code import ClaudeCode
 from harness.agents.command_line.codex import Codex
 from harness.agents.context import AgentContext
-from harness.agents.spending import Prices, ProposalLimits, Usage
-from harness.records import View, added
+from harness.agents.prices import Prices
+from harness.agents.spending import ProposalLimits
+from harness.records import Usage, View, added
 from harness.sandbox.open import open_sandbox
 from harness.task.task import Profile, TaskData
 

@@ -23,8 +23,8 @@ HIDDEN = "HIDDEN = 32"
 
 
 def script_for(kind: str) -> Script:
-    """Five proposals: a comment after faults, a crash at import, a refusal to work, a change of a protected file
-    (or, where tools do not allow it, a tried one), a wider layer."""
+    """The trial of the key, then five proposals: a comment after faults, a crash at import, a refusal to work, a
+    change of a protected file (or, where tools do not allow it, a tried one), a wider layer."""
     crash, wider = "HIDDEN = int(None)", "HIDDEN = 48"
     if kind in ("claude", "openai"):
         plans: list[list[Turn | Fault]] = [
@@ -48,6 +48,7 @@ def script_for(kind: str) -> Script:
             *(shell("echo '# b' >> evaluate.py"), Turn("done")),
             *(shell(f"sed -i 's/{HIDDEN}/{wider}/' train.py"), Turn("done")),
         ]
+    turns = [Turn("yes"), *turns]  # the trial of the key
     return lambda number, _: turns[number] if number < len(turns) else Turn("over")
 
 

@@ -9,16 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.agents.command_line.proxy import _common_prefix
-from harness.agents.command_line.usage import UsageReader
+from harness.agents.prices import UNKNOWN, Prices, listed, plain_name, prices_of
 from harness.agents.spending import (
     Exhausted,
     Meter,
-    Prices,
     ProposalLimits,
     SpendTracker,
-    prices_of,
+    require_prices,
     total_tokens,
 )
+from harness.agents.usage import UsageReader
+from harness.errors import UserError
 from harness.records import Usage
 
 PRICES = Prices("2026-06", input=3.0, output=15.0, cached_input=0.3, cache_write=3.75, cache_write_hour=6.0)
@@ -127,10 +128,75 @@ def test_no_limit_is_passed_by_any_provider_that_counts_fairly(
         assert spending.spent.dollars <= session + 1e-9
 
 
-def test_a_model_without_prices_is_refused() -> None:
-    """Nobody could say what a night costs."""
-    with pytest.raises(ValueError, match="no prices for model 'x' \\(known: small\\)"):
-        prices_of({"small": PRICES}, "x")
+def test_prices_come_from_the_config_then_from_the_bundled_list() -> None:
+    """With source and date; a cloud's name of a model is its maker's; Opus 5.5 reads its cache for a twentieth."""
+    assert prices_of({"claude-opus-5-5": PRICES}, "claude-opus-5-5") is PRICES
+    found = prices_of({}, "claude-opus-5-5")
+    assert (found.input, found.output, found.cached_input) == (4.0, 20.0, 0.2)
+    assert found.source.startswith("genai-prices ")
+    assert found.date > "2026"
+    assert plain_name("us.anthropic.claude-opus-5-5-v1:0") == "claude-opus-5-5"
+    assert listed("claude-opus-5-5@20260922", "anthropic") == found
+
+
+def test_a_long_request_costs_more_where_the_list_says_so() -> None:
+    """The whole request at the higher price, in the bill and in the worst case before it is sent."""
+    haiku = prices_of({}, "claude-haiku-5-5")
+    assert haiku.dollars(Usage(input_tokens=100_000)) == pytest.approx(0.01)
+    assert haiku.dollars(Usage(input_tokens=100_001)) == pytest.approx(0.05, rel=1e-3)
+    meter = Meter(ProposalLimits(dollars=0.2, tokens=None), haiku, SpendTracker())
+    meter.affordable_output(90_000)
+    with pytest.raises(Exhausted):
+        meter.affordable_output(200_000)
+
+
+def test_a_model_without_prices_is_refused_only_where_dollars_are_limited() -> None:
+    """Nobody could say what a night costs; where nobody asks, tokens are counted."""
+    unknown = prices_of({"small": PRICES}, "x")
+    assert unknown is UNKNOWN
+    require_prices(unknown, "x", None, "agent.limits.dollars")
+    with pytest.raises(UserError, match="no prices for model 'x'"):
+        require_prices(unknown, "x", 2.0, "agent.limits.dollars")
+
+
+@given(
+    kind=st.sampled_from(["input_tokens", "output_tokens", "cache_read_input_tokens", "prompt_tokens"]),
+    bad=st.one_of(
+        st.integers(max_value=-1),
+        st.integers(min_value=10**7 + 1),
+        st.floats(),
+        st.text(max_size=3),
+        st.booleans(),
+        st.lists(st.integers(), max_size=1),
+        st.dictionaries(st.text(max_size=1), st.integers(), max_size=1),
+    ),
+)
+def test_no_usage_lowers_the_sum(kind: str, bad: Any) -> None:
+    """A count that is none is not booked as said, and never as less than nothing or as more than a request can have."""
+    reader = UsageReader(streamed=True)
+    usage = {"output_tokens": 2, kind: bad}
+    reader.feed(
+        b"data: " + json.dumps({"type": "message_start", "message": {"usage": usage}}).encode() + b"\n\n"
+    )
+    spent = reader.spent(30)
+    assert 0 <= spent.input_tokens <= 10**7
+    assert 0 <= spent.cached_input_tokens <= 10**7
+    assert 0 <= spent.output_tokens <= 10**7
+
+
+@given(cached=st.integers(0, 10**6), total=st.integers(0, 10**6))
+def test_cached_tokens_are_never_more_than_all(cached: int, total: int) -> None:
+    """Chat completions and Responses count them among the input."""
+    reader = UsageReader(streamed=False)
+    usage = {
+        "prompt_tokens": total,
+        "completion_tokens": 1,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+    reader.feed(json.dumps({"usage": usage}).encode())
+    reader.end()
+    assert reader.usage is not None
+    assert reader.usage.input_tokens + reader.usage.cached_input_tokens == total
 
 
 @given(one=st.binary(max_size=40), other=st.binary(max_size=40), same=st.binary(max_size=40))

@@ -1,47 +1,55 @@
-"""Claude through the Messages API: streamed, with tools and prompt caching. Key: ANTHROPIC_API_KEY."""
+"""Claude through the Messages API: streamed, with tools and prompt caching. Logins: harness/agents/api/clients.py."""
 
-import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from harness.agents import keys
+from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent
-from harness.agents.api.model import Call, Exchange, Hopeless, Reply, Request, Trouble
+from harness.agents.api.clients import Login, claude_client, claude_login
+from harness.agents.api.model import Call, Exchange, Reply, Request, Trouble, given, sendable
 from harness.agents.api.patience import Patience
-from harness.agents.spending import Prices, ProposalLimits, prices_of
-from harness.records import Json, Usage
+from harness.agents.api.rules import claude_settings
+from harness.agents.api.watch import Watch, most_bytes
+from harness.agents.prices import Prices, prices_of
+from harness.agents.spending import ProposalLimits
+from harness.agents.usage import UsageReader
+from harness.records import Usage
 
 if TYPE_CHECKING:
-    import anthropic
     from anthropic.types import Message
 
-KEY = "ANTHROPIC_API_KEY"
 _STOPS = {"tool_use": "tools", "max_tokens": "length", "model_context_window_exceeded": "length"}
-_LONGEST_SILENCE_SECONDS = 120.0
+_SILENCE_SECONDS = 120.0
 
 
 class Claude(ChatAgent):
     def __init__(
         self,
         model: str,
-        prices: Mapping[str, Prices],
+        prices: Mapping[str, Prices] = {},  # never changed
         limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
         base_url: str | None = None,
+        login: str | None = None,
         effort: str | None = None,
-        thinking: str | None = None,
+        thinking: str | None = "auto",
+        display: str | None = "summarized",
         cache_hour: bool = True,
         memory_tokens: int = 6000,
         file_tokens: int = 40_000,
         attempts: int = 8,
         first_pause_seconds: float = 2.0,
+        silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
     ) -> None:
-        """See conf/agent/claude.yaml for what each means. Raises UserError without a key, ValueError for a
-        model without prices."""
-        keys.require(KEY, "agent=claude")
+        """See conf/agent/claude.yaml for what each means. Raises UserError without a login or without a price
+        that is needed, ValueError for settings that the model refuses."""
+        used = claude_login(login)
+        settings = claude_settings(model, thinking, effort, display)
         super().__init__(
-            lambda: Messages(model, base_url, effort, thinking, cache_hour),
+            lambda: Messages(model, base_url, settings, cache_hour, used, silence_seconds),
+            model,
             prices_of(prices, model),
             limits,
             Patience(attempts, first_pause_seconds),
@@ -53,64 +61,39 @@ class Claude(ChatAgent):
 
 
 class Messages:
-    """The Messages API as a Model."""
+    """The Messages API as a Model. settings: fields of every request, e.g. thinking and effort."""
 
     def __init__(
-        self, model: str, base_url: str | None, effort: str | None, thinking: str | None, cache_hour: bool
+        self,
+        model: str,
+        base_url: str | None = None,
+        settings: Mapping[str, Any] = {},  # never changed
+        cache_hour: bool = False,
+        login: Login | None = None,
+        silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
-        import anthropic
-
-        self._settings: dict[str, Any] = {"model": model}
-        if effort is not None:
-            self._settings["output_config"] = {"effort": effort}
-        if thinking is not None:
-            self._settings["thinking"] = {"type": thinking}
+        self.heard: Callable[[UsageReader], None] = lambda _: None
+        self._settings: dict[str, Any] = {"model": model, **settings}
         self._long = {"type": "ephemeral", "ttl": "1h"} if cache_hour else {"type": "ephemeral"}
-        self._client = anthropic.Anthropic(
-            api_key=keys.take(KEY), base_url=base_url, max_retries=0, timeout=_LONGEST_SILENCE_SECONDS
-        )
+        self._silence = silence_seconds
+        self._client = claude_client(login or claude_login(None), base_url, silence_seconds)
+        self._watch: Watch | None = None
 
     def ask(self, request: Request, most_output: int, seconds: float) -> Reply:
-        import anthropic
-        import httpx2
-
         arguments = {**self._settings, **wire(request, self._long), "max_tokens": most_output}
-        seen: list[Message] = []
+        watch = self._watch = Watch(seconds, self._silence, most_bytes(most_output), self.heard)
+        return asked(watch, lambda: self._streamed(arguments), _reply, len(repr(arguments)), most_output)
 
-        def trouble(kind: str, text: str, wait: float | None = None) -> Trouble:
-            return Trouble(kind, text, wait, _usage(seen), _hour_writes(seen))
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.end("closed")
 
-        try:
-            self._stream(arguments, time.monotonic() + seconds, seen)
-            if not seen or seen[0].stop_reason is None:
-                raise trouble("cut", "the reply ended in the middle")
-            return _reply(seen[0])
-        except TimeoutError:
-            raise trouble("timeout", "the reply took too long") from None
-        except anthropic.APIStatusError as error:
-            kind = _passing(error)
-            text = f"{error.status_code}: {keys.redacted(str(error))[:300]}"
-            if kind is None:
-                raise Hopeless(f"the provider refuses the request: {text}") from None
-            raise trouble(kind, text, retry_after(error.response.headers)) from None
-        except anthropic.APITimeoutError:
-            raise trouble("timeout", "the provider did not answer in time") from None
-        except (anthropic.APIConnectionError, httpx2.TransportError) as error:
-            lost = "cut" if seen else "connection"
-            raise trouble(lost, f"connection lost: {type(error).__name__}") from None
-        except (anthropic.APIError, ValueError, RuntimeError) as error:
-            raise trouble("malformed", f"unreadable reply: {type(error).__name__}") from None
-
-    def _stream(self, arguments: dict[str, Any], deadline: float, seen: "list[Message]") -> None:
-        """`seen` gets the message as soon as it starts: what a cut stream had cost stands in it.
-
-        Raises TimeoutError at the deadline (of time.monotonic).
-        """
+    def _streamed(self, arguments: dict[str, Any]) -> "Message":
         with self._client.messages.stream(**arguments) as stream:
             for _ in stream:
-                seen[:] = [stream.current_message_snapshot]
-                if time.monotonic() > deadline:
-                    raise TimeoutError
+                pass
+            message: Message = stream.current_message_snapshot
+            return message
 
 
 def wire(request: Request, long: Mapping[str, str]) -> dict[str, Any]:
@@ -129,7 +112,7 @@ def wire(request: Request, long: Mapping[str, str]) -> dict[str, Any]:
     system = [_text(text) for text in request.system]
     system[-1]["cache_control"] = dict(long)
     tools = [{"name": t.name, "description": t.about, "input_schema": dict(t.schema)} for t in request.tools]
-    return {"system": system, "tools": tools, "messages": messages}
+    return {"system": system, "messages": messages, **({"tools": tools} if tools else {})}
 
 
 def _said(exchange: Exchange) -> dict[str, Any]:
@@ -147,57 +130,36 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _reply(message: "Message") -> Reply:
-    calls = []
-    raw: list[dict[str, Any]] = []
+    """Raises Trouble for a message that has no end, or that could not be sent back. Blocks go back as they came:
+    thinking belongs to its model and its conversation and must not be changed."""
+    if message.stop_reason is None:
+        raise Trouble("cut", "the reply ended in the middle")
+    calls, raw, texts, thoughts = [], [], [], []
     for block in message.content:
-        raw.append(block.model_dump(exclude_none=True, exclude={"parsed_output"}))
+        plain = block.model_dump(mode="json", exclude_unset=True, exclude={"parsed_output"}, warnings="none")
         if block.type == "tool_use":
-            given = cast(dict[str, Json], block.input) if isinstance(block.input, dict) else None
-            calls.append(Call(block.id, block.name, given))
-            raw[-1]["input"] = given or {}
-    text = "".join(block.text for block in message.content if block.type == "text")
-    stop = _STOPS.get(message.stop_reason or "", message.stop_reason or "end")
-    usage = _usage([message])
-    assert usage is not None
-    raw = raw or [_text("(nothing)")]  # an empty message cannot be sent back
-    return Reply(text, tuple(calls), stop, usage, raw, _hour_writes([message]))
-
-
-def _hour_writes(seen: "Sequence[Message]") -> int:
-    created = seen[0].usage.cache_creation if seen else None
-    return created.ephemeral_1h_input_tokens if created is not None else 0
-
-
-def _usage(seen: "Sequence[Message]") -> Usage | None:
-    if not seen:
-        return None
-    usage = seen[0].usage
-    return Usage(
-        input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.cache_read_input_tokens or 0,
-        cache_write_tokens=usage.cache_creation_input_tokens or 0,
-        output_tokens=usage.output_tokens,
-        requests=1,
+            plain["input"] = given(block.input) or {}
+            calls.append(Call(block.id, str(block.name), given(block.input)))
+        elif block.type == "text":
+            texts.append(block.text)
+        elif block.type == "thinking":
+            thoughts.append(block.thinking)
+        raw.append(plain)
+    if not sendable(raw) or len({call.number for call in calls}) < len(calls):
+        raise Trouble("malformed", "unreadable reply: it could not be sent back")
+    return Reply(
+        "".join(texts),
+        tuple(calls),
+        _STOPS.get(message.stop_reason, message.stop_reason),
+        _usage(message),
+        raw or [_text("(nothing)")],  # an empty message cannot be sent back
+        thoughts="\n".join(thought for thought in thoughts if thought),
     )
 
 
-def _passing(error: "anthropic.APIStatusError") -> str | None:
-    """The kind of trouble, None for one that asking again cannot cure. Inside a stream the status is 200."""
-    status = error.status_code
-    body = error.body if isinstance(error.body, dict) else {}
-    inner = body.get("error")
-    kind = inner.get("type", "") if isinstance(inner, dict) else ""
-    if status == 429 or kind == "rate_limit_error":
-        return "rate_limit"
-    passing = status in (408, 409) or status >= 500
-    return "server" if passing or kind in ("overloaded_error", "api_error", "timeout_error") else None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a provider asks us to wait."""
-    for name, factor in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            return max(float(headers[name]) * factor, 0.0)
-        except (KeyError, ValueError):
-            continue
-    return None
+def _usage(message: "Message") -> Usage | None:
+    """As the SDK has put it together; read with the same distrust as the stream."""
+    reader = UsageReader(streamed=False)
+    said = message.usage.model_dump(mode="json", warnings="none") if message.usage else {}
+    reader.take({"type": "message", "usage": said})
+    return replace(reader.usage, requests=1) if reader.usage is not None else None

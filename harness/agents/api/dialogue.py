@@ -1,13 +1,26 @@
 """One proposal as a conversation with a model: it works with tools until it submits or a limit is reached."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-from harness.agents.api.model import Exchange, Faults, Hopeless, Model, Reply, Request, Result, Trouble
+from harness.agents.api.model import (
+    Call,
+    Exchange,
+    Faults,
+    Hopeless,
+    Model,
+    Refused,
+    Reply,
+    Request,
+    Result,
+    Trouble,
+)
 from harness.agents.api.patience import Patience
 from harness.agents.api.tools import BadCall, Workbench
 from harness.agents.data_text import one_line
 from harness.agents.keys import redacted
+from harness.agents.recorder import Recorder
 from harness.agents.spending import Exhausted, Meter
 from harness.errors import AgentError
 from harness.records import Json, Proposal
@@ -31,6 +44,7 @@ class Dialogue:
     patience: Patience
     request: Request
     bench: Workbench
+    recorder: Recorder
     faults: Faults = field(default_factory=Counter)
     turns: int = 0
     _repairs: int = 0
@@ -42,6 +56,8 @@ class Dialogue:
         Raises AgentError when the provider will not serve us or the session's limit is near, but never
         loses what was spent: if anything was, the problem is reported with a proposal, and raised next time.
         """
+        for text in (*self.request.system, *self.request.opening):
+            self.recorder.note("prompt", text)
         try:
             problem = self._converse()
         except Exhausted as limit:
@@ -49,6 +65,9 @@ class Dialogue:
                 raise AgentError(f"the next request could pass the limit of {limit}") from None
             self.faults["limit"] += 1
             problem = f"stopped before the limit of {limit}"
+        except Refused as error:
+            self.faults["refused"] += 1
+            problem = one_line(redacted(str(error)), 400)
         except (Trouble, Hopeless) as error:
             text = one_line(redacted(str(error)), 400)
             if not self.meter.usage.requests:
@@ -60,7 +79,9 @@ class Dialogue:
         """Until there is a submission (then "") or a problem."""
         while self.turns < self.meter.limits.turns:
             self.turns += 1
+            self.recorder.doing(f"asks the model, reply {self.turns}")
             reply = self.patience.ask(self.model, self.request, self.meter, self.faults)
+            self._note(reply)
             if reply.stop == "refusal":
                 self.faults["refusal"] += 1
                 return "the model refused"
@@ -86,13 +107,28 @@ class Dialogue:
         for call in reply.calls:
             if self.bench.submission is not None:
                 break
-            try:
-                results.append(self.bench.call(call))
-            except BadCall as mistake:
-                self.faults[mistake.kind] += 1
-                self._repairs += mistake.kind in _REPAIRS or mistake.kind == "empty"
-                results.append(Result(call.number, str(mistake), failed=True))
+            results.append(self._called(call))
         return Exchange(reply, tuple(results), words=self._hint(reply))
+
+    def _called(self, call: Call) -> Result:
+        self.recorder.note("call", json.dumps(call.input, ensure_ascii=True), name=one_line(call.name, 60))
+        try:
+            result = self.bench.call(call)
+        except BadCall as mistake:
+            self.faults[mistake.kind] += 1
+            self._repairs += mistake.kind in _REPAIRS or mistake.kind == "empty"
+            result = Result(call.number, str(mistake), failed=True)
+        self.recorder.note("result", result.text, name=one_line(call.name, 60), failed=result.failed)
+        return result
+
+    def _note(self, reply: Reply) -> None:
+        usage = reply.usage
+        assert usage is not None
+        counts: dict[str, Json] = {"input": usage.input_tokens, "cached": usage.cached_input_tokens}
+        counts |= {"written": usage.cache_write_tokens, "output": usage.output_tokens}
+        self.recorder.note("thinking", reply.thoughts, tokens=counts)
+        if reply.text:
+            self.recorder.note("text", reply.text)
 
     def _hint(self, reply: Reply) -> str:
         left = self.meter.limits.turns - self.turns
@@ -106,7 +142,10 @@ class Dialogue:
             "turns": self.turns,
             "largest_context_tokens": self.meter.largest_context,
             "cache_hit_share": round(self.meter.cache_hit_share, 3),
+            "prices": self.meter.prices.described(),
         }
+        self.recorder.note("end", problem or (said.rationale if said else ""), faults=dict(self.faults))
+        state["transcript"] = self.recorder.close()
         return Proposal(
             dict(self.bench.changed),
             said.rationale if said else "",

@@ -1,7 +1,7 @@
 """A language model that answers one question: for the guard that lets a model read each change and veto it."""
 
-from harness.agents import keys
-from harness.agents.api.claude import KEY, Messages
+from harness.agents.api.claude import Messages
+from harness.agents.api.clients import claude_login
 from harness.agents.api.model import Request
 
 _SYSTEM = (
@@ -15,13 +15,13 @@ class ModelJudge:
 
     def __init__(self, model: str, base_url: str | None = None, seconds: float = 60.0) -> None:
         """seconds: longest wait for an answer. Raises UserError without a key."""
-        keys.require(KEY, "guards=with_judge")
+        self._login = claude_login(None, "guards=with_judge")
         self._arguments, self._seconds = (model, base_url), seconds
         self._model: Messages | None = None
 
     def ask(self, question: str) -> str:
-        """The answer. Raises Trouble or Hopeless: the guard then says that the judge was not available."""
+        """The answer. Raises Trouble, Refused or Hopeless: the guard then says that the judge was not available."""
         if self._model is None:
-            self._model = Messages(*self._arguments, effort=None, thinking=None, cache_hour=False)
+            self._model = Messages(*self._arguments, login=self._login)
         request = Request(system=(_SYSTEM,), opening=(question,), tools=())
         return self._model.ask(request, _OUTPUT_TOKENS, self._seconds).text

@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.agents.usage import UsageReader
 from harness.records import Json, Usage
 
 
@@ -40,15 +41,18 @@ class Result:
 class Reply:
     """stop: "tools", "end", "length" (cut at our limit), "refusal". raw: the message, for sending it back.
 
-    hour_writes: tokens among usage.cache_write_tokens that were cached for an hour.
+    usage: None while nobody has said it. hour_writes: tokens among usage.cache_write_tokens that were cached for an
+    hour. thoughts: what the provider shows of the model's thinking. misreported: counts that were no counts.
     """
 
     text: str
     calls: tuple[Call, ...]
     stop: str
-    usage: Usage
+    usage: Usage | None
     raw: Any
     hour_writes: int = 0
+    thoughts: str = ""
+    misreported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +83,23 @@ class Request:
 
 
 class Model(Protocol):
-    """One provider and one of its models."""
+    """One provider and one of its models. heard: told, from the request's thread, when it says something."""
+
+    heard: Callable[[UsageReader], None]
 
     def ask(self, request: Request, most_output: int, seconds: float) -> Reply:
-        """Raises Trouble when it is worth asking again, and Hopeless when it is not."""
+        """The reply, its usage filled in, within `seconds`.
+
+        Raises Trouble when it is worth asking again, Refused when this request is not, Hopeless when none is.
+        """
+
+    def close(self) -> None:
+        """Ends a request that is under way, from any thread."""
 
 
 class Trouble(Exception):
-    """A passing failure. kind: "rate_limit", "server", "timeout", "connection", "cut", "malformed".
+    """A passing failure. kind: "rate_limit", "server", "timeout", "silence", "too_large", "closed", "connection",
+    "cut", "malformed".
 
     usage: what the provider had counted when it happened; hour_writes: as in a Reply.
     """
@@ -110,8 +123,26 @@ class Hopeless(Exception):
     """The provider refuses to serve us: wrong key, unknown model, nothing left on the account."""
 
 
+class Refused(Exception):
+    """The provider refuses this request, for instance because it is too long; another one may be served."""
+
+
 Faults = Counter[str]
 
 
 def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+def sendable(value: Any) -> bool:
+    """Whether a reply can be sent back as it is: JSON as the providers read it has no NaN and no half characters."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def given(value: Any) -> dict[str, Json] | None:
+    """A call's input, None for what is no JSON object or cannot be said again."""
+    return value if isinstance(value, dict) and sendable(value) else None

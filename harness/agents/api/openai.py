@@ -1,54 +1,71 @@
-"""Any endpoint that speaks OpenAI's chat completions with tools: OpenAI, vLLM, Ollama, llama.cpp, gateways."""
+"""OpenAI's own models through the Responses API (`responses.py`), and any endpoint that speaks chat completions with
+tools: vLLM, Ollama, llama.cpp, gateways."""
 
 import json
-import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from harness.agents import keys
+from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent
-from harness.agents.api.claude import retry_after
-from harness.agents.api.model import Call, Exchange, Hopeless, Reply, Request, Trouble
+from harness.agents.api.model import Call, Exchange, Model, Reply, Request, Trouble, given, sendable
 from harness.agents.api.patience import Patience
-from harness.agents.data_text import estimated_tokens
-from harness.agents.spending import FREE, Prices, ProposalLimits, prices_of
+from harness.agents.api.responses import Responses
+from harness.agents.api.rules import openai_reasoning, speaks_responses
+from harness.agents.api.watch import Watch, most_bytes, watched
+from harness.agents.prices import FREE, Prices, prices_of
+from harness.agents.spending import ProposalLimits
+from harness.agents.usage import UsageReader
 from harness.errors import UserError
-from harness.records import Json, Usage
-
-if TYPE_CHECKING:
-    import openai
+from harness.records import Json
 
 _STOPS = {"tool_calls": "tools", "length": "length", "content_filter": "refusal"}
-_LONGEST_SILENCE_SECONDS = 600.0  # a local server may take minutes before the first token
+_SILENCE_SECONDS = 600.0  # a local server may take minutes before the first token
 
 
 class OpenAI(ChatAgent):
     def __init__(
         self,
         model: str,
-        prices: Mapping[str, Prices],
+        prices: Mapping[str, Prices] = {},  # never changed
         limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
         base_url: str | None = None,
         key: str | None = "OPENAI_API_KEY",
         free: bool = False,
+        wire: str | None = None,
+        effort: str | None = None,
+        summary: str | None = "auto",
         memory_tokens: int = 6000,
         file_tokens: int = 40_000,
         attempts: int = 8,
         first_pause_seconds: float = 2.0,
+        silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
     ) -> None:
-        """See conf/agent/openai.yaml. Raises UserError without the package or the key, ValueError for a model
-        without prices."""
+        """See conf/agent/openai.yaml. Raises UserError without the package, the key or a price that is needed,
+        ValueError for settings that the model refuses."""
         try:
             import openai  # noqa: F401  # said now, not after the first trials
         except ImportError:
             raise UserError("agent=openai needs the package openai: pip install 'harness[openai]'") from None
         if key is not None:
             keys.require(key, "agent=openai")
+        if wire not in (None, "responses", "chat"):
+            raise ValueError(f"wire must be responses, chat or null, not {wire!r}")
+        reasoning = openai_reasoning(model, effort, summary)
+        is_responses = speaks_responses(model, base_url) if wire is None else wire == "responses"
+
+        def make() -> Model:
+            client = openai_client(key, base_url, silence_seconds)
+            if is_responses:
+                return Responses(model, client, reasoning, silence_seconds)
+            return Completions(model, client, effort, silence_seconds)
+
         super().__init__(
-            lambda: Completions(model, base_url, key),
-            FREE if free else prices_of(prices, model),
+            make,
+            model,
+            FREE if free else prices_of(prices, model, "openai"),
             limits,
             Patience(attempts, first_pause_seconds),
             ahead=ahead,
@@ -58,74 +75,64 @@ class OpenAI(ChatAgent):
         )
 
 
+def openai_client(key: str | None, base_url: str | None, silence_seconds: float) -> Any:
+    """The SDK's client, watched; it never retries by itself."""
+    import openai
+
+    return openai.OpenAI(
+        api_key=(keys.take(key) if key else "") or "none",
+        base_url=base_url,
+        max_retries=0,
+        timeout=silence_seconds,
+        http_client=watched(openai.DefaultHttpxClient, timeout=silence_seconds),
+    )
+
+
 class Completions:
     """Chat completions as a Model."""
 
-    def __init__(self, model: str, base_url: str | None, key: str | None) -> None:
-        import openai
-
-        self._model = model
-        self._client = openai.OpenAI(
-            api_key=(keys.take(key) if key else "") or "none",
-            base_url=base_url,
-            max_retries=0,
-            timeout=_LONGEST_SILENCE_SECONDS,
-        )
+    def __init__(self, model: str, client: Any, effort: str | None, silence_seconds: float) -> None:
+        self.heard: Callable[[UsageReader], None] = lambda _: None
+        self._settings = {"model": model, **({"reasoning_effort": effort} if effort else {})}
+        self._client, self._silence = client, silence_seconds
+        self._watch: Watch | None = None
 
     def ask(self, request: Request, most_output: int, seconds: float) -> Reply:
-        import httpx
-        import openai
+        arguments = {**self._settings, **wire(request), "max_completion_tokens": most_output}
+        watch = self._watch = Watch(seconds, self._silence, most_bytes(most_output), self.heard)
+        sent = len(json.dumps(arguments))
+        return asked(watch, lambda: self._streamed(arguments), _Message.reply, sent, most_output)
 
-        arguments = {**wire(request), "model": self._model, "max_completion_tokens": most_output}
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.end("closed")
+
+    def _streamed(self, arguments: dict[str, Any]) -> "_Message":
         message = _Message()
-        try:
-            self._stream(arguments, time.monotonic() + seconds, message)
-            return message.reply()
-        except TimeoutError:
-            raise Trouble("timeout", "the reply took too long", usage=message.spent(arguments)) from None
-        except openai.APIStatusError as error:
-            raise _by_status(error) from None
-        except openai.APITimeoutError:
-            raise Trouble("timeout", "no answer in time", usage=message.spent(arguments)) from None
-        except (openai.APIConnectionError, httpx.TransportError) as error:
-            kind = "cut" if message.started else "connection"
-            text = f"connection lost: {type(error).__name__}"
-            raise Trouble(kind, text, usage=message.spent(arguments)) from None
-        except (openai.OpenAIError, ValueError) as error:
-            text = f"unreadable reply: {type(error).__name__}"
-            raise Trouble("malformed", text, usage=message.spent(arguments)) from None
-
-    def _stream(self, arguments: dict[str, Any], deadline: float, message: "_Message") -> None:
         with self._client.chat.completions.create(
             **arguments, stream=True, stream_options={"include_usage": True}
         ) as chunks:
             for chunk in chunks:
-                message.add(chunk.model_dump(exclude_none=True))
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-        if not message.stop:
-            raise Trouble("cut", "the reply ended in the middle", usage=message.spent(arguments))
+                message.add(chunk.model_dump(exclude_none=True, warnings="none"))
+        return message
 
 
 class _Message:
     """A reply, put together from its chunks."""
 
     def __init__(self) -> None:
-        self.started = False
         self.stop = ""
-        self.usage: Usage | None = None
         self._text = ""
+        self._thoughts = ""
         self._refusal = ""
         self._calls: dict[int, dict[str, str]] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        self.started = True
-        if chunk.get("usage"):
-            self.usage = _usage(chunk["usage"])
         for choice in chunk.get("choices", [])[:1]:
             delta = choice.get("delta", {})
             self._text += delta.get("content") or ""
             self._refusal += delta.get("refusal") or ""
+            self._thoughts += delta.get("reasoning_content") or delta.get("reasoning") or ""
             for part in delta.get("tool_calls") or []:
                 call = self._calls.setdefault(
                     int(part.get("index", 0)), {"id": "", "name": "", "arguments": ""}
@@ -136,18 +143,10 @@ class _Message:
                 call["arguments"] += function.get("arguments") or ""
             self.stop = choice.get("finish_reason") or self.stop
 
-    def spent(self, arguments: Mapping[str, Any]) -> Usage | None:
-        """What the provider said, else, once it had begun to answer, an estimate that is not too low."""
-        if self.usage is not None or not self.started:
-            return self.usage
-        said = self._text + "".join(call["arguments"] for call in self._calls.values())
-        text = json.dumps(arguments)
-        return Usage(estimated_tokens(text), output_tokens=estimated_tokens(said) + 1, requests=1)
-
     def reply(self) -> Reply:
-        """Raises Trouble when the provider did not say what it cost."""
-        if self.usage is None:
-            raise Trouble("malformed", "the provider reports no usage (stream_options.include_usage)")
+        """Raises Trouble for a reply that has no end, or that could not be sent back."""
+        if not self.stop:
+            raise Trouble("cut", "the reply ended in the middle")
         calls = [self._calls[index] for index in sorted(self._calls)]
         for number, call in enumerate(calls):
             call["id"] = call["id"] or f"call_{number}"
@@ -161,17 +160,19 @@ class _Message:
                 }
                 for c in calls
             ]
+        if not sendable(raw) or len({call["id"] for call in calls}) < len(calls):
+            raise Trouble("malformed", "unreadable reply: it could not be sent back")
         stop = "refusal" if self._refusal else _STOPS.get(self.stop, "end")
-        parsed = tuple(Call(call["id"], call["name"], _object(call["arguments"])) for call in calls)
-        return Reply(self._text, parsed, stop, self.usage, raw)
+        parsed = tuple(Call(call["id"], call["name"], json_object(call["arguments"])) for call in calls)
+        return Reply(self._text, parsed, stop, None, raw, thoughts=self._thoughts)
 
 
-def _object(text: str) -> dict[str, Json] | None:
+def json_object(text: str) -> dict[str, Json] | None:
+    """A call's arguments; None for what is no JSON object, or one with NaN or infinities in it."""
     try:
-        value = json.loads(text or "{}")
+        return given(json.loads(text or "{}"))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def wire(request: Request) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def wire(request: Request) -> dict[str, Any]:
         }
         for t in request.tools
     ]
-    return {"messages": messages, "tools": tools}
+    return {"messages": messages, **({"tools": tools} if tools else {})}
 
 
 def _said(exchange: Exchange) -> list[dict[str, Any]]:
@@ -196,24 +197,3 @@ def _said(exchange: Exchange) -> list[dict[str, Any]]:
         for r in exchange.results
     ]
     return [*said, {"role": "user", "content": exchange.words}] if exchange.words else said
-
-
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    """OpenAI counts cached tokens among the prompt's; we keep the two apart."""
-    cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    return Usage(
-        input_tokens=int(usage["prompt_tokens"]) - cached,
-        cached_input_tokens=cached,
-        output_tokens=int(usage["completion_tokens"]),
-        requests=1,
-    )
-
-
-def _by_status(error: "openai.APIStatusError") -> Trouble | Hopeless:
-    status = error.status_code
-    text = f"{status}: {keys.redacted(str(error))[:300]}"
-    if status == 429 and getattr(error, "code", None) == "insufficient_quota":
-        return Hopeless(f"the account has nothing left: {text}")
-    if status in (408, 409, 429) or status >= 500:
-        return Trouble("rate_limit" if status == 429 else "server", text, retry_after(error.response.headers))
-    return Hopeless(f"the provider refuses the request: {text}")

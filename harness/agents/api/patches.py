@@ -1,12 +1,14 @@
 """Patches in git's format: reading them and applying them to bytes, without git and without touching a file.
 
-A hunk is looked for at its own line and then ever further away (earlier kept edits move lines), but its
-context must match byte for byte: there is no fuzz.
+The rules are those of `git apply`: a hunk is looked for at its own line and then ever further away (earlier kept edits
+move lines), but its context must match byte for byte: there is no fuzz. Stricter than git in one thing: a line that no
+hunk announces is refused and not dropped.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchedFile, PatchSet
@@ -20,6 +22,8 @@ _HEADER = re.compile(
 _SUBJECT = re.compile(r"\ASubject: (\[[^\]]*\] ?)?")
 _HYPOTHESIS = re.compile(r"^Hypothesis: *(.+)\n?", re.MULTILINE)
 _LINK = "file mode 120000"
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_BETWEEN = re.compile(r"(---|\+\+\+) |-- ?$")  # the next file's header, or a mail's signature
 
 
 class PatchError(Exception):
@@ -51,6 +55,7 @@ def read_patch(content: bytes) -> Patch:
     words = text[: start.start()] if start else text
     if start is None:
         raise PatchError("there is no diff in the patch")
+    _check_hunks(text, start.start())
     try:
         files = tuple(PatchSet.from_string(text[start.start() :]))
     except UnidiffParseError as error:
@@ -59,6 +64,37 @@ def read_patch(content: bytes) -> Patch:
         raise PatchError("there is no diff in the patch")
     rationale, hypothesis = _words(words)
     return Patch(rationale, hypothesis, files)
+
+
+def _check_hunks(text: str, start: int) -> None:
+    """Every line below a hunk's header is one that the header announces: nothing is dropped in silence.
+
+    Raises PatchError. Lines between two files that are no part of a hunk may say what they like.
+    """
+    first = text.count("\n", 0, start) + 1
+    old = new = 0
+    in_hunk = False
+    for number, line in enumerate(text[start:].split("\n"), first):
+        if old or new:
+            kind = line[:1] or " "
+            if kind not in " -+\\":
+                raise PatchError(
+                    f"malformed patch: line {number} is no part of the hunk, which is not complete"
+                )
+            old, new = old - (kind in " -"), new - (kind in " +")
+            if old < 0 or new < 0:
+                raise PatchError(f"malformed patch: line {number} is more than the hunk's header announces")
+        elif header := _HUNK.match(line):
+            old, new = (1 if count is None else int(count) for count in header.groups())
+            in_hunk = True
+        elif in_hunk and line[:1] in ("+", "-", " ") and not _BETWEEN.match(line):
+            raise PatchError(
+                f"malformed patch: line {number} belongs to no hunk: its header announces fewer lines"
+            )
+        elif line[:1] != "\\":
+            in_hunk = False
+    if old or new:
+        raise PatchError("malformed patch: the last hunk is not complete")
 
 
 def _words(text: str) -> tuple[str, str]:
@@ -81,7 +117,9 @@ def apply(patch: Patch, tree: Files) -> Edit:
         if not (len(change) or change.is_rename or "file mode" in str(change.patch_info)):
             raise PatchError("there is no diff in the patch")
         old, new = _paths(change)
-        content = _changed(change, old, b"" if old is None else _content(tree, old))
+        if old is None and new in tree:
+            raise PatchError(f"{new}: the patch makes a file that is already there")
+        content = _changed(change, b"" if old is None else _content(tree, old))
         if new is not None and _LINK in str(change.patch_info):
             links[new] = content.decode("utf-8", "surrogateescape").rstrip("\n")
         elif new is not None:
@@ -93,7 +131,8 @@ def apply(patch: Patch, tree: Files) -> Edit:
 
 def _paths(change: PatchedFile) -> tuple[str | None, str | None]:
     def plain(name: str) -> str | None:
-        return None if name == "/dev/null" else re.sub(r"\A[ab]/", "", name)
+        """Without its first folder (a/, b/, or what people call it), as git takes it off."""
+        return None if name == "/dev/null" else name.partition("/")[2] or name
 
     return plain(change.source_file), plain(change.target_file)
 
@@ -104,23 +143,51 @@ def _content(tree: Files, path: str) -> bytes:
     return tree[path]
 
 
-def _changed(change: PatchedFile, path: str | None, content: bytes) -> bytes:
+def _changed(change: PatchedFile, content: bytes) -> bytes:
+    """The file after all hunks. They are placed as `git apply` places them (apply.c, find_pos and match_fragment): the
+    nearest match to the line that the hunk names, after it first; lines that an earlier hunk has written are no
+    context; a hunk at the first line stands at the beginning, and one without context behind it at the end."""
     lines = _lines(content)
-    if path is None and not list(change):
-        return b""
-    result: list[bytes] = []
-    done = 0  # lines of the old file already in the result
-    shift = 0
+    written = [False] * len(lines)
     for number, hunk in enumerate(change, 1):
         old, new = _sides(hunk)
-        expected = max(hunk.source_start - 1, 0) if old else hunk.source_start
-        place = _find(lines, old, expected + shift, done)
+        place = _find(lines, written, old, _Anchor.of(hunk))
         if place is None:
-            raise PatchError(f"{change.path}: hunk {number} does not apply, its context is not there")
-        shift = place - expected
-        result += lines[done:place] + new
-        done = place + len(old)
-    return b"".join(result + lines[done:])
+            raise PatchError(f"{change.path}: hunk {number} does not apply, {_why_not(lines, old)}")
+        lines[place : place + len(old)] = new
+        written[place : place + len(old)] = [True] * len(new)
+    if change.target_file == "/dev/null" and lines:
+        raise PatchError(f"{change.path}: the patch deletes a file of which something would be left")
+    return b"".join(lines)
+
+
+class _Anchor(NamedTuple):
+    """Where a hunk has to stand. expected: from 0."""
+
+    expected: int
+    at_beginning: bool
+    at_end: bool
+
+    @classmethod
+    def of(cls, hunk: Any) -> "_Anchor":
+        kinds = [line.line_type for line in hunk if line.line_type != "\\"]
+        trailing = kinds[-1:] == [" "]
+        return cls(max(hunk.target_start - 1, 0), hunk.source_start <= 1, not trailing)
+
+
+def _why_not(lines: list[bytes], old: list[bytes]) -> str:
+    """In a few words for people."""
+
+    def bare(part: list[bytes]) -> bytes:
+        return b"".join(line.rstrip(b"\r\n") + b"\n" for line in part)
+
+    ends = [line.endswith(b"\r\n") for line in old]
+    if old and bare(old) in bare(lines):
+        if any(ends) != any(line.endswith(b"\r\n") for line in lines):
+            whose = "the patch has" if any(ends) else "the file has"
+            return f"{whose} CRLF line ends and the other has not: convert one of them"
+        return "its lines are there, but not where the hunk says: give it more lines of context"
+    return "its context is not there"
 
 
 def _sides(hunk: object) -> tuple[list[bytes], list[bytes]]:
@@ -138,11 +205,17 @@ def _sides(hunk: object) -> tuple[list[bytes], list[bytes]]:
     return sides["old"], sides["new"]
 
 
-def _find(lines: list[bytes], wanted: list[bytes], expected: int, first: int) -> int | None:
-    """The nearest place to `expected`, not before `first`, at which `wanted` stands."""
+def _find(lines: list[bytes], written: list[bool], wanted: list[bytes], anchor: _Anchor) -> int | None:
+    """The nearest place to the expected one at which `wanted` stands and no earlier hunk has written."""
     last = len(lines) - len(wanted)
-    places = sorted(range(first, last + 1), key=lambda place: (abs(place - expected), place))
-    return next((place for place in places if lines[place : place + len(wanted)] == wanted), None)
+    expected = 0 if anchor.at_beginning else max(last, 0) if anchor.at_end else anchor.expected
+    places = [0] if anchor.at_beginning else range(last + 1)
+    for place in sorted(places, key=lambda place: (abs(place - expected), -place)):
+        end = place + len(wanted)
+        fits = lines[place:end] == wanted and not any(written[place:end])
+        if fits and (not anchor.at_end or end == len(lines)):
+            return place
+    return None
 
 
 def _lines(content: bytes) -> list[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.agents.api.model import Call, Result, Tool
-from harness.agents.data_text import as_data, one_line, tail
+from harness.agents.data_text import as_data, finite_number, one_line, tail
 from harness.records import Files, Json, PastProposal, View
 
 SmokeTest = Callable[[Files, float], tuple[bool, str]]
@@ -101,7 +101,10 @@ class Workbench:
         if tool is None:
             raise BadCall("unknown_tool", f"there is no tool {call.name!r}")
         values = _checked(tool, call.input)
-        text: str = getattr(self, f"tool_{tool.name}")(**values)
+        try:
+            text: str = getattr(self, f"tool_{tool.name}")(**values)
+        except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
+            raise BadCall("malformed_call", f"{tool.name} cannot do that: {one_line(str(error))}") from None
         return Result(call.number, text)
 
     def _text(self, path: str) -> str:
@@ -204,8 +207,9 @@ def _checked(tool: Tool, given: Mapping[str, Json] | None) -> dict[str, Json]:
 def _converted(name: str, kind: str, value: Json) -> Json:
     if kind == "string" and isinstance(value, str):
         return value
-    if kind in ("integer", "number") and isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value) if kind == "integer" else float(value)
+    number = None if isinstance(value, bool | str) else finite_number(value)
+    if kind in ("integer", "number") and number is not None:
+        return int(number) if kind == "integer" else number
     raise BadCall("malformed_call", f"{name!r} must be of type {kind}")
 
 

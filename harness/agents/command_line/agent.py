@@ -10,6 +10,8 @@ import json
 import os
 import re
 import shutil
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,16 +21,22 @@ from typing import Any
 from harness.agents import keys
 from harness.agents.api.model import Faults
 from harness.agents.api.tools import SmokeTest
+from harness.agents.bill import Bill
 from harness.agents.command_line.broker import Answer, Broker, json_answer
-from harness.agents.command_line.harvest import Harvest, Unreadable, harvest, read_one
+from harness.agents.command_line.harvest import Harvest, Unreadable, harvest
+from harness.agents.command_line.logins import Login
 from harness.agents.command_line.proxy import Proxy, Upstream
+from harness.agents.command_line.stream import Event, Spoken, Stream
+from harness.agents.command_line.trying import tried
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
 from harness.agents.memory import memory
+from harness.agents.prices import Prices, prices_of
+from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
-from harness.agents.spending import Meter, Prices, ProposalLimits, SpendTracker, prices_of
+from harness.agents.spending import Meter, ProposalLimits, SpendTracker, require_prices
 from harness.errors import AgentError, UserError
-from harness.records import Files, Json, Level, Limits, Proposal, View
+from harness.records import Files, Json, Level, Limits, Proposal, Usage, View, added
 from harness.sandbox.host.programs import needed_by
 from harness.sandbox.open import Command, Process
 
@@ -36,8 +44,14 @@ PROPOSAL = "PROPOSAL.md"
 EMPTY = "the agent stopped without a change"
 SMOKE_PATH = "/harness/smoke_test"
 _HERE = Path(__file__).parent
-_MOST_STREAM_BYTES = 32 << 20
 _MOST_SMOKE_TESTS = 10
+_LOOK_SECONDS, _PAUSE_LOOK_SECONDS = 0.25, 30.0
+_FAILURES = {
+    "rate_limit": ("usage limit", "rate limit", "rate_limit", "limit reached", "quota", "429"),
+    "login": ("login", "log in", "api key", "authentication", "unauthorized", "401", "403", "oauth"),
+    "server": ("overloaded", "529", "500", "502", "503", "server error", "at capacity"),
+    "turns": ("max_turns", "max turns"),
+}
 _TASK = f"""\
 You improve a training program; one proposal now, on a copy of its files in this folder. One idea, as a small edit.
 Edit only: {{editable}}. The other files may be read. Leave no other new files behind.
@@ -64,34 +78,53 @@ class Invocation:
 class CommandLineAgent:
     """What is common to all. A subclass says how its program is called and what its stream means.
 
-    what: how people choose it. key: variable that holds the provider's key.
+    what: how people choose it. provider: whose list of prices holds. unbooked: what was spent and stands in no
+    proposal yet: by the trial of the login, and by a session that died.
     """
 
     what: str
-    key: str
+    provider: str
 
     def __init__(
         self,
         model: str,
-        prices: Mapping[str, Prices],
-        program: str,
-        base_url: str,
+        prices: Mapping[str, Prices] = {},  # never changed
+        program: str = "",
+        base_url: str | None = None,
         limits: ProposalLimits = ProposalLimits(),  # noqa: B008  # frozen
+        login: str | None = None,
+        effort: str | None = None,
         memory_tokens: int = 6000,
+        idle_minutes: float = 5.0,
+        grace_seconds: float = 5.0,
         ahead: int = 1,
     ) -> None:
-        """See conf/agent/claude_code.yaml. Raises UserError without the key or the program, ValueError for a
-        model without prices."""
-        keys.require(self.key, self.what)
-        self._program, self._visible = _installed(program, self.what)
-        self._model, self._base_url = model, base_url
-        self._prices, self._limits, self._memory_tokens = prices_of(prices, model), limits, memory_tokens
+        """See conf/agent/claude_code.yaml. Raises UserError without a login, the program or a price that is needed."""
+        if not (idle_minutes > 0 and grace_seconds >= 0):
+            raise ValueError("idle_minutes must be more than 0 and grace_seconds not negative")
+        self._program, self._visible = installed(program, self.what)
+        self._login = self.login(login)
+        self._model, self._effort = model, effort
+        self._base_url = base_url or self._login.base_url
+        self._prices, self._limits, self._memory_tokens = (
+            prices_of(prices, model, self.provider),
+            limits,
+            memory_tokens,
+        )
+        if not self._login.subscription:
+            require_prices(self._prices, model, limits.dollars, "agent.limits.dollars")
+        self._idle_seconds, self._grace_seconds = idle_minutes * 60, grace_seconds
         self.ahead = ahead
+        self.unbooked = Usage()
         self._context: AgentContext | None = None
-        self._spending = SpendTracker()
+        self._spending, self._bill = SpendTracker(), Bill()
         self._smoke_test: SmokeTest | None = None
         self._process: Process | None = None
-        self._closed = False
+        self._proxy: Proxy | None = None
+        self._closed = threading.Event()
+
+    def login(self, choice: str | None) -> Login:
+        raise NotImplementedError
 
     def upstream(self) -> Upstream:
         raise NotImplementedError
@@ -99,39 +132,121 @@ class CommandLineAgent:
     def invocation(self, program: str) -> Invocation:
         raise NotImplementedError
 
-    def claimed(self, events: list[dict[str, Any]]) -> dict[str, Json]:
+    def question(self) -> dict[str, Json]:
+        """The body of one tiny request, for trying a key."""
+        raise NotImplementedError
+
+    def claimed(self, events: list[Event]) -> dict[str, Json]:
         """What the program's own stream says about cost and end: shown, never believed."""
         raise NotImplementedError
 
+    def is_final(self, event: Event) -> bool:
+        """Whether the program has nothing more to say after this event."""
+        raise NotImplementedError
+
+    def failure(self, events: list[Event]) -> str:
+        """The stream's own words for why the program could not go on; "" if it does not say so."""
+        raise NotImplementedError
+
+    def spoken(self, event: Event) -> list[Spoken]:
+        """What an event says, for the transcript."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """The login is tried before anything else is done. Raises UserError with the provider's words."""
+        usage = tried(self.upstream(), self.question())
+        self.unbooked = added(self.unbooked, replace(usage, dollars=self._prices.dollars(usage)))
+
     def open(self, context: AgentContext) -> None:
-        """Raises UserError where the sandbox cannot give the program a network of its own."""
+        """Raises UserError where the sandbox cannot give the program a network of its own, or dollars are limited
+        and not known."""
         if context.sandbox is None or context.sandbox.mechanism < Level.L2:
             raise UserError(
                 f"{self.what} needs isolation level L2 or L3: `python -m harness.doctor` says why not"
             )
+        dollars = None if self._login.subscription else context.dollars
+        require_prices(self._prices, self._model, dollars, "budget.dollars")
         self._context = context
-        self._spending = SpendTracker(context.dollars, context.tokens, context.spent)
+        self._bill = Bill(context.folder)
+        self.unbooked = added(self.unbooked, self._bill.unbooked(context.spent))
+        spent = added(context.spent, self.unbooked)
+        self._spending = SpendTracker(dollars, context.tokens, spent, context.seconds_left)
         self._smoke_test = make_smoke_test(context)
 
     def propose(self, view: View) -> Proposal:
-        """Raises AgentError when the provider will not serve us or the session's money is nearly spent."""
-        meter = Meter(self._limits, self._prices, self._spending)
+        """Raises AgentError when the provider will not serve us or the session's money is nearly spent.
+
+        A usage limit of a subscription is waited for, and then the proposal is thought out again.
+        """
+        before = Usage()
+        while True:
+            proposal, resets_at = self._attempt(view)
+            proposal = replace(proposal, usage=added(before, proposal.usage))
+            if not (proposal.problem and resets_at and self._waited_until(resets_at, view)):
+                return proposal
+            before = proposal.usage
+
+    def _attempt(self, view: View) -> "tuple[Proposal, float]":
+        """One run of the program, and when a usage limit that stopped it passes (0.0: none did)."""
+        limits = replace(self._limits, dollars=None) if self._login.subscription else self._limits
+        meter = Meter(limits, self._prices, self._spending, list_price=self._login.subscription)
+        recorder = self._recorder(view, meter)
         faults: Faults = Counter()
-        proxy = Proxy(self.upstream(), meter, faults)
-        smoke = _SmokeTests(self._smoke_test)
+        proxy = self._proxy = Proxy(self.upstream(), meter, faults, recorder.heard)
+        smoke = _SmokeTests(self._smoke_test, recorder)
 
         def answer(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
             return smoke(body, view) if path == SMOKE_PATH else proxy(method, path, headers, body)
 
-        left = self._started(view, answer, meter)
-        if not meter.usage.requests and (proxy.session_exhausted or proxy.hopeless):
-            raise AgentError(proxy.hopeless or f"the next request could pass the limit of {proxy.exhausted}")
+        try:
+            left = self._started(view, answer, meter, recorder)
+            nothing_asked = not meter.usage.requests and not proxy.resets_at
+            if nothing_asked and (proxy.session_exhausted or proxy.hopeless):
+                raise AgentError(
+                    proxy.hopeless or f"the next request could pass the limit of {proxy.exhausted}"
+                )
+            proposal = self._judged(view, left, proxy)
+            recorder.note("end", proposal.problem or proposal.rationale, faults=dict(faults))
+        finally:
+            transcript = recorder.close()
+        state = {**self._state(left, meter, faults, smoke), "transcript": transcript}
+        return replace(proposal, usage=meter.closed(), state=state), proxy.resets_at
+
+    def _recorder(self, view: View, meter: Meter) -> Recorder:
+        folder = self._context.folder.parent if self._context is not None else None
+        recorder = Recorder(folder, view.number, meter, self._bill)
+        meter.on_booked = recorder.booked
+        return recorder
+
+    def _judged(self, view: View, left: "_Left", proxy: Proxy) -> Proposal:
+        """The proposal, with a problem where its work cannot be used. A failure that the stream names is one."""
         proposal = _proposal(view, left)
-        problem = left.problem or proxy.problem() or _unusable(proposal, left)
+        finished = PROPOSAL in left.found.files and bool(proposal.files or proposal.deleted or proposal.links)
+        said = keys.redacted(self.failure(left.events))
+        if said:
+            proxy.faults[kind_of_failure(said)] += 1
+        if finished and not left.broken:  # it said what it did before it failed or fell silent
+            return replace(proposal, problem=proxy.problem())
+        words = f"the agent's program failed: {one_line(said, 300)}" if said else ""
+        problem = left.problem or proxy.problem() or words or _unusable(proposal, left)
         if problem == EMPTY:
-            faults["empty"] += 1
-        state = self._state(left, meter, faults, smoke)
-        return replace(proposal, problem=problem, usage=meter.closed(), state=state)
+            proxy.faults["empty"] += 1
+        return replace(proposal, problem=problem)
+
+    def _waited_until(self, moment: float, view: View) -> bool:
+        """Waits for a usage limit to pass, as long as the session's hours allow; whether it is worth asking again."""
+        wait = max(moment - time.time(), 1.0)
+        left = self._spending.seconds_left()
+        if self._closed.is_set() or (left is not None and wait >= left):
+            return False
+        meter = Meter(self._limits, self._prices, self._spending, list_price=True)
+        until = time.strftime("%H:%M", time.localtime(moment))
+        recorder = self._recorder(view, meter)
+        recorder.note("pause", f"the subscription's usage limit is reached; it resets at {until}")
+        while (wait := moment - time.time()) > 0 and not self._closed.wait(min(wait, _PAUSE_LOOK_SECONDS)):
+            recorder.doing(f"waits until {until} for the subscription's usage limit to reset")
+        recorder.close()
+        return not self._closed.is_set()
 
     def _state(self, left: "_Left", meter: Meter, faults: Faults, smoke: "_SmokeTests") -> dict[str, Json]:
         return {
@@ -141,44 +256,81 @@ class CommandLineAgent:
             "claimed": self.claimed(left.events),
             "largest_context_tokens": meter.largest_context,
             "cache_hit_share": round(meter.cache_hit_share, 3),
+            "prices": {**self._prices.described(), "list_price": meter.list_price},
         }
 
-    def _started(self, view: View, answer: Any, meter: Meter) -> "_Left":
+    def _started(self, view: View, answer: Any, meter: Meter, recorder: Recorder) -> "_Left":
         """Start the program, wait, and take what it left behind."""
         context = self._context
         assert context is not None, "the session must open() the agent first"
         assert context.sandbox is not None
         broker = Broker(answer)
+        stream = Stream(lambda event: self._note(event, recorder))
         try:
-            command = self._command(view, context, broker.inside.fileno())
+            command = self._command(view, context, broker.inside.fileno(), recorder)
             with context.sandbox.start(command) as process:
                 self._process = process
                 broker.inside.close()
-                if self._closed:
+                if self._closed.is_set():
                     raise AgentError("the session ends")
-                end = process.wait(meter.seconds_left)
-                problem = (
-                    ""
-                    if end
-                    else f"stopped before the limit of {meter.limits.minutes:g} minutes per proposal"
-                )
-                end = end or process.kill()
-                if end.limit:
-                    problem = f"the agent's program broke its limit of {end.limit}"
+                status, problem, broken = self._followed(process, stream, meter)
                 assert process.out is not None
-                return _taken(process.out, end.status, problem, process.log)
+                stream.look(process.out, last=True)
+                return _taken(process.out, status, problem, broken, stream.events, process.log)
         finally:
             self._process = None
             broker.close()
+            if self._proxy is not None:
+                self._proxy.close()
+
+    def _followed(self, process: Process, stream: Stream, meter: Meter) -> tuple[int, str, bool]:
+        """Until the program ends, or has said its last word, or says nothing more, or its time is over.
+
+        Returns its status, what is wrong with its end, and whether what it left must not be used.
+        """
+        heard = time.monotonic()
+        final = 0.0
+        words = (0, 0)
+        while (end := process.wait(_LOOK_SECONDS)) is None:
+            now, proxy = time.monotonic(), self._proxy
+            assert process.out is not None
+            said = stream.look(process.out)
+            latest = (proxy.words if proxy else 0, meter.usage.requests)
+            if said or latest != words:
+                heard, words = now, latest
+            final = final or (now if any(self.is_final(event) for event in stream.events[-20:]) else 0.0)
+            if final and now >= final + self._grace_seconds:
+                process.kill()
+                return 0, "", False
+            if meter.seconds_left <= 0:
+                process.kill()
+                return 0, f"stopped before the limit of {meter.limits.minutes:g} minutes per proposal", True
+            if now >= heard + self._idle_seconds:
+                process.kill()
+                idle = f"{self._idle_seconds / 60:g} minutes"
+                return 0, f"the agent's program said nothing for {idle} and was stopped", False
+        if end.limit:
+            return end.status, f"the agent's program broke its limit of {end.limit}", True
+        return end.status, "the session ends" if self._closed.is_set() else "", self._closed.is_set()
+
+    def _note(self, event: Event, recorder: Recorder) -> None:
+        try:
+            spoken = self.spoken(event)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return  # not an event as we know them
+        for said in spoken:
+            recorder.note(said.kind, said.text, **({"name": said.name} if said.name else {}))
 
     def close(self) -> None:
         """The session ends: so does the program, whatever it is at. May be called from any thread."""
-        self._closed = True
+        self._closed.set()
+        if self._proxy is not None:
+            self._proxy.close()
         process = self._process
         if process is not None:
             process.kill()
 
-    def _command(self, view: View, context: AgentContext, control: int) -> Command:
+    def _command(self, view: View, context: AgentContext, control: int, recorder: Recorder) -> Command:
         call = self.invocation(self._program)
         plan = {
             "argv": call.argv,
@@ -189,6 +341,7 @@ class CommandLineAgent:
         text = [_TASK.format(editable=editable), view.program, memory(view, self._memory_tokens)]
         if context.task.program_text not in view.program:
             text.insert(2, context.task.program_text)
+        recorder.note("prompt", "\n\n".join(text))
         tree = {
             "cli_bridge.py": (_HERE / "cli_bridge.py").read_bytes(),
             "cli_smoke_test.py": (_HERE / "cli_smoke_test.py").read_bytes(),
@@ -209,22 +362,23 @@ class CommandLineAgent:
 
 @dataclass
 class _Left:
-    """What a program left behind. status: of its end."""
+    """What a program left behind. status: of its end. broken: what it left must not be used."""
 
     status: int
     problem: str
-    events: list[dict[str, Any]]
+    broken: bool
+    events: list[Event]
     log: str
     found: Harvest = field(default_factory=Harvest)
 
 
-def _taken(out: int, status: int, problem: str, log: str) -> _Left:
+def _taken(out: int, status: int, problem: str, broken: bool, events: list[Event], log: str) -> _Left:
     """From the open folder out/ of a program that has ended."""
-    left = _Left(status, problem, _events(read_one(out, "stream.jsonl", _MOST_STREAM_BYTES)), log)
+    left = _Left(status, problem, broken, events, log)
     try:
         left.found = harvest(out, "work")
     except Unreadable as error:
-        left.problem = left.problem or str(error)
+        left.problem, left.broken = left.problem or str(error), True
     return left
 
 
@@ -240,6 +394,7 @@ class _SmokeTests:
     """Answers the sandbox's `smoke_test`; only so many times for a proposal."""
 
     test: SmokeTest | None
+    recorder: Recorder
     made: int = 0
 
     def __call__(self, body: bytes, view: View) -> Answer:
@@ -247,7 +402,7 @@ class _SmokeTests:
             asked = json.loads(body)
             files = {str(p): base64.b64decode(c, validate=True) for p, c in asked["files"].items()}
             seconds = min(max(float(asked["seconds"]), 1.0), 60.0)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return json_answer({"works": False, "text": "malformed request"}, 400)
         if self.test is None or self.made >= _MOST_SMOKE_TESTS:
             return json_answer(
@@ -257,6 +412,7 @@ class _SmokeTests:
         known = {**view.readable, **view.editable}
         tree = {path: files.get(path, content) for path, content in known.items()}
         works, log = self.test(tree, seconds)
+        self.recorder.note("smoke_test", log, works=works)
         return json_answer({"works": works, "text": log})
 
 
@@ -281,17 +437,10 @@ def _proposal(view: View, left: _Left) -> Proposal:
     )
 
 
-def _events(stream: bytes) -> list[dict[str, Any]]:
-    """The JSON lines of a program's output; other lines are passed over."""
-    events = []
-    for line in stream.split(b"\n"):
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events
+def kind_of_failure(words: str) -> str:
+    """What a program's own words of failure are counted as."""
+    low = words.lower()
+    return next((kind for kind, marks in _FAILURES.items() if any(mark in low for mark in marks)), "program")
 
 
 def _environment() -> dict[str, str]:
@@ -308,7 +457,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _installed(program: str, what: str) -> tuple[str, tuple[str, ...]]:
+def installed(program: str, what: str) -> tuple[str, tuple[str, ...]]:
     """The program's real path, and the folders that must be visible for it to start. Raises UserError."""
     found = shutil.which(program)
     if found is None:

@@ -35,16 +35,16 @@ def harvest(folder: int, name: str) -> Harvest:
     return found
 
 
-def read_one(folder: int, name: str, most_bytes: int) -> bytes:
-    """The first bytes of one regular file; b"" if there is none."""
+def open_one(folder: int, name: str) -> int | None:
+    """A descriptor of one regular file; None if there is none."""
     try:
         file = os.open(name, _FLAGS, dir_fd=folder)
     except OSError:
-        return b""
-    try:
-        return _read(file, most_bytes) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-    finally:
-        os.close(file)
+        return None
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    return None
 
 
 def _walk(folder: int, prefix: str, found: Harvest, depth: int) -> None:

@@ -11,6 +11,7 @@ from harness.report.escape import as_html
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
 from harness.report.html.pieces import bars, chips, page, section, table, tile
 from harness.report.html.proposals import proposals
+from harness.report.html.transcripts import attempts
 from harness.report.words import (
     UNVERIFIED,
     certificate_lines,
@@ -33,6 +34,7 @@ def html_report(session: SessionRecord, folder: Path, control: SessionRecord | N
             _verdicts(session),
             _classes(session, control),
             proposals(session),
+            attempts(session, folder),
             _noise(session),
             cost(session),
             isolation(session),

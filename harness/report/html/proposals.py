@@ -4,6 +4,7 @@ from harness.ledger.record_parts import ProposalRecord, TrialRecord
 from harness.ledger.session_record import SessionRecord
 from harness.report.escape import as_html
 from harness.report.html.pieces import diff, fold, pre, section, table
+from harness.report.html.transcripts import page_name, transcript_of
 from harness.report.words import duration, score_text, why
 
 MOST_DIFF_CHARACTERS = 3_000_000  # of all diffs on a page together; keeps come first
@@ -57,6 +58,8 @@ def _words(proposal: ProposalRecord) -> str:
     )
     facts += [f"${proposal.usage.dollars:.3f}"] if proposal.usage.dollars else []
     facts += [f"{duration(proposal.ruling.gpu_seconds)} billed"] if proposal.ruling.gpu_seconds else []
+    if transcript_of(proposal):
+        facts += [f'<a href="{as_html(page_name(proposal), 200)}">transcript</a>']
     return "".join(parts) + (f'<p class="soft">{" · ".join(facts)}</p>' if facts else "")
 
 

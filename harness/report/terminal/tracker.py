@@ -2,11 +2,13 @@
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.ledger.rows import Row
 from harness.ledger.session_record import SessionRecord
+from harness.report.agent_files import live
 from harness.report.terminal.lines import event_line, final_lines, reference_lines
 from harness.report.words import certificate_lines
 
@@ -28,10 +30,11 @@ class Terminal:
         self._session = SessionRecord()
         self._live: Live | None = None
         self._closed = False
+        self._folder: Path | None = None
 
     def open(self, folder: Path, session: SessionRecord) -> None:
         """What is past is not told again."""
-        self._session = session
+        self._session, self._folder = session, folder
         if self._is_live:
             self._start_live()
         else:
@@ -64,7 +67,7 @@ class Terminal:
         from harness.report.terminal.view import live_view
 
         self._live = Live(
-            get_renderable=lambda: live_view(self._session),
+            get_renderable=lambda: live_view(self._session, agent=self._agent()),
             console=self._console(),
             refresh_per_second=self._refreshes_per_second,
             transient=True,
@@ -72,6 +75,9 @@ class Terminal:
             redirect_stderr=False,
         )
         self._quietly(self._live.start)
+
+    def _agent(self) -> Mapping[str, Any]:
+        return live(self._folder) if self._folder is not None else {}
 
     def _print_table(self) -> None:
         from rich.text import Text

@@ -1,6 +1,8 @@
 """The live view: what a session is doing, as rich renderables. Texts are Text objects: no markup is read."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Group
 from rich.panel import Panel
@@ -8,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment
+from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment, number
 from harness.ledger.session_record import SessionRecord
 from harness.report.escape import one_line
 from harness.report.terminal.lines import HEADINGS, table_rows
@@ -17,10 +19,16 @@ from harness.report.words import cost_text, duration, score_text, signed, sparkl
 _STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
 
 
-def live_view(session: SessionRecord, now: datetime | None = None, verdicts: int = 8) -> Panel:
-    """The whole view at the time `now` (default: this moment)."""
+def live_view(
+    session: SessionRecord,
+    now: datetime | None = None,
+    verdicts: int = 8,
+    agent: Mapping[str, Any] | None = None,
+) -> Panel:
+    """The whole view at the time `now` (default: this moment). agent: what it does now, as it says itself."""
     now = now or datetime.now(UTC)
-    parts = [_scores(session), _running(session, now), *_verdicts(session, verdicts), _footer(session, now)]
+    running = [_running(session, now), *_agent(agent or {})]
+    parts = [_scores(session), *running, *_verdicts(session, verdicts), _footer(session, now)]
     style = "cyan" if session.isolation_certified else "red"
     return Panel(Group(*parts), title=Text(title(session)), border_style=style)
 
@@ -57,6 +65,21 @@ def _running(session: SessionRecord, now: datetime) -> Group | Text:
     if session.thinking:
         return Text(f"the agent works on proposal {session.asked}")
     return Text("the session has ended" if session.ended else "between two trials", style="dim")
+
+
+def _agent(said: Mapping[str, Any]) -> list[Text]:
+    """The agent at work: what it asks, thinks and calls. Its words are data."""
+    if not said:
+        return []
+    price = "list price " if said.get("list_price") else ""
+    cost = f"{price}${number(said.get('dollars')):.2f}, {number(said.get('tokens')):,.0f} tokens"
+    head = f"agent, proposal {one_line(said.get('proposal'), 8)}: {one_line(said.get('doing'), 100)}"
+    words = f"{head}  ({one_line(said.get('requests'), 8)} requests, {cost})"
+    texts = [Text(words, style="magenta", no_wrap=True, overflow="ellipsis")]
+    lines = said.get("lines")
+    for line in lines[-4:] if isinstance(lines, list) else []:
+        texts.append(Text(f"  {one_line(line, 140)}", style="dim", no_wrap=True, overflow="ellipsis"))
+    return texts
 
 
 def _trial(trial: TrialRecord, now: datetime) -> Table:
