@@ -23,7 +23,7 @@ def start(setup: Setup) -> int:
     folder = session_folder(setup)
     try:
         with ended_by_signals(), open_bench(setup, folder, (Terminal(), setup.tracking)) as bench:
-            limits = SessionLimits(setup.budget, bench.profile)
+            limits = SessionLimits(setup.budget, bench.profile, setup.keep.settling_trials)
             if not _is_over(bench, limits):
                 _run(setup, bench, limits)
     except OSError as error:

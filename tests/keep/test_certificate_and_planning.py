@@ -76,7 +76,7 @@ def test_a_second_certificate_says_that_it_is_one() -> None:
     [(-1, 0.0, 1.07), (0, 0.007, 1.52), (0.5, 0.044, 2.2), (1, 0.154, 3.2), (2, 0.573, 5.3), (3, 0.89, 5.8)],
 )
 def test_operating_characteristics(effect: float, keep: float, trials: float) -> None:
-    """Probability of a keep and trials of both sides; tests/keep/test_error_rates.py has the same from the rule itself."""
+    """Probability of a keep and trials of both sides; test_error_rates.py has the same from the rule itself."""
     found = power.race(effect, draws=8000)
     assert found.keep == pytest.approx(keep, abs=0.02)
     assert found.trials == pytest.approx(trials, abs=0.15)

@@ -117,7 +117,7 @@ def test_an_underestimated_sd_trips_the_error_test() -> None:
 
 
 def test_a_stored_sd_is_outvoted() -> None:
-    """A stored sd half too small, with however many degrees of freedom, counts as five: the error stays near its band."""
+    """A stored sd half too small counts as five degrees of freedom, however many it has: the error stays near."""
     wrong = Standing(prior_sd=0.5, prior_df=100_000)
     assert kept(Race(), 0.0, 1500, seed=1, standing=wrong) <= 90
 
