@@ -81,7 +81,15 @@ class KeepRule(Protocol):
     def incumbent_runs(self) -> int:
         """How many runs of the baseline to make before the first proposal."""
 
-    def next_step(self, evidence: KeepEvidence) -> Step: ...
+    @property
+    def settling_trials(self) -> int:
+        """Trials to set aside for settling provisional keeps at the end; 0: every keep is final."""
+
+    def next_step(self, evidence: KeepEvidence) -> Step:
+        """About an open proposal: RUN_CANDIDATE, RUN_INCUMBENT, KEEP or DISCARD."""
+
+    def between(self, evidence: KeepEvidence) -> Step:
+        """Before a proposal is asked for, and once more at the end: PROPOSE when there is nothing to settle."""
 
 
 Guards = Sequence[Guard]

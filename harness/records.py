@@ -75,6 +75,8 @@ class Role(StrEnum):
     PLACEBO = "placebo"  # short, on shuffled training data
     PLACEBO_TWIN = "placebo_twin"  # equally short, on the real training data
     REPEAT = "repeat"  # a seed that this candidate already had: is it deterministic?
+    STEP_HEAD = "step_head"  # the race that certifies a stack of keeps or rolls it back
+    STEP_CERTIFIED = "step_certified"  # the last certified state in that race
     ABLATION = "ablation"
 
 
@@ -365,16 +367,23 @@ class Verdict:
 class KeepEvidence:
     """What a keep rule decides on. All numbers are losses (lower is better), in the metric's unit.
 
-    incumbent, candidate: finite losses of completed trials, in the order in which they were run.
-    configurations: losses of every earlier configuration with more than one confirmatory run, for the
-    pooled sd; screening runs (a candidate's first, on which it was selected) are already left out, and
-    the incumbent's and this candidate's own runs are not among them.
+    incumbent, candidate: finite losses of completed trials, in the order in which they were run. Under a rule with
+    two levels the incumbent is the head, kept provisionally or certified.
+    configurations: losses of every other configuration with more than one confirmatory run, for the
+    pooled sd; screening runs (a candidate's first, on which it was selected) are already left out.
     incumbent_screening: how many of the first incumbent losses were screening runs of its own race.
     prior_sd, prior_df: sd from earlier sessions of the same task, machine and budget.
     incumbent_complexity, candidate_complexity: size measures, 0 if unknown.
     margin_spent: sum of the margins of this session's keeps so far.
     incumbent_selected: how many of the first incumbent losses the incumbent was kept on (0: the baseline).
     decisions_since_incumbent: decisions since the incumbent's last trial.
+    incumbent_beside: how many of the last incumbent losses were run since this candidate's first trial.
+    least_trials: trials of the candidate that a guard needs before it can say anything.
+    provisional: keeps since the last certified step; 0: the incumbent is the certified state.
+    certified: losses of the certified state, in the order of its trials; empty while it is the incumbent.
+    step_head, step_certified: losses of the race under way between head and certified state.
+    races: whether each earlier race of this session ended in a certified step.
+    ending: no further proposal will come; what is provisional has to be settled.
     """
 
     incumbent: tuple[float, ...]
@@ -389,13 +398,28 @@ class KeepEvidence:
     margin_spent: float = 0.0
     incumbent_selected: int = 0
     decisions_since_incumbent: int = 0
+    incumbent_beside: int = 0
+    least_trials: int = 0
+    provisional: int = 0
+    certified: tuple[float, ...] = ()
+    step_head: tuple[float, ...] = ()
+    step_certified: tuple[float, ...] = ()
+    races: tuple[bool, ...] = ()
+    ending: bool = False
 
 
 class Action(StrEnum):
+    """What a keep rule wants. The last five come between proposals, from rules with two levels."""
+
     RUN_CANDIDATE = "run_candidate"
     RUN_INCUMBENT = "run_incumbent"
     KEEP = "keep"
     DISCARD = "discard"
+    PROPOSE = "propose"  # nothing to do: ask for the next proposal
+    RUN_HEAD = "run_head"
+    RUN_CERTIFIED = "run_certified"
+    CERTIFY = "certify"  # head and what led to it become the certified state
+    ROLL_BACK = "roll_back"  # the certified state is the incumbent again
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
     python scripts/simulate_early_stop.py
 
 The incumbent's loss falls as a power of the budget used; `remaining` is how many sd it still falls in the second
-half. A candidate ends at its effect (a published night's distribution, scripts/synthetic_nights.py) and gets there
+half. A candidate ends at its effect (a published night's distribution, scripts/synthetic_nights.json) and gets there
 on a path of its own: it may be ahead or behind half-way by `path` sd without that meaning anything.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from synthetic_nights import SCENARIOS, SD
+from synthetic_nights import read
 
 from harness.keep.early_stop import Curve, EarlyStop
 
@@ -37,7 +37,8 @@ def curve(rng: np.random.Generator, effect_sd: float, remaining: float, path: fl
 
 def measure(rule: EarlyStop, remaining: float, path: float, count: int = 2000, seed: int = 1) -> Result:
     rng = np.random.default_rng(seed)
-    effects = SCENARIOS["all"](rng, count) / SD
+    book = read()
+    effects = book.nights["all 100"].draw(rng, count) / book.sd
     saved, lost, incumbent = 0.0, 0, []
     for number, effect in enumerate(effects.tolist()):
         if number % 20 == 0:  # another session

@@ -163,7 +163,9 @@ def test_the_session_names_no_concrete_part() -> None:
     """The loop knows protocols, not agents, executors, guards or trackers."""
     concrete = ("agents", "config", "keep.", "report", "sandbox", "scoring", "trial.local")
     for name in ("session", "referee", "intake", "trial_runner"):
-        found = below(ours(HARNESS / "session" / f"{name}.py"), "harness.keep.promotion")  # a record of settings
+        found = below(
+            ours(HARNESS / "session" / f"{name}.py"), "harness.keep.promotion"
+        )  # a record of settings
         forbidden = tuple(f"harness.{part}" for part in concrete)
         assert not {each for each in found if each.startswith((*forbidden, "guards"))}
 

@@ -4,12 +4,15 @@ import math
 from dataclasses import dataclass
 
 from harness.keep.effect_prior import Posterior, posterior
+from harness.keep.final_keeps import FinalKeeps
 from harness.keep.noise_level import NoiseLevel, from_evidence, mean, usable
 from harness.records import Action, KeepEvidence, Step
 
+_LEAST_RUNS = 2  # of a candidate, before it is kept
+
 
 @dataclass(frozen=True, slots=True)
-class Bayes:
+class Bayes(FinalKeeps):
     """Keep at a posterior probability of `keep_at`, drop at `drop_at`, else another trial, up to `max_runs`.
 
     The prior (harness/keep/effect_prior.py) was fitted to one task; on another one the probabilities are
@@ -24,8 +27,8 @@ class Bayes:
     def __post_init__(self) -> None:
         if not 0 < self.drop_at < self.keep_at < 1:
             raise ValueError("drop_at and keep_at must be probabilities, drop_at the smaller one")
-        if self.max_runs < 1 or self.incumbent_runs < 2:
-            raise ValueError("a Bayes rule needs max_runs >= 1 and incumbent_runs >= 2")
+        if self.max_runs < _LEAST_RUNS or self.incumbent_runs < 2:
+            raise ValueError("a Bayes rule needs max_runs >= 2 and incumbent_runs >= 2")
 
     def next_step(self, evidence: KeepEvidence) -> Step:
         if not usable(evidence):
@@ -43,11 +46,11 @@ class Bayes:
         belief = believed(evidence, noise, effect)
         statistics = {"probability": belief.probability, "effect": effect, "sd": noise.sd, "df": noise.df}
         statistics |= {"expected_effect": belief.effect, "look": runs}
-        if belief.probability >= self.keep_at and (noise.sd > 0 or runs > 1):
+        if belief.probability >= self.keep_at and runs >= max(_LEAST_RUNS, evidence.least_trials):
             return Step(Action.KEEP, "probably_better", statistics)
         if belief.probability <= self.drop_at:
             return Step(Action.DISCARD, "probably_not_better", statistics)
-        if runs >= self.max_runs:
+        if runs >= max(self.max_runs, evidence.least_trials):
             return Step(Action.DISCARD, "no_runs_left", statistics)
         return Step(Action.RUN_CANDIDATE, "undecided", statistics)
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.keep.noise_level import NoiseLevel, mean, pooled
-from harness.keep.normal_score import LARGEST
+from harness.keep.noise_level import squared_deviations
+from harness.keep.two_samples import welch
 
 RUNS = 5  # of either side
 ALPHA = 0.025  # one-sided, so that the two-sided interval has 95 %
@@ -20,8 +20,8 @@ ALPHA = 0.025  # one-sided, so that the two-sided interval has 95 %
 class Certificate:
     """gain: baseline's mean loss minus the head's (positive: the head is better), in [low, high].
 
-    p: one-sided, of a head that is no better. gain, low and high are None when a trial of either side has no
-    score: such a certificate fails.
+    p: one-sided, of a head that is no better; df: Welch's. sd: of one trial, both sides alike counted. gain, low
+    and high are None when a trial of either side has no score: such a certificate fails.
     """
 
     passed: bool
@@ -29,7 +29,7 @@ class Certificate:
     low: float | None
     high: float | None
     p: float
-    df: int
+    df: float
     sd: float
     confidence: float
 
@@ -37,37 +37,42 @@ class Certificate:
 def certify(
     head: Sequence[float | None], baseline: Sequence[float | None], alpha: float = ALPHA
 ) -> Certificate:
-    """One-sided t test with the sd pooled over both sides, from losses of fresh trials (None: no score).
+    """One-sided test of Welch's, either side with its own spread, from losses of fresh trials (None: no score).
 
     Raises ValueError for fewer than two trials on a side.
     """
     if min(len(head), len(baseline)) < 2:
         raise ValueError("a certificate needs two trials or more of the head and of the baseline")
-    df, confidence = len(head) + len(baseline) - 2, 1 - 2 * alpha
+    confidence = 1 - 2 * alpha
     heads, baselines = _finite(head), _finite(baseline)
     if len(heads) < len(head) or len(baselines) < len(baseline):
-        return Certificate(False, None, None, None, 1.0, df, 0.0, confidence)
-    noise = pooled((heads, baselines)) or NoiseLevel(0.0, df)
-    gain = mean(baselines) - mean(heads)
-    error = noise.sd * math.sqrt(1 / len(heads) + 1 / len(baselines))
-    half = _quantile(1 - alpha, df) * error
-    p = _tail(gain, error, df)
-    return Certificate(p < alpha, gain, gain - half, gain + half, p, df, noise.sd, confidence)
+        return Certificate(False, None, None, None, 1.0, len(head) + len(baseline) - 2, 0.0, confidence)
+    found = welch(baselines, heads)
+    half = _quantile(1 - alpha, found.df) * found.error
+    p = _tail(found.effect, found.error, found.df)
+    low, high = found.effect - half, found.effect + half
+    return Certificate(p < alpha, found.effect, low, high, p, found.df, _sd(heads, baselines), confidence)
 
 
 def _finite(losses: Sequence[float | None]) -> list[float]:
     return [loss for loss in losses if loss is not None and math.isfinite(loss)]
 
 
-def _tail(gain: float, error: float, df: int) -> float:
+def _sd(heads: Sequence[float], baselines: Sequence[float]) -> float:
+    squares = squared_deviations(heads) + squared_deviations(baselines)
+    return math.sqrt(squares / (len(heads) + len(baselines) - 2))
+
+
+def _tail(gain: float, error: float, df: float) -> float:
     """P(a t at least as large), by scipy.special: scipy.stats takes a second to import."""
     from scipy.special import stdtr
 
-    t = gain / error if error > 0 else math.copysign(LARGEST, gain) if gain else 0.0
-    return float(stdtr(df, -t)) if error > 0 else (0.0 if t > 0 else 1.0)
+    if error > 0:
+        return float(stdtr(df, -gain / error))
+    return 0.0 if gain > 0 else 1.0
 
 
-def _quantile(probability: float, df: int) -> float:
+def _quantile(probability: float, df: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, probability))

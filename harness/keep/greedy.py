@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from harness.keep.final_keeps import FinalKeeps
 from harness.keep.noise_level import mean, usable
 from harness.records import Action, KeepEvidence, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Greedy:
+class Greedy(FinalKeeps):
     """In a night of 100 changes without effect it keeps four, and believes in the gain of each."""
 
     incumbent_runs: int = 1
@@ -22,7 +23,7 @@ class Greedy:
         wanted = 1 if evidence.incumbent_screening else self.incumbent_runs
         if len(evidence.incumbent) < wanted:
             return Step(Action.RUN_INCUMBENT, "incumbent_runs")
-        if not evidence.candidate:
+        if len(evidence.candidate) < max(1, evidence.least_trials):
             return Step(Action.RUN_CANDIDATE, "screening")
         effect = mean(evidence.incumbent) - mean(evidence.candidate)
         if effect > 0:

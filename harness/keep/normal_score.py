@@ -3,7 +3,7 @@
 LARGEST = 37.0  # beyond it the tail probability is zero in a float; also keeps every statistic finite
 
 
-def normal_score(t: float, df: int) -> float:
+def normal_score(t: float, df: float) -> float:
     """z with P(Z >= z) = P(T_df >= t): bounds made for a known sd then hold for an estimated one.
 
     scipy.special and not scipy.stats: the same numbers, at a thousandth of the price of a distribution

@@ -1,11 +1,13 @@
 """What a session can be expected to see and to cost, said before it starts."""
 
-from harness.keep.power import race, smallest_effect
+from harness.keep.power import race, smallest_effect, smallest_step
 from harness.keep.race import Race
+from harness.keep.stack import Stack
 from harness.protocols import KeepRule
 
-TRIALS_PER_DECISION = 1.25  # simulated nights with some improvements, docs/statistics.md
-_NIGHTS = {0.05: "3 in 10", 0.01: "1 in 10"}  # of 100 trials, nothing but no-ops; same place
+# Simulated nights with some improvements, docs/statistics.md.
+_TRIALS_PER_DECISION = {Stack: 1.3, Race: 1.5}
+_OTHERWISE = 1.2
 
 
 def plan(
@@ -24,8 +26,10 @@ def plan(
     hours, trials, proposals: the session's limits, None where there is none; certificate: trials a side.
     """
     left = trials_left(trial_seconds, hours, trials, rule.incumbent_runs + 2 * certificate)
-    said = [_decisions(trial_seconds, decisions_expected(left, proposals))]
-    said += _chances(rule, sd, unit) if isinstance(rule, Race) else []
+    each = _TRIALS_PER_DECISION.get(type(rule), _OTHERWISE)
+    said = [_decisions(trial_seconds, decisions_expected(left, proposals, each), each)]
+    said += _of_race(rule, sd, unit) if isinstance(rule, Race) else []
+    said += _of_stack(rule, sd, unit) if isinstance(rule, Stack) else []
     return said
 
 
@@ -36,31 +40,52 @@ def trials_left(trial_seconds: float, hours: float | None, trials: int | None, r
     return max(0, min(limits) - reserved) if limits else None
 
 
-def decisions_expected(trials: int | None, proposals: int | None) -> int | None:
-    possible = [] if trials is None else [int(trials / TRIALS_PER_DECISION)]
+def decisions_expected(trials: int | None, proposals: int | None, trials_each: float) -> int | None:
+    possible = [] if trials is None else [int(trials / trials_each)]
     possible += [] if proposals is None else [proposals]
     return min(possible) if possible else None
 
 
-def _decisions(trial_seconds: float, decisions: int | None) -> str:
+def _decisions(trial_seconds: float, decisions: int | None, trials_each: float) -> str:
     if decisions is None:
         return f"plan: trials of about {trial_seconds:.0f} s, without a limit"
-    hours = decisions * TRIALS_PER_DECISION * trial_seconds / 3600
+    hours = decisions * trials_each * trial_seconds / 3600
     length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
-    return f"plan: about {decisions} decisions in {length} ({TRIALS_PER_DECISION} trials of {trial_seconds:.0f} s each)"
+    return (
+        f"plan: about {decisions} decisions in {length} ({trials_each} trials of {trial_seconds:.0f} s each)"
+    )
 
 
-def _chances(rule: Race, sd: float | None, unit: str) -> list[str]:
+def _sizes(half: float, most: float, sd: float | None, unit: str, what: str) -> str:
+    if not sd:
+        return f"{half:.1f} sd is {what} with 50 % probability, one of {most:.1f} sd with 80 %"
+    name = f" {unit}" if unit else ""
+    return f"{half * sd:.2g}{name} is {what} with 50 % probability, one of {most * sd:.2g} with 80 % (sd {sd:.2g})"
+
+
+def _of_race(rule: Race, sd: float | None, unit: str) -> list[str]:
     settings = (rule.alpha, rule.max_runs, rule.futility)
     half, most = (smallest_effect(power, *settings) for power in (0.5, 0.8))
-    if sd:
-        name = f" {unit}" if unit else ""
-        sizes = f"{half * sd:.2g}{name} is kept with 50 % probability, one of {most * sd:.2g} with 80 % (sd {sd:.2g})"
-    else:
-        sizes = f"{half:.1f} sd is kept with 50 % probability, one of {most:.1f} sd with 80 %"
-    false = f"plan: a change without effect is kept with {race(0.0, *settings).keep:.1%} probability"
-    night = _NIGHTS.get(rule.alpha)
     return [
-        f"plan: an improvement of {sizes}",
-        f"{false}; of nights of 100 trials without any effect, {night} keep something" if night else false,
+        f"plan: an improvement of {_sizes(half, most, sd, unit, 'kept')}",
+        f"plan: a change without effect is kept with {race(0.0, *settings).keep:.1%} probability",
     ]
+
+
+def _of_stack(rule: Stack, sd: float | None, unit: str) -> list[str]:
+    half, most = (smallest_step(power, rule.next_alpha(()), rule.looks) for power in (0.5, 0.8))
+    return [
+        f"plan: keeps are provisional; every {rule.provisional_keeps}, and at the end, they are certified together on "
+        "fresh trials or rolled back",
+        f"plan: a stack that gains {_sizes(half, most, sd, unit, 'certified')}",
+        f"plan: {error_budget(rule)}",
+    ]
+
+
+def error_budget(rule: Stack) -> str:
+    """What the session may err with, in words: stated before it and again on its certificate."""
+    share = rule.session_error
+    return (
+        f"this session is to expect at most {share:g} false certified steps if nothing that is proposed helps, "
+        f"and at most {share:.0%} of its steps to be false otherwise"
+    )

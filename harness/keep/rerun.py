@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from harness.keep.final_keeps import FinalKeeps
 from harness.keep.noise_level import from_evidence, mean, usable
 from harness.records import Action, KeepEvidence, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Rerun:
+class Rerun(FinalKeeps):
     """A candidate must beat the incumbent by `margin_sd` sd in its first trial, and again in the mean of `reruns`."""
 
     reruns: int = 2
@@ -30,7 +31,7 @@ class Rerun:
         effect, needed = mean(bar) - mean(decisive), self.margin_sd * noise.sd
         statistics = {"effect": effect, "needed": needed, "sd": noise.sd, "df": noise.df}
         statistics["look"] = len(evidence.candidate)
-        complete = len(evidence.candidate) > self.reruns
+        complete = len(evidence.candidate) > max(self.reruns, evidence.least_trials - 1)
         if effect <= needed and (complete or len(evidence.candidate) == 1):
             return Step(Action.DISCARD, "within_margin", statistics)
         if complete:

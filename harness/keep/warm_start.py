@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.keep.noise_level import NoiseLevel
+from harness.keep.noise_level import MOST_PRIOR_DEGREES, NoiseLevel
 from harness.records import Json
 from harness.sandbox.machine import machine
 from harness.task.prepare import cache_folder
 from harness.task.task import Profile, Task
 
-MOST_DEGREES = 30  # however much was measured, a session's own trials must be able to outvote it
 _OF_MACHINE = ("processor", "cores", "gpus", "torch")
 
 
@@ -53,7 +52,7 @@ def prior(name: str, without: str = "") -> tuple[float, int] | None:
     if not df:
         return None
     squares = sum(entry["sd"] ** 2 * entry["df"] for entry in levels)
-    return (squares / df) ** 0.5, min(MOST_DEGREES, int(df))
+    return (squares / df) ** 0.5, min(MOST_PRIOR_DEGREES, int(df))
 
 
 def _path(name: str) -> Path:

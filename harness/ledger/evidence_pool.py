@@ -4,7 +4,13 @@ from collections import defaultdict
 
 from harness.records import Observation, Role
 
-_OF_CONFIGURATION = (Role.BASELINE, Role.INCUMBENT, Role.CANDIDATE)
+_OF_CONFIGURATION = (
+    Role.BASELINE,
+    Role.INCUMBENT,
+    Role.CANDIDATE,
+    Role.STEP_HEAD,
+    Role.STEP_CERTIFIED,
+)
 
 
 class EvidencePool:

@@ -115,6 +115,8 @@ class ProposalRecord:
     trials: list[TrialRecord] = field(default_factory=list)
     verdicts: list[VerdictRow] = field(default_factory=list)
     steps: list[StepRow] = field(default_factory=list)
+    certified_step: int | None = None  # the race that certified it, of a keep that was provisional
+    rolled_back: bool = False
 
     @property
     def commit(self) -> str:
@@ -151,7 +153,19 @@ class ProposalRecord:
 
     @property
     def kept(self) -> bool:
-        return self.decision is Decision.KEEP
+        """Kept, provisionally or for good, and not rolled back."""
+        return self.decision is Decision.KEEP and not self.rolled_back
+
+    @property
+    def level(self) -> str:
+        """ "keep" (final), "provisional", "certified" (a part of a certified step), "rolled back", "" if not kept."""
+        if self.decision is not Decision.KEEP:
+            return ""
+        if self.rolled_back:
+            return "rolled back"
+        if self.certified_step is not None:
+            return "certified"
+        return "provisional" if self.ruling.provisional else "keep"
 
     @property
     def title(self) -> str:
@@ -167,6 +181,8 @@ class ProposalRecord:
         """keep | discard | crash | "" while undecided. A timeout is a crash, as autoresearch counts it."""
         if self.settled is None or self.kept:
             return str(self.decision or "")
+        if self.rolled_back:
+            return str(Decision.DISCARD)
         ran = [trial for trial in self.candidate_trials if trial.outcome not in (None, Outcome.INFRA_FAILED)]
         return "crash" if ran and ran[-1].outcome in _FAILED else "discard"
 

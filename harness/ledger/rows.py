@@ -236,6 +236,22 @@ class DecidedRow(Row):
     statistics: Numbers = {}
     usage: Usage = Usage()
     gpu_seconds: float = Field(default=0.0, description="billed seconds of its trials")
+    provisional: bool = Field(default=False, description="a keep that a `settled` row has yet to certify")
+
+
+class SettledRow(Row):
+    when: ClassVar[str] = "provisional keeps are certified as a step, or rolled back"
+    kind: Literal["settled"] = "settled"
+    action: Action = Action.ROLL_BACK
+    race: int = Field(default=0, description="its number, from 1")
+    keeps: list[int] = Field(default=[], description="numbers of the proposals, in the order of keeping")
+    head_commit: str = ""
+    certified_commit: str = Field(default="", description="the certified state before")
+    head_scores: list[float | None] = Field(default=[], description="of fresh trials; null: no score")
+    certified_scores: list[float | None] = []
+    reason: str = Field(default="", description='a stable code "family.case"')
+    message: str = ""
+    statistics: Numbers = {}
 
 
 class CertificateRow(Row):
@@ -250,7 +266,7 @@ class CertificateRow(Row):
     low: float | None = None
     high: float | None = None
     p: float = 1.0
-    df: int = 0
+    df: float = Field(default=0.0, description="Welch's degrees of freedom")
     sd: float = 0.0
     claimed: float | None = Field(default=None, description="the gain by the search's own trials")
     passed: bool = False
@@ -307,6 +323,7 @@ KINDS: dict[str, type[Row]] = {
         TrialFinishedRow,
         ScoredRow,
         DecidedRow,
+        SettledRow,
         CertificateRow,
         NoticeRow,
         AgentSpentRow,

@@ -26,13 +26,25 @@ from harness.ledger.rows import (
     SessionEndedRow,
     SessionResumedRow,
     SessionStartedRow,
+    SettledRow,
     StepRow,
     TrialFinishedRow,
     TrialStartedRow,
     VerdictRow,
     row_of,
 )
-from harness.records import Decision, Direction, Judgement, Level, Observation, Outcome, Role, Usage, added
+from harness.records import (
+    Action,
+    Decision,
+    Direction,
+    Judgement,
+    Level,
+    Observation,
+    Outcome,
+    Role,
+    Usage,
+    added,
+)
 
 CERTIFICATE_ROLES = (Role.CERTIFICATE_HEAD, Role.CERTIFICATE_BASELINE)
 
@@ -40,7 +52,8 @@ CERTIFICATE_ROLES = (Role.CERTIFICATE_HEAD, Role.CERTIFICATE_BASELINE)
 class SessionRecord:
     """The rows, summed up. Commits are those of proposals (refs/proposals/NNNN) or of the baseline.
 
-    open: a proposal that has not been decided yet. decided, keeps: in the order of decision. under_way: started
+    open: a proposal that has not been decided yet. decided: in the order of decision; keeps: those that stand, the
+    provisional ones on top. certified_commit: the last state that is not provisional. under_way: started
     trials that have not finished. unscored: completed ones without a score. attempts: starts by a trial's name.
     interruptions: by commit, how often the harness died uncleanly during one of its trials. asked: number of the
     proposal that the agent was last asked for; thinking: whether its answer is still to come.
@@ -51,7 +64,8 @@ class SessionRecord:
         self.ended: SessionEndedRow | None = None
         self.level, self.certified = Level.L0, True
         self.isolation_certified = False  # False as soon as one sitting ran without proven isolation
-        self.incumbent = ""
+        self.incumbent = self.certified_commit = ""
+        self.settlements: list[SettledRow] = []  # certified steps and roll-backs
         self.open: ProposalRecord | None = None
         self.decided: list[ProposalRecord] = []
         self.keeps: list[ProposalRecord] = []
@@ -71,7 +85,7 @@ class SessionRecord:
         self.notices: list[NoticeRow] = []
         self.asked, self.thinking = 0, False
         self.margin_spent = 0.0
-        self.selected = 0  # how many of the incumbent's losses it was kept on
+        self._selected: dict[str, int] = {}  # how many of a commit's losses it was kept on
         self.decisions_since_incumbent = 0
         self.usage = Usage()
         self.evidence = EvidencePool()
@@ -148,6 +162,20 @@ class SessionRecord:
         return self.evidence.inconclusive
 
     @property
+    def selected(self) -> int:
+        """How many of the incumbent's losses it was kept on; 0: the baseline."""
+        return self._selected.get(self.incumbent, 0)
+
+    @property
+    def provisional(self) -> list[ProposalRecord]:
+        """Keeps on top of the certified state, oldest first."""
+        return [keep for keep in self.keeps if keep.level == "provisional"]
+
+    @property
+    def certified_steps(self) -> list[SettledRow]:
+        return [row for row in self.settlements if row.action is Action.CERTIFY]
+
+    @property
     def certificate(self) -> CertificateRow | None:
         """The head's first one: asking again until one passes would be another search."""
         found = self.certificates[self._certificate_from :]
@@ -210,6 +238,7 @@ class SessionRecord:
 
     def _on_session_started(self, row: SessionStartedRow) -> None:
         self.started, self.incumbent = row, row.baseline_commit
+        self.certified_commit = row.baseline_commit
         self.level, self.certified = row.level, row.certified
         self.isolation_certified = row.certified
 
@@ -250,9 +279,29 @@ class SessionRecord:
         if row.decision is Decision.KEEP:
             self.keeps.append(proposal)
             self.incumbent = row.commit
-            self.selected, self.decisions_since_incumbent = len(self.losses(self.incumbent)), 0
+            if not row.provisional:
+                self.certified_commit = row.commit
+            self._selected[row.commit], self.decisions_since_incumbent = len(self.losses(row.commit)), 0
             self.margin_spent += row.statistics.get("margin", 0.0)
             self._certificate_from = len(self.certificates)
+
+    def _on_settled(self, row: SettledRow) -> None:
+        self.settlements.append(row)
+        certify = row.action is Action.CERTIFY
+        for keep in self.provisional:
+            keep.certified_step, keep.rolled_back = (row.race, False) if certify else (None, True)
+        self.keeps = [keep for keep in self.keeps if keep.kept]
+        if certify:
+            self.certified_commit = self.incumbent
+        else:
+            self.incumbent = self.certified_commit
+            self._certificate_from = self._certificates_of(self.incumbent)
+        self.decisions_since_incumbent = 0
+
+    def _certificates_of(self, commit: str) -> int:
+        """Where the certificates of this head begin; those before were about another one."""
+        numbers = [number for number, row in enumerate(self.certificates) if row.head_commit == commit]
+        return numbers[0] if numbers else len(self.certificates)
 
     def _on_trial_started(self, row: TrialStartedRow) -> None:
         self.clock.leave_out(row.waited_seconds)
@@ -316,6 +365,7 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
     VerdictRow: SessionRecord._on_verdict,
     StepRow: SessionRecord._on_step,
     DecidedRow: SessionRecord._on_decided,
+    SettledRow: SessionRecord._on_settled,
     TrialStartedRow: SessionRecord._on_trial_started,
     TrialFinishedRow: SessionRecord._on_trial_finished,
     ScoredRow: SessionRecord._on_scored,

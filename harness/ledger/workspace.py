@@ -108,10 +108,25 @@ class Workspace:
         return self._resolve(f"refs/heads/{self.branch}")
 
     @in_one_line
-    def keeps(self) -> list[str]:
-        """The branch's commits after the baseline, oldest first."""
+    def roll_back(self, race: int, head: str, message: str, trailers: Mapping[str, str]) -> str:
+        """Note on the branch, with its tree as it is, that the stack under `head` failed; it stays at refs/stacks."""
+        self._git.update_ref(f"refs/stacks/{race:04d}", head)
+        tip = self.head()
+        last = "\n".join(f"{key}: {value}" for key, value in trailers.items())
+        commit = self._commit_tree(f"{tip}^{{tree}}", (tip,), f"{message}\n\n{last}")
+        self._git.update_ref(f"refs/heads/{self.branch}", commit, tip)
+        return commit
+
+    @in_one_line
+    def commits(self) -> list[str]:
+        """The branch's commits after the baseline, oldest first: keeps and roll-backs."""
         range_ = f"{self._resolve(BASELINE_REF)}..refs/heads/{self.branch}"
         return self._text(self._git.rev_list("--reverse", range_)).split()
+
+    @in_one_line
+    def keeps(self) -> list[str]:
+        """Those of them that changed something, oldest first."""
+        return [commit for commit in self.commits() if not self.same_tree(commit, f"{commit}^")]
 
     @in_one_line
     def files(self, commit: str) -> Files:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from harness.ledger.rows import DecidedRow, ProposalAskedRow, Row, SessionEndedRow
+from harness.ledger.rows import DecidedRow, ProposalAskedRow, Row, SessionEndedRow, SettledRow
 from harness.ledger.session_record import SessionRecord
 from harness.report.results_tsv import results_tsv
 
@@ -48,7 +48,7 @@ class LocalTracker:
         self._write()
 
     def record(self, row: Row) -> None:
-        if isinstance(row, DecidedRow | SessionEndedRow | ProposalAskedRow):
+        if isinstance(row, DecidedRow | SettledRow | SessionEndedRow | ProposalAskedRow):
             self._write()
 
     def close(self) -> None:

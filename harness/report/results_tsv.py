@@ -25,7 +25,11 @@ def _proposal_line(proposal: ProposalRecord) -> str:
     score = 0.0 if proposal.status == "crash" else proposal.score
     about = proposal.title or proposal.problem or "no rationale"
     if not proposal.kept:
-        about = f"{about} [{proposal.reason}]" if proposal.reason else about
+        reason = "rolled back" if proposal.rolled_back else proposal.reason
+        about = f"{about} [{reason}]" if reason else about
+    elif proposal.ruling.provisional:
+        step = proposal.certified_step
+        about = f"{about} [{'provisional' if step is None else f'certified in step {step}'}]"
     return _line(proposal.commit, score, proposal.candidate_trials, proposal.status, about)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness.ledger.record_parts import ProposalRecord
+from harness.ledger.record_parts import ProposalRecord, number, plain_mapping
 from harness.ledger.rows import CertificateRow
 from harness.ledger.session_record import SessionRecord
 from harness.records import Level
@@ -52,6 +52,30 @@ def why(proposal: ProposalRecord) -> str:
     return one_line(" ".join(part for part in (said, doubt) if part), 220)
 
 
+def step_lines(session: SessionRecord) -> list[str]:
+    """What rules with two levels did: steps certified and stacks rolled back, with the error that was spent."""
+    if not session.settlements:
+        return []
+    steps = session.certified_steps
+    failed = len(session.settlements) - len(steps)
+    spent = sum(row.statistics.get("alpha", 0.0) for row in session.settlements)
+    return [
+        f"{len(steps)} certified {'step' if len(steps) == 1 else 'steps'}, {failed} rolled back; "
+        f"error spent on these races: {spent:.3g}{_of_budget(session)}"
+    ]
+
+
+def _of_budget(session: SessionRecord) -> str:
+    keep = plain_mapping(session.started.config.get("keep"))
+    budget = number(keep.get("session_error"))
+    if not budget:
+        return ""
+    earned = len(session.certified_steps) * budget
+    return f" of {budget:g} stated beforehand" + (
+        f" and {earned:g} earned by certified steps" if earned else ""
+    )
+
+
 def certificate_lines(session: SessionRecord) -> list[str]:
     """What the session may claim, in plain words."""
     row = session.certificate
@@ -71,6 +95,7 @@ def certificate_lines(session: SessionRecord) -> list[str]:
         f" ({row.confidence:.0%} interval {interval_text(row)}, p = {row.p:.3g})"
         f" on the sealed split"
     ]
+    lines += step_lines(session)
     if row.claimed is not None:
         lines.append(f"claimed by the search on val: {signed(row.claimed)} {unit}")
     if not (session.isolation_certified if row.certified is None else row.certified):

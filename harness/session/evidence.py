@@ -8,6 +8,8 @@ from harness.keep.noise_level import NoiseLevel, pooled
 from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.session_record import SessionRecord
 from harness.records import (
+    Action,
+    Decision,
     Evidence,
     Files,
     KeepEvidence,
@@ -20,6 +22,7 @@ from harness.scoring.inference import total_seconds
 from harness.task.task import Task
 
 FilesOf = Callable[[str], Files]
+ROLLED_BACK = "keep.rolled_back"  # what became of a provisional keep, or of a proposal that was built on one
 Prior = tuple[float, int]  # sd of the score from earlier sessions, degrees of freedom
 
 
@@ -28,8 +31,11 @@ def noise(state: SessionRecord, prior: Prior | None = None) -> NoiseLevel | None
     return pooled(state.confirmatory().values(), *(prior or (None, 0)))
 
 
-def for_keep(state: SessionRecord, proposal: ProposalRecord, prior: Prior | None) -> KeepEvidence:
-    """The losses that decide about an open proposal."""
+def for_keep(
+    state: SessionRecord, proposal: ProposalRecord | None, prior: Prior | None, ending: bool = False
+) -> KeepEvidence:
+    """The losses that decide about an open proposal, or, without one, about provisional keeps."""
+    proposal = proposal or ProposalRecord(0)
     incumbent, candidate = state.incumbent, proposal.commit
     others = (
         losses for commit, losses in state.confirmatory().items() if commit not in (incumbent, candidate)
@@ -48,7 +54,43 @@ def for_keep(state: SessionRecord, proposal: ProposalRecord, prior: Prior | None
         margin_spent=state.margin_spent,
         incumbent_selected=state.selected,
         decisions_since_incumbent=state.decisions_since_incumbent,
+        incumbent_beside=_beside(state, proposal),
+        least_trials=_trials_that_guards_lack(proposal),
+        provisional=len(state.provisional),
+        certified=tuple(state.losses(state.certified_commit)) if state.provisional else (),
+        step_head=_of_race(state, Role.STEP_HEAD),
+        step_certified=_of_race(state, Role.STEP_CERTIFIED),
+        races=tuple(row.action is Action.CERTIFY for row in state.settlements),
+        ending=ending,
     )
+
+
+def race_trial(state: SessionRecord, role: Role) -> str:
+    """Prefix of the names of one side's trials in the race that is under way or comes next."""
+    return f"race{len(state.settlements) + 1}-{role.value.removeprefix('step_')}-"
+
+
+def _of_race(state: SessionRecord, role: Role) -> tuple[float, ...]:
+    commit = state.incumbent if role is Role.STEP_HEAD else state.certified_commit
+    prefix = race_trial(state, role)
+    seen = [trial for trial in state.counted(commit, role) if trial.trial_id.startswith(prefix)]
+    return tuple(state.loss(trial.score) for trial in seen if trial.score is not None)
+
+
+def _beside(state: SessionRecord, proposal: ProposalRecord) -> int:
+    """Trials of the incumbent since the candidate's first one."""
+    roles = [trial.role for trial in proposal.trials]
+    if Role.CANDIDATE not in roles:
+        return 0
+    since = {trial.trial_id for trial in proposal.trials[roles.index(Role.CANDIDATE) :]}
+    seen = state.counted(state.incumbent, Role.INCUMBENT)
+    return sum(trial.trial_id in since and trial.score is not None for trial in seen)
+
+
+def _trials_that_guards_lack(proposal: ProposalRecord) -> int:
+    """What a guard that could not decide said it needs (`trials_needed` in its evidence)."""
+    said = [verdict.evidence.get("trials_needed", 0) for verdict in proposal.verdicts]
+    return max((int(needed) for needed in said if isinstance(needed, int | float)), default=0)
 
 
 def for_guards(
@@ -102,8 +144,8 @@ def _past(task: Task, state: SessionRecord, proposal: ProposalRecord, files_of: 
         number=proposal.number,
         files={name: files[name] for name in task.editable if name in files},
         rationale=answer.rationale,
-        decision=ruling.decision,
-        reason=ruling.reason,
+        decision=Decision.DISCARD if proposal.rolled_back else ruling.decision,
+        reason=ROLLED_BACK if proposal.rolled_back else ruling.reason,
         score=rounded(state, state.mean_score(commit, Role.CANDIDATE)),
         category=ruling.category,
         state=answer.state,

@@ -24,6 +24,7 @@ class SessionLimits:
 
     budget: Budget
     profile: Profile
+    settling_trials: int = 0  # that provisional keeps may need at the end
 
     def check_proposal(self, state: SessionRecord) -> None:
         """May another proposal be asked for, or the open one be gone on with? Raises LimitReached."""
@@ -52,6 +53,14 @@ class SessionLimits:
                 text = f"{hours:.2f} of {budget.hours} hours are over (budget.hours)"
                 raise LimitReached(EndCause.HOURS, text)
 
+    def allows_race_trial(self, state: SessionRecord) -> bool:
+        """Whether a stack's race may go on: of what was set aside, only the certificate's trials are left alone."""
+        budget, certificate = self.budget, 2 * self.budget.certificate
+        if budget.trials is not None and state.finished_trials + certificate >= budget.trials:
+            return False
+        needed = (certificate + 1) * self.trial_seconds(state)
+        return budget.hours is None or state.active_seconds + needed <= budget.hours * _HOUR
+
     def proposals_left(self, state: SessionRecord) -> int | None:
         return None if self.budget.proposals is None else max(0, self.budget.proposals - len(state.decided))
 
@@ -69,8 +78,9 @@ class SessionLimits:
         return self.budget.hours * _HOUR - state.active_seconds - reserved
 
     def _reserved(self, state: SessionRecord) -> int:
-        """Trials that the certificate will need, if there is something to certify."""
-        return 2 * self.budget.certificate if state.keeps else 0
+        """Trials that the certificate will need, if there is something to certify, and a stack's race before it."""
+        settling = self.settling_trials if state.provisional else 0
+        return settling + (2 * self.budget.certificate if state.keeps else 0)
 
     def trial_seconds(self, state: SessionRecord) -> float:
         """What a trial takes on the wall: as they did so far, or what the profile says."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from harness.errors import HarnessError
 from harness.keep.promotion import Promotion
 from harness.ledger.record_parts import ProposalRecord
-from harness.ledger.rows import StepRow, VerdictRow
+from harness.ledger.rows import SettledRow, StepRow, VerdictRow
 from harness.protocols import Guards, KeepRule, Stop
 from harness.records import Action, DecidedBy, Decision, Judgement, Observation, Role, Step, Verdict
 from harness.session import evidence
@@ -62,6 +62,9 @@ class Referee:
         """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
         if proposal.problem:
             return Ruling(Decision.DISCARD, DecidedBy.AGENT, "agent.problem", proposal.problem)
+        if proposal.answer.parent != self.state.incumbent:
+            what = "what it was built on was rolled back before it could be decided"
+            return Ruling(Decision.DISCARD, DecidedBy.STATISTICS, evidence.ROLLED_BACK, what)
         refusal = self._refused("static", proposal) or self._probed(proposal) or self._reviewed(proposal)
         while refusal is None:
             step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.state.prior))
@@ -77,6 +80,65 @@ class Referee:
                 refusal = self._one_trial(proposal, step)
         decided_by = DecidedBy.TRIAL if refusal.guard == _TRIAL else DecidedBy.GUARD
         return Ruling(Decision.DISCARD, decided_by, refusal.reason, refusal.message)
+
+    def settle(self, ending: bool = False) -> SettledRow | None:
+        """What the keep rule wants before the next proposal, or (ending) because none will come.
+
+        The row of a certified step or roll-back once there is one, None when there is nothing (more) to do. Raises
+        LimitReached before a trial that the budget does not allow; the race's own were set aside.
+        """
+        while True:
+            step = self.keep.between(evidence.for_keep(self.state, None, self.state.prior, ending))
+            if step.action is Action.PROPOSE:
+                return None
+            if step.action in (Action.CERTIFY, Action.ROLL_BACK):
+                return self._settled(step)
+            if step.action is Action.RUN_INCUMBENT:
+                self.limits.check_trial(self.state)
+                runs = self.state.finished_by_role[Role.INCUMBENT]
+                self._measure_trusted(self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}")
+            elif not self.limits.allows_race_trial(self.state):
+                return self._settled(Step(Action.ROLL_BACK, "no_trials_left", step.statistics))
+            elif not self._raced(step.action):
+                return self._settled(Step(Action.ROLL_BACK, "head_failed"))
+
+    def _raced(self, action: Action) -> bool:
+        """One trial of the race between head and certified state; False when the head ended without a score."""
+        state = self.state
+        role = Role.STEP_HEAD if action is Action.RUN_HEAD else Role.STEP_CERTIFIED
+        commit = state.incumbent if role is Role.STEP_HEAD else state.certified_commit
+        prefix = evidence.race_trial(state, role)
+        if role is Role.STEP_CERTIFIED:
+            number = _next_number(state.counted(commit, role), prefix)
+            self._measure_trusted(commit, role, f"{prefix}{number}")
+            return True
+        seen = [trial for trial in state.counted(commit, role) if trial.trial_id.startswith(prefix)]
+        if not any(trial.score is None for trial in seen):
+            name = f"{prefix}{_next_number(seen, prefix)}"
+            seen.append(self.trial_runner.measure(self.intake.files_of(commit), commit, role, name))
+        return all(trial.score is not None for trial in seen)
+
+    def _settled(self, step: Step) -> SettledRow:
+        state = self.state
+        row = SettledRow(
+            action=step.action,
+            race=len(state.settlements) + 1,
+            keeps=[keep.number for keep in state.provisional],
+            head_commit=state.incumbent,
+            certified_commit=state.certified_commit,
+            head_scores=self._race_scores(state.incumbent, Role.STEP_HEAD),
+            certified_scores=self._race_scores(state.certified_commit, Role.STEP_CERTIFIED),
+            reason=f"keep.{step.reason}",
+            message=explained(step),
+            statistics=dict(step.statistics),
+        )
+        self.trial_runner.record(row)
+        return row
+
+    def _race_scores(self, commit: str, role: Role) -> list[float | None]:
+        prefix = evidence.race_trial(self.state, role)
+        seen = self.state.counted(commit, role)
+        return [trial.score for trial in seen if trial.trial_id.startswith(prefix)]
 
     def _one_trial(self, proposal: ProposalRecord, step: Step) -> Verdict | None:
         """Run what the rule asked for; the verdict that ends the race, or None to go on."""
@@ -238,6 +300,10 @@ class Referee:
                 self.trial_runner.notice(
                     f"drift: the incumbent's later trials differ from its first (z {z:.1f})"
                 )
+
+
+def _next_number(seen: Sequence[Observation], prefix: str) -> int:
+    return sum(trial.trial_id.startswith(prefix) for trial in seen) + 1
 
 
 def _by_statistics(decision: Decision, step: Step) -> Ruling:

@@ -11,6 +11,7 @@ from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.rows import DecidedRow, SessionEndedRow
 from harness.ledger.workspace import Workspace
 from harness.records import DecidedBy, Decision, EndCause, Role
+from harness.session.branch import branch_commits
 from harness.session.certification import certify
 from harness.session.intake import Intake
 from harness.session.limits import LimitReached, SessionLimits
@@ -18,6 +19,7 @@ from harness.session.referee import Referee, Ruling
 from harness.session.trial_runner import TrialRunner
 
 TAMPERED = "integrity.manifest_changed"  # the reason of the guard that compares protected files
+_MAY_LEAVE_ROOM = (EndCause.TRIALS, EndCause.HOURS)  # trials were set aside for a race that took fewer
 MOST_PROBLEMS = 25  # unusable proposals in a row, before the agent is given up
 
 
@@ -45,17 +47,27 @@ class Session:
         Raises HarnessError when the task or the machine does not work; the session can then be resumed.
         """
         self.referee.measure_baseline()
-        end = None
-        while end is None:
+        while True:
             end = self._step()
+            if end is not None and not (self._settle_stack(ending=True) and end.cause in _MAY_LEAVE_ROOM):
+                break
         self._certify()
         self._end(end)
         return end
+
+    def _settle_stack(self, ending: bool = False) -> bool:
+        """Certify or roll back what the keep rule will not leave provisional; whether there was something."""
+        if not self.referee.settle(ending):
+            return False
+        self.synchronise()
+        return True
 
     def _step(self) -> End | None:
         """One proposal, from asking to decision; why the search ends, or None to go on."""
         state = self.trial_runner.state
         try:
+            while state.open is None and self._settle_stack():
+                pass
             self.limits.check_proposal(state)
             proposal = state.open or self.intake.next()
             if proposal is None:
@@ -95,6 +107,7 @@ class Session:
             statistics=dict(ruling.statistics),
             usage=proposal.usage,
             gpu_seconds=sum(seen.billed_seconds for seen in trials),
+            provisional=ruling.decision is Decision.KEEP and self.referee.keep.settling_trials > 0,
         )
         self.trial_runner.record(row)
         if ruling.decision is Decision.KEEP:
@@ -103,17 +116,11 @@ class Session:
             self.trial_runner.forget(proposal.commit)
 
     def synchronise(self) -> None:
-        """Bring the branch up to the rows: exactly one commit for each keep."""
-        state = self.trial_runner.state
-        for proposal in state.keeps[len(self.workspace.keeps()) :]:
-            ruling = proposal.ruling
-            trailers = {
-                "Metric": f"{self.trial_runner.task.metric} {ruling.score}",
-                "Seeds": ", ".join(str(seed) for seed in ruling.seeds),
-                "Verdict": f"{ruling.decision.value} ({ruling.reason}; {ruling.message})",
-                "Ledger": f"{ruling.seq} {ruling.hash}",
-            }
-            self.workspace.keep(ruling.commit, proposal.rationale, trailers)
+        """Bring the branch up to the rows: a commit for each final or certified keep, and one for each roll-back."""
+        for write in branch_commits(self.trial_runner.task.metric, self.trial_runner.state)[
+            len(self.workspace.commits()) :
+        ]:
+            write(self.workspace)
 
     def _certify(self) -> None:
         """If anything was kept since the last certificate: fresh trials of head and baseline, sealed split."""

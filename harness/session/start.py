@@ -37,7 +37,7 @@ def start(setup: Setup) -> int:
     if not ended:
         _try_login(setup.agent)
     with ended_by_signals(), ended_in_a_line(folder), open_bench(setup, folder, trackers) as bench:
-        limits = SessionLimits(setup.budget, bench.profile)
+        limits = SessionLimits(setup.budget, bench.profile, setup.keep.settling_trials)
         if not _is_over(bench, limits):
             if ended:
                 _try_login(setup.agent)

@@ -91,7 +91,11 @@ def test_a_protected_file_is_named(old: Path, capsys: pytest.CaptureFixture[str]
 def test_a_mistake_is_one_line(arguments: list[str], tmp_path: Path) -> None:
     """Exit code 2 and no traceback, as `python -m harness guard` too."""
     done = subprocess.run(
-        [sys.executable, "-m", "harness", "guard", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "harness", "guard", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ import synthetic_nights
 
 @pytest.fixture(scope="session")
 def null_nights() -> list[synthetic_nights.Night]:
-    """1000 nights of 100 trials in which no proposal has any effect, decided by the default rule."""
+    """300 nights of 100 trials in which no proposal has any effect, decided by the race."""
     from harness.keep.race import Race
 
-    return synthetic_nights.nights(Race(), "null", 100, 1000, seed=2026)
+    return synthetic_nights.nights(Race(), "null 100", 300, seed=2026)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from harness.keep.bounds import TABULATED, bounds, computed, crossing, solve
+from harness.keep.bounds import TABULATED, block_bounds, bounds, computed, crossing, solve
 
 RACE = [1 / (1 / 4 + 1 / look) for look in range(1, 7)]
 
@@ -46,3 +46,14 @@ def test_tables_have_the_shape_of_the_formula() -> None:
     for table in TABULATED.values():
         for bound, information in zip(table, RACE, strict=True):
             assert bound == pytest.approx(table[-1] * math.sqrt(RACE[-1] / information), abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "blocks", "ahead"), [(0.05, 6, 0), (0.0238, 6, 0), (0.05, 5, 1), (0.00074, 6, 0)]
+)
+def test_blocks_spend_exactly_alpha(alpha: float, blocks: int, ahead: int) -> None:
+    """Equal trials of either side, or one more of the new one."""
+    information = [1 / (1 / block + 1 / (block + ahead)) for block in range(1, blocks + 1)]
+    made = block_bounds(alpha, blocks, ahead)
+    assert crossing(information, made[-1]) == pytest.approx(alpha, rel=1e-4)
+    assert list(made) == sorted(made, reverse=True)

@@ -1,6 +1,7 @@
 """Greedy, rerun and Bayes: what they promise beside the race."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from harness.keep.effect_prior import posterior
 from harness.keep.greedy import Greedy
 from harness.keep.race import Race
 from harness.keep.rerun import Rerun
+from harness.keep.stack import Stack
 from harness.protocols import KeepRule
 from harness.records import Action, KeepEvidence
 
-RULES = (Race(), Greedy(), Rerun(), Bayes())
+RULES = (Race(), Greedy(), Rerun(), Bayes(), Stack())
 FIVE = (1.00, 1.01, 0.99, 1.00, 1.00)
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0.9, 1.1)
 
@@ -44,13 +46,15 @@ def test_every_rule_comes_to_an_end(rule: KeepRule, sd: float) -> None:
     for effect in (-0.02, 0.0, 0.02, 0.2):
         incumbent: tuple[float, ...] = ()
         candidate: tuple[float, ...] = ()
+        beside = 0
         for _ in range(20):
-            step = rule.next_step(KeepEvidence(incumbent, candidate))
+            step = rule.next_step(KeepEvidence(incumbent, candidate, incumbent_beside=beside))
             if step.action in (Action.KEEP, Action.DISCARD):
                 break
             loss = 1 + sd * float(rng.normal())
             if step.action is Action.RUN_INCUMBENT:
                 incumbent = (*incumbent, loss)
+                beside += bool(candidate)
             else:
                 candidate = (*candidate, loss - effect)
         assert step.action is (Action.KEEP if effect > 0.1 else step.action)
@@ -63,6 +67,20 @@ def test_greedy_keeps_what_is_lower_and_not_what_is_equal() -> None:
     assert Greedy().next_step(KeepEvidence((1.0,), (0.9999,))).action is Action.KEEP
     assert Greedy().next_step(KeepEvidence((1.0,), (1.0,))).action is Action.DISCARD
     assert Greedy(incumbent_runs=3).next_step(KeepEvidence((1.0,), ())).action is Action.RUN_INCUMBENT
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_a_guard_that_lacks_trials_gets_them(rule: KeepRule) -> None:
+    """However clear the win: no keep while the candidate has fewer trials than a guard asked for."""
+    seen = KeepEvidence(FIVE, (0.5,), prior_sd=0.01, prior_df=5, least_trials=3)
+    for _ in range(6):
+        step = rule.next_step(seen)
+        if step.action is Action.RUN_INCUMBENT:
+            beside = seen.incumbent_beside + 1
+            seen = replace(seen, incumbent=(*seen.incumbent, 1.0), incumbent_beside=beside)
+        elif step.action is Action.RUN_CANDIDATE:
+            seen = replace(seen, candidate=(*seen.candidate, 0.5))
+    assert (step.action, len(seen.candidate)) == (Action.KEEP, 3)
 
 
 def test_rerun_decides_on_the_reruns_alone() -> None:
@@ -101,7 +119,14 @@ def test_the_closed_form_is_bayes_theorem(estimate: float, error: float) -> None
 
 @pytest.mark.parametrize(
     ("choice", "kind"),
-    [("race", Race), ("strict", Race), ("greedy", Greedy), ("rerun", Rerun), ("bayes", Bayes)],
+    [
+        ("race", Race),
+        ("strict", Race),
+        ("greedy", Greedy),
+        ("rerun", Rerun),
+        ("bayes", Bayes),
+        ("stack", Stack),
+    ],
 )
 def test_every_choice_of_the_config_builds(choice: str, kind: type) -> None:
     rule = load([f"keep={choice}", "task=digits"]).keep

@@ -17,15 +17,34 @@ def test_screening_trials_never_reach_the_noise() -> None:
     for loss in (1.0, 2.0, 3.0):
         standing = standing.with_incumbent(loss)
     standing = standing.discarded((0.0,)).discarded((0.0, 5.0)).discarded((0.0, 5.0, 7.0))
-    assert standing.configurations == ((5.0, 7.0),)
+    assert standing.evidence().configurations == ((5.0, 7.0),)
     kept = standing.kept((-9.0, 0.0, 2.0), margin=0.5)
-    assert kept.configurations == ((5.0, 7.0), (1.0, 2.0, 3.0))
+    assert kept.evidence().configurations == ((5.0, 7.0), (1.0, 2.0, 3.0))
     evidence = kept.evidence()
     assert (evidence.incumbent, evidence.incumbent_screening) == ((-9.0, 0.0, 2.0), 1)
     assert (evidence.incumbent_selected, evidence.margin_spent, evidence.decisions_made) == (3, 0.5, 4)
     level = from_evidence(evidence)
     assert level is not None
     assert (level.sd**2 * level.df, level.df) == pytest.approx((2.0 + 2.0 + 2.0, 4))
+
+
+def test_a_stack_is_certified_or_taken_back_whole() -> None:
+    """Two provisional keeps, then a race: what wins is the incumbent, and every loss stays in the noise's pool."""
+    standing = Standing().with_incumbent(1.0).with_incumbent(3.0)
+    standing = standing.kept((0.5,), provisional=True).with_incumbent(1.5)
+    standing = standing.kept((0.0,), provisional=True).with_incumbent(0.7)
+    seen = standing.evidence()
+    assert (seen.provisional, seen.certified, seen.incumbent) == (2, (1.0, 3.0), (0.0, 0.7))
+    racing = standing.with_certified(2.0).with_head(0.8).with_head(0.6)
+    assert (racing.evidence().step_certified, racing.evidence().step_head) == ((2.0,), (0.8, 0.6))
+    certified, rolled_back = racing.settled(certify=True), racing.settled(certify=False)
+    assert certified.evidence().incumbent == (0.0, 0.7, 0.8, 0.6)
+    assert certified.evidence().configurations == ((1.0, 3.0, 2.0),)
+    assert rolled_back.evidence().incumbent == (1.0, 3.0, 2.0)
+    assert rolled_back.evidence().configurations == ((0.7, 0.8, 0.6),)
+    assert rolled_back.evidence().incumbent_selected == 0
+    assert (certified.races, rolled_back.races) == ((True,), (False,))
+    assert (certified.provisional, rolled_back.provisional) == (0, 0)
 
 
 def test_decisions_since_the_incumbent_was_run() -> None:

@@ -42,9 +42,9 @@ def test_a_session_that_goes_on_replaces_what_it_stored(name: str) -> None:
 
 
 def test_a_prior_can_be_outvoted(name: str) -> None:
-    """However many sessions there were, they count as 30 degrees of freedom."""
+    """However many sessions there were, they count as five degrees of freedom."""
     warm_start.remember(name, "one", NoiseLevel(1.0, 500))
-    assert warm_start.prior(name) == (1.0, 30)
+    assert warm_start.prior(name) == (1.0, 5)
 
 
 def test_deterministic_tasks_store_nothing(name: str) -> None:

@@ -14,9 +14,10 @@ from harness.ledger.rows import Row, SessionResumedRow, SessionStartedRow
 from harness.ledger.session_record import SessionRecord, opened
 from harness.ledger.tracker import Tracker
 from harness.ledger.workspace import Workspace
-from harness.protocols import Guards, Stop
+from harness.protocols import Guards, KeepRule, Stop
 from harness.records import (
     Direction,
+    Evidence,
     Files,
     Judgement,
     Level,
@@ -57,7 +58,8 @@ class Machine:
 
     A program with the word "slow" in it takes five times as long, and one with "large" asks for so much to answer.
 
-    On shuffled data nothing is learnt, unless the program has the word "known" in it.
+    On shuffled data nothing is learnt, unless the program has the word "known" in it. A program with the word "lucky"
+    looks better by .2 while it is a candidate, and never again.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Machine:
     scored: list[tuple[str, Split]] = field(default_factory=list)
     references: list[list[str]] = field(default_factory=list)
     fail_next: int = 0
+    crash_role: Role | None = None
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         self.runs.append(spec)
@@ -74,12 +77,14 @@ class Machine:
         if self.fail_next:
             self.fail_next -= 1
             return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "no_space")
-        if "crash" in text:
+        if "crash" in text or spec.role is self.crash_role:
             return TrialResult(
                 spec.trial_id, Outcome.CRASHED, "exit_1", log="Traceback\nValueError: bad shape"
             )
         shuffled = spec.role is Role.PLACEBO and "known" not in text
         value = (3.0 if shuffled else float(text.split("loss =")[1].split()[0])) + 0.01 * noise_of(spec.seed)
+        if "lucky" in text and spec.role is Role.CANDIDATE:
+            value -= 0.2
         file = self.folder / "artefacts" / spec.trial_id
         file.parent.mkdir(exist_ok=True)
         file.write_text(str(value))
@@ -172,6 +177,21 @@ class Forbids:
         return Verdict("?", judgement, "words.forbidden", f"it says {self.word}")
 
 
+@dataclass(frozen=True)
+class Lacks:
+    """A guard that can say nothing before it has seen so many trials of the candidate."""
+
+    trials: int
+    name: str = "lacking"
+    stages: tuple[str, ...] = ("static", "promotion")
+
+    def __call__(self, evidence: Evidence) -> Verdict:
+        if len(evidence.candidate_trials) >= self.trials:
+            return Verdict("?", Judgement.ACCEPT)
+        needed = {"trials_needed": self.trials}
+        return Verdict("?", Judgement.INCONCLUSIVE, "lacking.trials", "too few trials", needed)
+
+
 @dataclass
 class World:
     """Everything of one session folder, opened anew by `open`."""
@@ -184,6 +204,7 @@ class World:
     promotion: Promotion = field(default_factory=Promotion)
     early_stop: EarlyStop = field(default_factory=EarlyStop)
     canary: MachineProbe = field(default_factory=HostProbe)
+    keep: KeepRule = field(default_factory=Race)
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -208,7 +229,7 @@ class World:
             pause_seconds=0.0,
             canary=self.canary,
         )
-        limits = SessionLimits(self.budget, profile)
+        limits = SessionLimits(self.budget, profile, self.keep.settling_trials)
         if not ledger.length:
             baseline = workspace.start(self.task.source())
             trial_runner.record(SessionStartedRow(baseline_commit=baseline, level=Level.L3))
@@ -216,7 +237,7 @@ class World:
             trial_runner.record(SessionResumedRow(level=Level.L3, interrupted=[*record.under_way]))
             trial_runner.settle(workspace.files)
         intake = Intake(trial_runner, workspace, self.script, limits, "# Program")
-        referee = Referee(trial_runner, intake, self.guards, Race(), limits, self.promotion)
+        referee = Referee(trial_runner, intake, self.guards, self.keep, limits, self.promotion)
         referee.stop_for = self.early_stop.stop_for
         session = Session(trial_runner, workspace, intake, referee, limits)
         session.synchronise()

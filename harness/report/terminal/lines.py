@@ -9,11 +9,12 @@ from harness.ledger.rows import (
     SessionEndedRow,
     SessionResumedRow,
     SessionStartedRow,
+    SettledRow,
     TrialFinishedRow,
     VerdictRow,
 )
 from harness.ledger.session_record import SessionRecord
-from harness.records import Judgement, Outcome
+from harness.records import Action, Judgement, Outcome
 from harness.report.escape import one_line
 from harness.report.words import certificate_lines, cost_text, duration, score_text, title, why
 
@@ -40,6 +41,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
             return one_line(f"guard {row.guard}: {row.judgement} ({row.reason}) {row.message}", 160)
         case DecidedRow():
             return _decided(session, row)
+        case SettledRow():
+            return _settled(row)
         case NoticeRow():
             return f"notice: {one_line(row.text, 300)}"
         case SessionEndedRow():
@@ -52,7 +55,7 @@ def table_rows(session: SessionRecord) -> list[tuple[str, ...]]:
     return [
         (
             str(proposal.number),
-            str(proposal.decision or ""),
+            proposal.level or str(proposal.decision or ""),
             why(proposal),
             score_text(proposal.score),
             one_line(proposal.title or proposal.problem, 80),
@@ -95,8 +98,15 @@ def _scored(session: SessionRecord, row: ScoredRow) -> str:
     return one_line(f"trial {row.trial_id}: {row.status} ({row.reason})", 140)
 
 
+def _settled(row: SettledRow) -> str:
+    numbers = ", ".join(str(number) for number in row.keeps)
+    word = "CERTIFIED STEP" if row.action is Action.CERTIFY else "ROLLED BACK"
+    return one_line(f"race {row.race}: {word}, proposals {numbers} ({row.message or row.reason})", 200)
+
+
 def _decided(session: SessionRecord, row: DecidedRow) -> str:
     proposal = session.proposal(row.proposal)
     score = f" {session.metric} {score_text(row.score)}" if row.score is not None else ""
     word = "KEEP" if proposal.kept else row.decision.value
+    word += " provisionally" if proposal.kept and row.provisional else ""
     return one_line(f"proposal {proposal.number}: {word}{score} ({why(proposal)})", 200)

@@ -3,11 +3,11 @@
 import hashlib
 from typing import Any
 
-from harness.records import Decision, Outcome
+from harness.records import Action, Decision, Outcome
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 from harness.ledger.session_record import SessionRecord
-from harness.ledger.rows import AboutTrial, DecidedRow, Row, ScoredRow, SessionStartedRow, TrialFinishedRow
+from harness.ledger.rows import AboutTrial, DecidedRow, Row, ScoredRow, SessionStartedRow, SettledRow, TrialFinishedRow
 from harness.report.redact import redacted
 
 
@@ -42,6 +42,8 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
             return _trial(session, row)
         case DecidedRow():
             return _decision(session, row)
+        case SettledRow():
+            return _step(session, row)
     return None
 
 
@@ -93,11 +95,25 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
     }
 
 
+def _step(session: SessionRecord, row: SettledRow) -> dict[str, Any]:
+    """A certified step or a roll-back."""
+    found: dict[str, Any] = {
+        "race/number": row.race,
+        "race/certified": int(row.action is Action.CERTIFY),
+        "race/keeps": len(row.keeps),
+        "race/reason": one_line(row.reason, 80),
+        "keeps": len(session.keeps),
+        "certified_steps": len(session.certified_steps),
+    }
+    return found | {f"race/{name}": value for name, value in row.statistics.items() if _is_number(value)}
+
+
 def summary_of(session: SessionRecord) -> dict[str, Any]:
     """The session in a few numbers: what tables of runs are sorted by."""
     found: dict[str, Any] = {
         "proposals": len(session.decided),
         "keeps": len(session.keeps),
+        "certified_steps": len(session.certified_steps),
         "baseline": session.baseline_score,
         "incumbent": session.incumbent_score,
         "claimed_gain": claimed_gain(session),
