@@ -70,7 +70,8 @@ def trials(session: SessionRecord) -> str:
             " ".join(filter(None, (trial.outcome or "never finished", trial.measured.reason))),
             "-" if trial.value is None else repr(trial.value),
             f"{trial.measured.billed_seconds:.1f}",
-            *(_inference(trial.side, name) for name in ("load_seconds", "answer_seconds")),
+            _inference(trial.side, "load_seconds"),
+            _inference(trial.side, "answer_seconds"),
         )
         for trial in session.trials
     ]
