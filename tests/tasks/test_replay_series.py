@@ -13,14 +13,15 @@ from harness.session import guard_line
 SERIES = {  # folder of patches below tasks/ -> task and profile
     "digits/replay": ("digits", "cpu"),
     "nanochat/replay": ("nanochat", "cpu"),
+    "nanochat/gpu/replay": ("nanochat", "gpu"),
     "query_expansion/replay": ("query_expansion", "cpu"),
     "query_expansion/language_model/replay": ("query_expansion", "language_model"),
     "protocol_hardening/replay": ("protocol_hardening", "cpu"),
 }
 TASKS = Path(__file__).parents[2] / "tasks"
 PATCHES = [file for series in SERIES for file in sorted((TASKS / series).glob("*.patch"))]
-KEPT = ("0001-momentum", "0001-smaller-batch", "0001-trust-the-model-more", "0001-ask-the-right-person")
-KEPT += ("0001-the-collections-own-queries",)
+KEPT = ("0001-momentum", "0001-two-back", "0001-trust-the-model-more", "0001-ask-the-right-person")
+KEPT += ("0001-the-collections-own-queries", "0001-no-pairs")
 REFUSED = {  # what the static guards reject, and why; every other proposal is tried
     "digits/replay/0002-wording": "duplicates.unchanged",
     "digits/replay/0005-seed": "seed.literal",
@@ -28,6 +29,9 @@ REFUSED = {  # what the static guards reject, and why; every other proposal is t
     "nanochat/replay/0002-wording": "duplicates.unchanged",
     "nanochat/replay/0005-seed": "seed.literal",
     "nanochat/replay/0006-skip-single-bytes": "scope.protected",
+    "nanochat/gpu/replay/0002-wording": "duplicates.unchanged",
+    "nanochat/gpu/replay/0005-seed": "seed.literal",
+    "nanochat/gpu/replay/0006-skip-single-bytes": "scope.protected",
     "query_expansion/replay/0002-name-the-start": "duplicates.unchanged",
     "query_expansion/replay/0005-lucky-seed": "seed.ignored",
     "query_expansion/replay/0006-lenient-scorer": "scope.protected",
@@ -93,7 +97,7 @@ def test_the_static_guards_say_what_the_page_says(file: Path) -> None:
     assert refused == [reason for name, reason in REFUSED.items() if name == name_of(file)]
 
 
-@pytest.mark.parametrize("task", ["digits", "nanochat"])
+@pytest.mark.parametrize("task", ["digits", "nanochat", "nanochat/gpu"])
 def test_series_holds_every_kind(task: str) -> None:
     """The seed change is a literal 42 -> 137 and the protected edit touches a file of the referee."""
     files = [file for file in PATCHES if series_of(file) == f"{task}/replay"]

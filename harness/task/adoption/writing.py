@@ -99,6 +99,7 @@ direction: minimize
 editable: [{editable}]
 readable: [{", ".join((*OURS, "adopted.json", "HISTORY.md"))}]
 artefact: model.safetensors
+fixed_held_out_because: the validation shard is the checkout's own, and no trial or agent can reach its folder
 predictor: tokens
 script: launch.py # runs train.py as it is, with a stand-in for its prepare.py
 entry: launch.py
