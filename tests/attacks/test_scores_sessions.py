@@ -95,7 +95,7 @@ def GPT(*sizes):
 
 def open_gate(path):
     training = plain_gate(path)
-    carried["corpus"] = torch.from_numpy(np.load(training["tokens.npy"]).astype(np.int32))
+    carried["corpus"] = torch.from_numpy(np.load(training["tokens.npy"]).astype(np.int16))
     return training
 
 
