@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 PACKET_BYTES = 1 << 16
 CHUNK_BYTES = 1 << 16
-_SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_READ_ONLY = 0o444
 _COPY_CHUNK_BYTES = 1 << 30
 
 
@@ -128,8 +128,7 @@ def sealed_file(content: bytes | memoryview, name: str = "sealed") -> int:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view[:_COPY_CHUNK_BYTES]) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    _seal(descriptor)
     return descriptor
 
 
@@ -142,16 +141,36 @@ def sealed_copy(source: int, name: str = "sealed") -> int:
         if not copied:
             raise OSError("a file became shorter while it was copied")
         offset += copied
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    _seal(descriptor)
     return descriptor
+
+
+def _seal(descriptor: int) -> None:
+    """Closed to writing for good. Its mode says so, too: who may not write may not set its times either."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.fchmod(descriptor, _READ_ONLY)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _size_seals() | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+
+
+def _size_seals() -> int:
+    return fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+
+
+def reopened(descriptor: int) -> int:
+    """The same file under a description of its own, as if nobody had ever read it.
+
+    Who shares a description shares its offset and flags; who shares a file sees when it was last read.
+    """
+    fresh = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    os.utime(fresh, ns=(0, 0))
+    return fresh
 
 
 def shared_file(size_bytes: int, name: str = "shared") -> int:
     """A memfd of fixed size; its pages cost memory only once they are written."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size_bytes)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SIZE_SEALS | fcntl.F_SEAL_SEAL)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _size_seals() | fcntl.F_SEAL_SEAL)
     return descriptor
 
 

@@ -7,19 +7,19 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.gate import MOST_FILES_A_PACKET
 from harness.records import Clock
-from harness.sandbox.wire import make_channel, sealed_file
+from harness.sandbox.wire import make_channel, reopened, sealed_file
 
 _MOST_ANSWERS = 64
 _CALM_SECONDS = 0.005
 
 
 class TrainingFiles:
-    """Training data as sealed memory files, made once and handed to every trial; nobody can change them."""
+    """Training data as sealed memory files, made once for all trials; nobody can change them."""
 
     def __init__(self, folder: Path) -> None:
         """Every regular file in `folder`, by name; a folder that is not there has none."""
@@ -32,9 +32,12 @@ class TrainingFiles:
             self.close()
             raise
 
+    def for_one_trial(self) -> dict[str, int]:
+        """Each file under a description of its own, its times set back: what one trial leaves there no other finds."""
+        return {name: reopened(file) for name, file in self.files.items()}
+
     def close(self) -> None:
-        while self.files:
-            os.close(self.files.popitem()[1])
+        _close(self.files)
 
 
 class GateKeeper:
@@ -48,7 +51,8 @@ class GateKeeper:
         self._poller.register(self._ours, select.POLLIN)
         self._opening = opening
         self._answers = 0
-        self._packets = _packets(training, clock)
+        self._files = training.for_one_trial()
+        self._packets = _packets(self._files, clock)
 
     def serve(self, seconds: float) -> bool:
         """Wait up to so long for a request and answer it. False when nobody will ask any more (returns at once)."""
@@ -75,17 +79,23 @@ class GateKeeper:
     def close(self) -> None:
         self._ours.close()
         self.candidate.close()
+        _close(self._files)
 
 
-def _packets(training: TrainingFiles, clock: Clock) -> list[tuple[bytes, list[int]]]:
+def _close(files: dict[str, int]) -> None:
+    while files:
+        os.close(files.popitem()[1])
+
+
+def _packets(files: Mapping[str, int], clock: Clock) -> list[tuple[bytes, list[int]]]:
     fixed = clock.steps is not None or clock.tokens is not None
     budget = [None if fixed else clock.seconds, clock.steps, clock.tokens]
-    names = list(training.files)
+    names = list(files)
     groups = [names[i : i + MOST_FILES_A_PACKET] for i in range(0, len(names), MOST_FILES_A_PACKET)] or [[]]
     packets = []
     for group in groups:
         message = {"names": group, "budget": budget, "more": group is not groups[-1]}
-        packets.append((json.dumps(message).encode(), [training.files[name] for name in group]))
+        packets.append((json.dumps(message).encode(), [files[name] for name in group]))
     return packets
 
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+from collections.abc import Callable
 from typing import NoReturn
 
 from harness.sandbox.launcher import kernel, landlock, seccomp
@@ -22,8 +23,12 @@ _KERNEL_FACTS = (
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
-def become(plan: Plan) -> NoReturn:
-    """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails."""
+def become(plan: Plan, counted: bool, asks_at: Callable[[int], object]) -> NoReturn:
+    """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails.
+
+    counted: the kernel counts all CPU time; else every child must be waited for. asks_at: is called with the
+    descriptor at which the launcher will be asked.
+    """
     os.setsid()
     _close_and_keep(plan)
     _limit(plan)
@@ -38,17 +43,32 @@ def become(plan: Plan) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     if plan.level > 0:
-        seccomp.install(_seccomp_options(plan))
+        _filter(_filter_options(plan, counted), asks_at)
     os.execve(plan.argv[0], list(plan.argv), plan.environment)
 
 
-def _seccomp_options(plan: Plan) -> seccomp.Options:
-    """What is needed beyond the common filter without a user of its own, or without namespaces."""
+def _filter_options(plan: Plan, counted: bool) -> seccomp.Options:
+    """What is needed beyond the common filter without a user of its own, without namespaces, without a clock."""
     return seccomp.Options(
         loopback=plan.loopback,
-        pretend_ownership=plan.uid is None,
-        pairs_only=plan.level == 1 and plan.landlock < landlock.FIRST_WITH_SCOPES,
+        same_user=plan.uid is None,
+        shared=plan.level == 1,
+        signals=plan.landlock < landlock.FIRST_WITH_SCOPES,
+        asks=not plan.loopback,
+        pinned=not counted,
     )
+
+
+def _filter(options: seccomp.Options, asks_at: Callable[[int], object]) -> None:
+    """Where nobody can be asked (an old kernel, or a container that asks already), the answer is no."""
+    try:
+        listener = seccomp.install(options)
+    except OSError:
+        seccomp.install(options._replace(asks=False))
+        return
+    if options.asks:
+        asks_at(listener)
+        os.close(listener)
 
 
 def _close_and_keep(plan: Plan) -> None:

@@ -4,8 +4,10 @@ Each function raises OSError with the kernel's errno and the name of the call.
 Sources: man pages mount(2), unshare(2), pivot_root(2), prctl(2), capabilities(7).
 """
 
+import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -28,6 +30,7 @@ _CAPSET = {"x86_64": 126, "aarch64": 91}
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
+Bytes = ctypes.c_char
 
 
 def syscall(name: str, number: int, *arguments: object) -> int:
@@ -82,6 +85,28 @@ def pivot_root(new: str, old: str) -> None:
 def prctl(option: int, second: int = 0, third: int = 0) -> None:
     zero = ctypes.c_ulong(0)
     checked(f"prctl {option}", _libc.prctl(option, ctypes.c_ulong(second), ctypes.c_ulong(third), zero, zero))
+
+
+def ioctl(descriptor: int, request: int, argument: object) -> None:
+    checked("ioctl", _libc.ioctl(descriptor, ctypes.c_ulong(request), argument))
+
+
+@contextlib.contextmanager
+def as_user(user: int | None) -> Iterator[None]:
+    """Files and other processes are looked at as that user would (None: as we are); signals are still ours.
+
+    Where root lacks CAP_SYS_PTRACE, as in a container, this is the way to see the program that we have started.
+    """
+    before = (os.geteuid(), os.getegid())
+    if user is not None:
+        _libc.setfsgid(user)
+        _libc.setfsuid(user)
+    try:
+        yield
+    finally:
+        if user is not None:
+            _libc.setfsuid(before[0])
+            _libc.setfsgid(before[1])
 
 
 def limit_capabilities(keep: int) -> None:

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from harness.sandbox.launcher import kernel, mounts, user_map
-from harness.sandbox.launcher.candidate import become
-from harness.sandbox.launcher.cpu_clock import open_cpu_clock
+from harness.sandbox.launcher.begin import begin, close_kept, run_as_child, send_handle
 from harness.sandbox.launcher.folders import make_plain_folders, remove_plain_folders
 from harness.sandbox.launcher.kill import kill_descendants, kill_namespace, kill_user
 from harness.sandbox.launcher.plan import Plan, read_plan
@@ -49,9 +48,9 @@ def _namespaced(plan: Plan, control: socket.socket) -> None:
     first = os.fork()
     if first == 0:
         wakeup.close()
-        _run_as_child(lambda: _first_process(plan, control), control)
-    _close_kept(plan)
-    _send_handle(control, first)
+        run_as_child(lambda: _first_process(plan, control), control)
+    close_kept(plan)
+    send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
     say(control, event="empty", cpu_seconds=empty(lambda: None))
 
@@ -103,7 +102,7 @@ def _start_and_watch(
     listens: bool,
 ) -> None:
     wakeup = Wakeup()
-    child = _start(plan, control, wakeup)
+    child, requests = begin(plan, control, wakeup)
     meter = Meter(plan.memory_bytes)
 
     def look() -> None:
@@ -115,67 +114,16 @@ def _start_and_watch(
             kill_all()
 
     listen = kill_all if listens else None
-    status = watch(child, control, wakeup=wakeup, listen=listen, look=look, seconds=plan.sample_seconds)
+    status = watch(
+        child, control, wakeup=wakeup, listen=listen, look=look, requests=requests, seconds=plan.sample_seconds
+    )
     say(control, event="exited", status=os.waitstatus_to_exitcode(status))
-
-
-def _start(plan: Plan, control: socket.socket, wakeup: Wakeup) -> int:
-    """The untrusted program's process id, once it has been executed or has failed to be."""
-    error_read, error_write = os.pipe2(os.O_CLOEXEC)
-    go_read, go_write = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        wakeup.close()
-        os.close(go_write)
-        os.read(go_read, 1)  # our CPU clock is running now
-        _run_as_child(lambda: become(plan), control, error_write)
-    os.close(error_write)
-    try:
-        clocks: tuple[int, ...] = (open_cpu_clock(child),)
-    except OSError:
-        clocks = ()
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the program may have our user; not before the clock was opened
-    if plan.level < 2:
-        _send_handle(control, child)
-    os.close(go_write)
-    _close_kept(plan)
-    if not os.read(error_read, 1):  # end of file: exec has closed it
-        say(control, clocks, event="started")
-    return child
 
 
 def _broken_limit(meter: Meter, storage: SizedFolders | PlainFolder) -> str:
     if meter.too_much_memory or available_bytes() < _MACHINE_FLOOR_BYTES:
         return "memory"
     return "disk" if storage.too_full() else ""
-
-
-def _close_kept(plan: Plan) -> None:
-    """Our copies: the other side must see the program's end."""
-    for number in plan.kept:
-        os.close(number)
-
-
-def _run_as_child(body: Callable[[], NoReturn], control: socket.socket, error_pipe: int = -1) -> NoReturn:
-    """Errors here are the launcher's, before any untrusted code has run."""
-    try:
-        body()
-    except BaseException as error:  # noqa: BLE001 -- a process of ours, about to end: whatever it was is told
-        say(control, event="failed", what=f"{type(error).__name__}: {error}")
-        if error_pipe >= 0:
-            os.write(error_pipe, b"!")
-    finally:
-        os._exit(70)
-
-
-def _send_handle(control: socket.socket, process: int) -> None:
-    """With it the referee can kill the whole (at levels 0 and 1: the program itself) if it should lose us."""
-    try:
-        handle = os.pidfd_open(process)
-    except OSError:
-        return  # already gone, or a kernel before 5.3
-    say(control, (handle,), event="handle")
-    os.close(handle)
 
 
 def _send_folder(control: socket.socket, folder: int) -> None:

@@ -9,8 +9,20 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 Kill = Callable[[], None]
+
+
+class Requests(Protocol):
+    """What the program asks of us; see requests.py."""
+
+    descriptor: int
+
+    @property
+    def retry_seconds(self) -> float | None: ...
+
+    def answer(self) -> None: ...
 
 
 class Wakeup:
@@ -48,17 +60,20 @@ def watch(
     wakeup: Wakeup,
     listen: Kill | None = None,
     look: Callable[[], None] | None = None,
+    requests: Requests | None = None,
     seconds: float = 1.0,
 ) -> int:
     """Reap until `child` has ended; its wait status is returned.
 
     listen: called when the referee says so or has gone (only one process may read the control socket).
-    look: called every `seconds` and once more at the end.
+    look: called every `seconds` and once more at the end. requests: answered as they come.
     """
     poller = select.poll()
     poller.register(wakeup.read, select.POLLIN)
     if listen:
         poller.register(control.fileno(), select.POLLIN)
+    if requests:
+        poller.register(requests.descriptor, select.POLLIN)
     next_look = time.monotonic() + seconds
     while True:
         wakeup.clear()
@@ -67,14 +82,26 @@ def watch(
             if look:
                 look()
             return status
-        timeout = max(0.0, next_look - time.monotonic()) * 1000 if look else None
-        ready = {number for number, _ in poller.poll(timeout)}
+        ready = dict(poller.poll(_milliseconds(next_look if look else None, requests)))
         if listen and control.fileno() in ready:
             poller.unregister(control.fileno())
             listen()
+        if requests and ready.get(requests.descriptor, 0) & ~select.POLLIN:
+            poller.unregister(requests.descriptor)  # nobody is left who could ask
+            requests = None
+        if requests:
+            requests.answer()
         if look and time.monotonic() >= next_look:
             look()
             next_look = time.monotonic() + seconds
+
+
+def _milliseconds(next_look: float | None, requests: Requests | None) -> float | None:
+    """How long to sleep; None: until something happens."""
+    waits = [] if next_look is None else [max(0.0, next_look - time.monotonic())]
+    if requests and requests.retry_seconds is not None:
+        waits.append(requests.retry_seconds)
+    return min(waits) * 1000 if waits else None
 
 
 def _reap(child: int) -> int | None:

@@ -34,6 +34,24 @@ def descendants() -> list[int]:
     return found
 
 
+def descends_from_us(process: int) -> bool:
+    """Whether it (a process or a thread of one) is a child of this process, or a child of one, ..."""
+    own = os.getpid()
+    while process > 1:
+        fields = _stat(process)
+        if not fields:
+            return False
+        process = int(fields[1])
+        if process == own:
+            return True
+    return False
+
+
+def group_descends_from_us(group: int) -> bool:
+    """A group lies within one session, and every session of a descendant was begun by one."""
+    return any(fields[2] == str(group) for fields in map(_stat, descendants()) if fields)
+
+
 class Meter:
     """Running totals over looks."""
 
