@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 PACKET_BYTES = 1 << 16
 CHUNK_BYTES = 1 << 16
-_READ_ONLY = 0o444
+_READ_ONLY, _OURS_ALONE = 0o444, 0o600
 _COPY_CHUNK_BYTES = 1 << 30
 
 
@@ -170,6 +170,7 @@ def shared_file(size_bytes: int, name: str = "shared") -> int:
     """A memfd of fixed size; its pages cost memory only once they are written."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size_bytes)
+    os.fchmod(descriptor, _OURS_ALONE)  # the sandbox tells by the mode whose memory it is
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _size_seals() | fcntl.F_SEAL_SEAL)
     return descriptor
 

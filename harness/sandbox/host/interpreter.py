@@ -8,6 +8,7 @@ ours from the first byte, so honouring PYTHON* is safe, and programs that a cand
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt/rocm")
@@ -39,9 +40,12 @@ def package_folders() -> list[str]:
     return [path for path in sys.path if os.path.basename(path) in _PACKAGE_FOLDERS and os.path.isdir(path)]
 
 
-def command_line(script: str, arguments: tuple[str, ...], tree: str) -> list[str]:
-    """Run `script` as __main__ with the library folders and then `tree` on the path."""
-    start = _START.format(prefix=sys.prefix, packages=[*package_folders(), tree])
+def command_line(
+    script: str, arguments: tuple[str, ...], tree: str, packages: Sequence[str] | None = None
+) -> list[str]:
+    """Run `script` as __main__ with the library folders (or `packages` in their place) and then `tree` on the path."""
+    folders = package_folders() if packages is None else packages
+    start = _START.format(prefix=sys.prefix, packages=[*folders, tree])
     return [sys.executable, "-s", "-P", "-S", "-B", "-u", "-c", start, script, *arguments]
 
 

@@ -8,6 +8,7 @@ from harness.errors import SandboxUnavailable
 from harness.records import Files, Level
 from harness.sandbox.host import interpreter
 from harness.sandbox.host.command import Command
+from harness.sandbox.host.concealment import Pieces, concealed, in_pieces
 from harness.sandbox.host.devices import devices
 from harness.sandbox.launcher import landlock
 from harness.sandbox.launcher.kernel import CAP_DAC_READ_SEARCH, has_capability
@@ -61,6 +62,9 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     places = {name: f"{inside}/{name}" for name in ("data", "out", "tree")}
     arguments = tuple(_placed(argument, places) for argument in command.arguments)
     script = f"{places['tree']}/{command.script}"
+    readable = [*interpreter.readable_folders(), *gpu.readable, *command.readable]
+    hidden = concealed(readable)
+    pieces = _pieces(readable, hidden if level == Level.L1 else (), folder)
     closed = level == Level.L1 and user is not None and not interpreter.reachable_by_others()
     if closed and not has_capability(CAP_DAC_READ_SEARCH):
         raise SandboxUnavailable(
@@ -69,12 +73,19 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         )
     return Plan(
         level=int(level),
-        argv=interpreter.command_line(script, arguments, places["tree"]),
-        environment={**_environment(command, level, inside), **gpu.environment, **command.environment},
+        argv=interpreter.command_line(script, arguments, places["tree"], pieces.packages),
+        environment={
+            **_environment(command, level, inside),
+            **pieces.environment,
+            **gpu.environment,
+            **command.environment,
+        },
         folder=inside,
         tree=encode_tree(command.tree),
         uid=user,
-        readable=[*interpreter.readable_folders(), *gpu.readable, *command.readable],
+        readable=pieces.readable,
+        concealed=hidden,
+        linked=pieces.linked,
         device_nodes=list(gpu.nodes),
         public=str(command.public.resolve()) if command.public else "",
         out_bytes=command.limits.out_bytes,
@@ -87,6 +98,18 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         loopback=command.loopback,
         control=control,
         kept=list(command.kept),
+    )
+
+
+def _pieces(readable: list[str], hidden: tuple[str, ...], folder: str) -> Pieces:
+    """As it is, where nothing of ours is in it (or something can be mounted over it)."""
+    packages = interpreter.package_folders()
+    if not hidden:
+        return Pieces(tuple(readable), {}, packages, {})
+    pieces = in_pieces(readable, packages, hidden)
+    return pieces._replace(
+        packages=[path.replace("{folder}", folder) for path in pieces.packages],
+        environment={name: value.replace("{folder}", folder) for name, value in pieces.environment.items()},
     )
 
 

@@ -80,13 +80,18 @@ class Process:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of the program and all that it ever started; exact where the kernel lets us count."""
+        """Of the program and all that it ever started, up to now (by sampling: up to the last look)."""
         if "started" in self._descriptors and not self._closed:
-            return max(self._sampled_seconds, seconds_of(os.read(self._descriptors["started"], 8)))
+            return seconds_of(os.read(self._descriptors["started"], 8))
         return self._sampled_seconds
 
     @property
     def exact_cpu_clock(self) -> bool:
+        """Whether no process can escape the count: the kernel makes it, or every child must be waited for."""
+        return bool(self._events.get("started", {}).get("exact"))
+
+    @property
+    def cpu_clock_of_kernel(self) -> bool:
         return "started" in self._descriptors
 
     @property

@@ -13,6 +13,8 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "connect": (42, 203),
     "ioctl": (16, 29),
     "fcntl": (72, 25),
+    "madvise": (28, 233),
+    "prctl": (157, 167),
     "prlimit64": (302, 261),
     "rt_sigaction": (13, 134),
 }
@@ -46,7 +48,9 @@ DENIED: Numbers = {
     "mq_unlink": (241, 181),
     # memory that no counter of a process shows
     "memfd_secret": (447, None),
-    # attributes on files that trials share
+    # attributes on files that trials share; a policy of memory stays with the file that was mapped
+    "mbind": (237, 235),
+    "set_mempolicy_home_node": (450, 450),
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),

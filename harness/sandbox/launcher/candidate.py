@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from harness.sandbox.launcher import kernel, landlock, seccomp
 from harness.sandbox.launcher.plan import Plan
+from harness.sandbox.launcher.storage import open_to_others
 
 _KERNEL_FACTS = (
     "cpuinfo",
@@ -116,11 +117,12 @@ def _drop(plan: Plan) -> None:
 def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     """What level 1 may open. /proc is our own entry and facts about the kernel; a GPU's driver needs all of it."""
     readable = [*plan.readable, *_ETC, "/sys/devices", plan.place("tree"), plan.place("data")]
+    readable += [plan.place(name.partition("/")[0]) for name in plan.linked]
     writable = [plan.place("out"), plan.place("tmp"), *plan.device_nodes]
     writable += ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]
-    # Shared memory is swept by user afterwards, and other users' files in it are closed to us. Where we may read
-    # everything (for the interpreter's sake) there is none: locks of multiprocessing then fail.
-    if plan.uid is not None and not plan.keep_capabilities:
+    # Shared memory is swept by user afterwards, and other users' files in it are closed to us, or else there is none.
+    # None either where we may read everything (for the interpreter's sake): locks of multiprocessing then fail.
+    if plan.uid is not None and not plan.keep_capabilities and not open_to_others("/dev/shm", plan.uid):
         writable.append("/dev/shm")
     if plan.device_nodes:
         writable.append("/proc")

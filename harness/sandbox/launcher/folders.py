@@ -27,6 +27,10 @@ def make_plain_folders(plan: Plan) -> None:
     os.mkdir(plan.place("data"), 0o755)
     if plan.public:
         copy_open(plan.public, plan.place("data"), plan.hidden)
+    for name, targets in plan.linked.items():
+        os.makedirs(plan.place(name), 0o755)
+        for target in targets:
+            os.symlink(target, f"{plan.place(name)}/{os.path.basename(target)}")
     for name in ("out", "tmp"):
         os.mkdir(plan.place(name), 0o700)
         if plan.uid is not None:

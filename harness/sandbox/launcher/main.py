@@ -17,10 +17,11 @@ from harness.sandbox.launcher import kernel, mounts, user_map
 from harness.sandbox.launcher.begin import begin, close_kept, run_as_child, send_handle
 from harness.sandbox.launcher.folders import make_plain_folders, remove_plain_folders
 from harness.sandbox.launcher.kill import kill_descendants, kill_namespace, kill_user
+from harness.sandbox.launcher.memory import Memory, available_bytes
 from harness.sandbox.launcher.plan import Plan, read_plan
 from harness.sandbox.launcher.storage import PlainFolder, SizedFolders
 from harness.sandbox.launcher.supervise import Kill, Wakeup, empty, say, watch
-from harness.sandbox.launcher.watch import Meter, all_processes, available_bytes, descendants
+from harness.sandbox.launcher.watch import Meter, all_processes, descendants
 
 _MACHINE_FLOOR_BYTES = 256 << 20
 
@@ -52,7 +53,8 @@ def _namespaced(plan: Plan, control: socket.socket) -> None:
     close_kept(plan)
     send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
-    say(control, event="empty", cpu_seconds=empty(lambda: None))
+    empty(lambda: None)
+    say(control, event="empty")
 
 
 def _unshare(plan: Plan) -> None:
@@ -88,7 +90,7 @@ def _plain(plan: Plan, control: socket.socket) -> None:
     storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
     _start_and_watch(plan, control, storage, list_all=descendants, kill_all=kill_all, listens=True)
-    if not say(control, event="empty", cpu_seconds=empty(kill_all)):
+    if not say(control, event="empty"):
         remove_plain_folders(plan)
 
 
@@ -103,12 +105,14 @@ def _start_and_watch(
 ) -> None:
     wakeup = Wakeup()
     child, requests = begin(plan, control, wakeup)
-    meter = Meter(plan.memory_bytes)
+    meter, memory = Meter(), Memory(plan.uid, plan.memory_bytes, plan.folder)
 
     def look() -> None:
-        meter.look(list_all(), storage.in_memory_bytes())
-        say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=meter.memory_bytes)
-        limit = _broken_limit(meter, storage)
+        processes = list_all()
+        meter.look(processes)
+        memory.look(processes, storage.in_memory_bytes(), storage.devices)
+        say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=memory.bytes)
+        limit = _broken_limit(memory, storage)
         if limit:
             say(control, event="limit", what=limit)
             kill_all()
@@ -117,13 +121,13 @@ def _start_and_watch(
     status = watch(
         child, control, wakeup=wakeup, listen=listen, look=look, requests=requests, seconds=plan.sample_seconds
     )
-    say(control, event="exited", status=os.waitstatus_to_exitcode(status))
+    say(control, event="exited", status=os.waitstatus_to_exitcode(status), cpu_seconds=empty(kill_all))
 
 
-def _broken_limit(meter: Meter, storage: SizedFolders | PlainFolder) -> str:
-    if meter.too_much_memory or available_bytes() < _MACHINE_FLOOR_BYTES:
+def _broken_limit(memory: Memory, storage: SizedFolders | PlainFolder) -> str:
+    if memory.too_much or available_bytes() < _MACHINE_FLOOR_BYTES:
         return "memory"
-    return "disk" if storage.too_full() else ""
+    return "disk" if storage.too_full(memory.unlinked_bytes) else ""
 
 
 def _send_folder(control: socket.socket, folder: int) -> None:

@@ -47,6 +47,8 @@ def build_root(plan: Plan) -> int:
         _bind(path)
     _make_system(plan)
     _make_etc(plan)
+    for path in plan.concealed:
+        _conceal(f"{NEW}{path}")
     out = _make_trial_folders(plan)
     _remount_read_only(NEW, deep=False)
     os.chdir(NEW)
@@ -135,6 +137,16 @@ def _bind(path: str, read_only: bool = True) -> None:
     mount(source, target, flags=MS_BIND | MS_REC)
     if read_only:
         _remount_read_only(target)
+
+
+def _conceal(target: str) -> None:
+    """An empty folder, or nothing at all, in the place of ours."""
+    if os.path.islink(target) or not os.path.exists(target):
+        return
+    if os.path.isdir(target):
+        mount("tmpfs", target, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0000,size=4k")
+    else:
+        mount(f"{NEW}/dev/null", target, flags=MS_BIND)
 
 
 def _remount_read_only(top: str, deep: bool = True) -> None:

@@ -18,6 +18,8 @@ class Plan(NamedTuple):
     folder: where tree, data, out and tmp lie; inside the new root at levels 2 and 3.
     tree: file name -> base64 of its bytes.
     readable: folders of the machine that stay visible, read-only, at their own paths.
+    concealed: paths inside those folders that must not be seen (levels 2 and 3).
+    linked: folders of links to make, by name -> what is in them (level 1).
     device_nodes: nodes under /dev that are bound besides the harmless ones.
     public: the referee's folder of public data, "" for none; its child `hidden` is left out.
     most_files: in tmp, in shm and in out, each (level 1 and below: in tmp and out together).
@@ -36,6 +38,8 @@ class Plan(NamedTuple):
     tree: dict[str, str]
     uid: int | None = None
     readable: Sequence[str] = ()
+    concealed: Sequence[str] = ()
+    linked: Mapping[str, Sequence[str]] = MappingProxyType({})
     device_nodes: Sequence[str] = ()
     public: str = ""
     hidden: str = "train"

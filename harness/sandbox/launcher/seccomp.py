@@ -5,6 +5,7 @@ Refused calls return an error (a library may probe and fall back), a foreign arc
 socket can be pointed anywhere by each message), every other family (AF_VSOCK too, which no network namespace covers) is
 refused; `connect` is asked of the launcher, who sees the path (requests.py), or refused where it cannot be asked.
 `clone3` answers ENOSYS because its flags lie behind a pointer; the C library then uses `clone`, whose flags are looked at.
+Being looked into (PR_SET_DUMPABLE) cannot be switched off: the launcher counts what the program holds.
 Where the program has our own user, changing modes, owners and times pretends to succeed: it could close the files that
 the gate hands to every trial, and at level 1 (Landlock does not cover it) all of the referee's.
 Source: seccomp(2), seccomp_unotify(2), linux/audit.h, linux/filter.h.
@@ -18,11 +19,11 @@ import struct
 from typing import NamedTuple
 
 from harness.sandbox.launcher import calls
-from harness.sandbox.launcher.kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
+from harness.sandbox.launcher.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, prctl, syscall
 
 _ALLOW, _ERRNO, _KILL, _ASK = 0x7FFF0000, 0x00050000, 0x80000000, 0x7FC00000
 _LOAD, _JEQ, _JGE, _JSET, _AND, _RET = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
-_NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
+_NR, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
 _NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW* of clone(2), and CLONE_NEWTIME
 _AF_UNIX, _AF_INET = 1, 2
 _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 5, 0xF
@@ -31,6 +32,8 @@ _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x40087602)
 # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT: the same, through fcntl.
 _FCNTLS = (8, 10, 15, 1024, 1026, 1036, 1038)
+# MADV_COLD, MADV_PAGEOUT, MADV_COLLAPSE: how a shared file lies in memory is seen by the next who maps it.
+_MADVICES = (20, 21, 25)
 _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -88,6 +91,8 @@ def _looked_at(options: Options) -> _Rules:
         "connect": [_op(_RET, _ALLOW)] if options.loopback else [_ask(options, errno.EACCES)],
         "ioctl": _if_equal(_ARG1, _IOCTLS, errno.EPERM),
         "fcntl": _if_equal(_ARG1, _FCNTLS, errno.EPERM),
+        "madvise": _if_equal(_ARG2, _MADVICES, errno.EINVAL),
+        "prctl": _if_equal(_ARG0, (PR_SET_DUMPABLE,), 0),
         "prlimit64": _unless_equal(_ARG0, (0,), _refuse(errno.EPERM)),
     }
     if options.pinned:

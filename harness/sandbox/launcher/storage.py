@@ -1,7 +1,11 @@
 """How much the untrusted program has stored, and when that is too much. Standard library only."""
 
+import contextlib
 import itertools
 import os
+import stat
+
+from harness.sandbox.launcher import kernel
 
 _MOST_ENTRIES = 65536
 _LOOK_AGAIN_BYTES = 16 << 20
@@ -13,12 +17,13 @@ class SizedFolders:
 
     def __init__(self, folders: list[str]) -> None:
         self._folders = folders
+        self.devices = [os.stat(folder).st_dev for folder in folders]
 
     def in_memory_bytes(self) -> int:
         states = [os.statvfs(folder) for folder in self._folders]
         return sum((state.f_blocks - state.f_bfree) * state.f_frsize for state in states)
 
-    def too_full(self) -> bool:
+    def too_full(self, unlinked_bytes: int) -> bool:  # noqa: ARG002 -- they are in a folder's size
         return False
 
 
@@ -29,29 +34,38 @@ class PlainFolder:
         self._folder, self._limit, self._most_files, self._user = folder, limit_bytes, most_files, user
         self._free = self._free_now()
         self._floor = min(_FLOOR_BYTES, self._free[0] // 2)
+        self.devices: list[int] = []
 
     def in_memory_bytes(self) -> int:
-        """What this user keeps in the shared /dev/shm."""
+        """What this user keeps in the shared /dev/shm. What others could open there is closed to them."""
         if self._user is None:
             return 0
-        states = [_state(entry) for entry in _entries("/dev/shm")]
-        return sum(state.st_blocks * 512 for state in states if state and state.st_uid == self._user)
+        total = 0
+        for entry in _entries("/dev/shm"):
+            state = _state(entry)
+            if state and state.st_uid == self._user:
+                total += state.st_blocks * 512
+                if state.st_mode & 0o077 and not stat.S_ISLNK(state.st_mode):
+                    with kernel.as_user(self._user), contextlib.suppress(OSError):
+                        os.chmod(entry.path, state.st_mode & 0o700)
+        return total
 
-    def too_full(self) -> bool:
+    def too_full(self, unlinked_bytes: int) -> bool:
+        """unlinked_bytes: in files that are open and in no folder any more."""
         space, inodes = self._free_now()
-        if space < self._floor:  # files that were unlinked while open are in no folder
+        if space < self._floor or unlinked_bytes > self._limit:
             return True
         if self._free[0] - space < _LOOK_AGAIN_BYTES and self._free[1] - inodes < self._most_files // 16:
             return False
         self._free = (space, inodes)
-        return self._stored_too_much()
+        return self._stored_too_much(unlinked_bytes)
 
     def _free_now(self) -> tuple[int, int]:
         state = os.statvfs(self._folder)
         return state.f_bavail * state.f_frsize, state.f_favail
 
-    def _stored_too_much(self) -> bool:
-        used = count = 0
+    def _stored_too_much(self, used: int) -> bool:
+        count = 0
         pending = [f"{self._folder}/out", f"{self._folder}/tmp"]
         while pending:
             for entry in _entries(pending.pop()):
@@ -63,6 +77,14 @@ class PlainFolder:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
         return False
+
+
+def open_to_others(folder: str, user: int) -> bool:
+    """Whether something there that is not `user`'s may be used by everybody."""
+    states = filter(None, map(_state, _entries(folder)))
+    return any(
+        state.st_uid != user and state.st_mode & 0o007 and not stat.S_ISLNK(state.st_mode) for state in states
+    )
 
 
 def _state(entry: "os.DirEntry[str]") -> os.stat_result | None:

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import socket
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from harness.sandbox.launcher.watch import waited_seconds
 
 Kill = Callable[[], None]
 
@@ -127,6 +128,5 @@ def empty(kill_all: Kill) -> float:
             while process:
                 process, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return usage.ru_utime + usage.ru_stime
+            return waited_seconds()
         time.sleep(0.002)

@@ -1,7 +1,8 @@
-"""Counts memory, and CPU time where no counter does it exactly, of a set of processes from /proc.
+"""Which processes are the program's, and their CPU time where no counter of the kernel has it (cpu_clock.py).
 
-CPU seconds are a lower bound: a process that lived and died between two looks, with its parent ignoring
-SIGCHLD, leaves no trace here (see cpu_clock.py).
+A dead child's time is in its parent's once the parent has waited for it, and the filter sees to it that it must: it
+cannot choose to have its children vanish. So what is alive, what it has waited for, and what we have waited for is
+everything. Where there is no filter (level 0) this is a lower bound.
 """
 
 import os
@@ -9,7 +10,6 @@ import resource
 from collections.abc import Iterable
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def all_processes() -> list[int]:
@@ -53,58 +53,28 @@ def group_descends_from_us(group: int) -> bool:
 
 
 class Meter:
-    """Running totals over looks."""
+    """CPU seconds, a running total over looks."""
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    def __init__(self) -> None:
         self._seen: dict[tuple[int, str], float] = {}
-        self._limit = memory_limit_bytes
         self.cpu_seconds = 0.0
-        self.memory_bytes = 0
 
-    def look(self, processes: Iterable[int], stored_bytes: int = 0) -> None:
-        """Sample once. stored_bytes: what the program keeps in memory-backed folders."""
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        waited = usage.ru_utime + usage.ru_stime
-        memory = 0
-        living = []
+    def look(self, processes: Iterable[int]) -> None:
+        waited = waited_seconds()
         for process in processes:
             fields = _stat(process)
             if not fields:
                 continue
-            living.append(process)
             own, children = _seconds(fields[11:13]), _seconds(fields[13:15])
             self._seen[process, fields[19]] = own
             waited += own + children
-            memory += _anonymous_bytes(process)
         self.cpu_seconds = max(self.cpu_seconds, sum(self._seen.values()), waited)
-        if memory + stored_bytes > self._limit:  # pages that forks share were counted more than once
-            memory = min(memory, _proportional_bytes(living))
-        self.memory_bytes = memory + stored_bytes
-
-    @property
-    def too_much_memory(self) -> bool:
-        return self.memory_bytes > self._limit
 
 
-def available_bytes() -> int:
-    """Memory that the machine can still give without swapping."""
-    with open("/proc/meminfo") as file:
-        for line in file:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 1 << 62
-
-
-def _proportional_bytes(processes: Iterable[int]) -> int:
-    """Memory with shared pages divided among their users: slow and exact."""
-    total = 0
-    for process in processes:
-        try:
-            with open(f"/proc/{process}/smaps_rollup") as file:
-                total += sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss_Anon:"))
-        except OSError:
-            total += _anonymous_bytes(process)  # a kernel without this file, or closed to us
-    return total
+def waited_seconds() -> float:
+    """CPU time of all whom we have waited for, and of whom they had waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _stat(process: int) -> list[str]:
@@ -118,12 +88,3 @@ def _stat(process: int) -> list[str]:
 
 def _seconds(ticks: list[str]) -> float:
     return sum(map(int, ticks)) / _TICKS
-
-
-def _anonymous_bytes(process: int) -> int:
-    try:
-        with open(f"/proc/{process}/statm") as file:
-            fields = file.read().split()
-    except OSError:
-        return 0
-    return max(0, int(fields[1]) - int(fields[2])) * _PAGE
