@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, UserError
 from harness.gate import VARIABLE
 from harness.protocols import Stop
 from harness.records import Clock, Outcome, TrialResult, TrialSpec
@@ -107,7 +107,10 @@ class Bench:
 def run_trial(
     bench: Bench, spec: TrialSpec, command: Command, training: TrainingFiles, stop: Stop | None = None
 ) -> TrialResult:
-    """Start, watch, kill, prove empty, take the artefact. command: without the gate, which is added here."""
+    """Start, watch, kill, prove empty, take the artefact. command: without the gate, which is added here.
+
+    Raises UserError where the clock of the budget cannot be had.
+    """
     failed = TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "", level=bench.sandbox.level)
     timers: list[Timer] = []
     gate = GateKeeper(training, spec.clock, lambda: timers[0].open())
@@ -119,6 +122,7 @@ def run_trial(
         )
         with bench.sandbox.start(command) as process:
             gate.candidate.close()
+            _refuse_inexact(spec.clock, process)
             timers.append(Timer(spec.clock, process, gated=bool(training.files)))
             end = _watch(process, timers[0], gate, stop)
             return _result(bench, spec, process, timers[0], end)
@@ -130,6 +134,15 @@ def run_trial(
         return replace(failed, reason=f"os_error_{error.errno}", log=str(error))
     finally:
         gate.close()
+
+
+def _refuse_inexact(clock: Clock, process: Process) -> None:
+    """CPU time is billed where none of it can escape the count, or not at all. Raises UserError."""
+    if clock.kind == "cpu" and not process.exact_cpu_clock:
+        raise UserError(
+            "CPU time cannot be counted exactly here (no isolation, and the kernel refuses perf_event_open): "
+            "choose a profile with `clock: wall`, or isolation level L1 or higher (python -m harness.doctor)"
+        )
 
 
 def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) -> End:
@@ -180,7 +193,10 @@ def _result(bench: Bench, spec: TrialSpec, process: Process, timer: Timer, end: 
         claims=read_claims(process.out),
         log=process.log + detail,
         level=bench.sandbox.level,
-        machine={"left_processes": 0.0} if end.proven else {},
+        machine={
+            "cpu_clock_exact": float(process.exact_cpu_clock),
+            **({"left_processes": 0.0} if end.proven else {}),
+        },
     )
 
 

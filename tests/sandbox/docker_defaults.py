@@ -2,9 +2,9 @@
 
     python docker_defaults.py [--user N] [--refuse landlock] -- COMMAND ...
 
-Needs root. What is emulated: the bounding set, the system calls that its profile keeps for capabilities which a container
-has not, and those that it allows nobody. What is not: its mounts (masked files of /proc, read-only /sys) and its
-namespaces, of which the harness sees nothing. --user: as with `docker run --user N`, no capability at all.
+Needs root. What is emulated: the bounding set, the system calls that its profile keeps for capabilities which a
+container has not, and those that it allows nobody. What is not: its mounts (masked files of /proc, read-only /sys) and
+its namespaces, of which the harness sees nothing. --user: as with `docker run --user N`, no capability at all.
 --refuse landlock: as older profiles do, which know no Landlock.
 Source: docs.docker.com/engine/security/seccomp and /engine/containers/run (capabilities).
 """
@@ -12,17 +12,39 @@ Source: docs.docker.com/engine/security/seccomp and /engine/containers/run (capa
 import argparse
 import ctypes
 import errno
+import itertools
 import os
 import struct
 import sys
 
-# CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
+# CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE
+# SETFCAP
 KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 # x86-64, aarch64 (-1: no such call)
 NEED_A_CAPABILITY = {
     "SYS_ADMIN": [
-        *[(321, 280), (300, 262), (431, 431), (432, 432), (430, 430), (433, 433), (165, 40), (442, 442), (429, 429)],
-        *[(428, 428), (298, 241), (179, 60), (443, 443), (171, 162), (170, 161), (308, 268), (103, 116), (166, 39)],
+        *[
+            (321, 280),
+            (300, 262),
+            (431, 431),
+            (432, 432),
+            (430, 430),
+            (433, 433),
+            (165, 40),
+            (442, 442),
+            (429, 429),
+        ],
+        *[
+            (428, 428),
+            (298, 241),
+            (179, 60),
+            (443, 443),
+            (171, 162),
+            (170, 161),
+            (308, 268),
+            (103, 116),
+            (166, 39),
+        ],
         *[(272, 97), (212, 18)],
     ],
     "SYS_PTRACE": [(312, 272), (438, 438), (440, 440), (310, 270), (311, 271)],
@@ -32,7 +54,17 @@ NEED_A_CAPABILITY = {
     "others": [(304, 265), (169, 142), (163, 89), (172, -1), (173, -1), (153, 58)],
 }
 NOBODY = [
-    *[(248, 217), (250, 219), (249, 218), (246, 104), (320, 294), (155, 41), (167, 224), (168, 225), (323, 282)],
+    *[
+        (248, 217),
+        (250, 219),
+        (249, 218),
+        (246, 104),
+        (320, 294),
+        (155, 41),
+        (167, 224),
+        (168, 225),
+        (323, 282),
+    ],
     *[(256, 238), (279, 239), (425, 425), (426, 426), (427, 427), (180, 42)],
 ]
 LANDLOCK = [(444, 444), (445, 445), (446, 446)]
@@ -51,7 +83,7 @@ def main() -> None:
     parser.add_argument("command", nargs="+")
     asked = parser.parse_args()
     drop(asked.user)
-    refuse([*sum(NEED_A_CAPABILITY.values(), []), *NOBODY, *(LANDLOCK if asked.refuse else [])])
+    refuse([*itertools.chain(*NEED_A_CAPABILITY.values()), *NOBODY, *(LANDLOCK if asked.refuse else [])])
     os.execvp(asked.command[0], asked.command)
 
 
@@ -59,7 +91,9 @@ def drop(user: int) -> None:
     """The bounding set, then what root has of it; a user has nothing."""
     for capability in range(64):
         if capability not in KEPT_CAPABILITIES:
-            _libc.prctl(24, ctypes.c_ulong(capability), 0, 0, 0)  # PR_CAPBSET_DROP; past the last one it says no
+            _libc.prctl(
+                24, ctypes.c_ulong(capability), 0, 0, 0
+            )  # PR_CAPBSET_DROP; past the last one it says no
     mask = sum(1 << capability for capability in KEPT_CAPABILITIES)
     if user:
         os.setgroups([])
@@ -81,7 +115,13 @@ def refuse(numbers: list[tuple[int, int]]) -> None:
     no = op(_RET, _ERRNO | errno.EPERM)
     code = [op(_LOAD, 0)]
     code += [op(_JEQ, _CLONE3[column], 0, 1), op(_RET, _ERRNO | errno.ENOSYS)]
-    code += [op(_JEQ, _CLONE[column], 0, 4), op(_LOAD, 16), op(_JSET, _NAMESPACES, 0, 1), no, op(_RET, _ALLOW)]
+    code += [
+        op(_JEQ, _CLONE[column], 0, 4),
+        op(_LOAD, 16),
+        op(_JSET, _NAMESPACES, 0, 1),
+        no,
+        op(_RET, _ALLOW),
+    ]
     code += [op(_JEQ, _SOCKET[column], 0, 4), op(_LOAD, 16), op(_JEQ, _AF_VSOCK, 0, 1), no, op(_RET, _ALLOW)]
     for pair in numbers:
         if pair[column] >= 0:

@@ -155,12 +155,18 @@ def steer_referee(settings: dict[str, Any]) -> bool:
     attempts: list[Callable[[], object]] = [
         lambda: os.sched_setaffinity(other, os.sched_getaffinity(other)),
         lambda: os.setpriority(os.PRIO_PROCESS, other, os.getpriority(os.PRIO_PROCESS, other)),
-        lambda: settings["user"] != 0  # 0 would mean our own
-        and os.setpriority(os.PRIO_USER, settings["user"], os.getpriority(os.PRIO_PROCESS, other)),
+        lambda: _set_niceness_of_user(settings["user"], os.getpriority(os.PRIO_PROCESS, other)),
         lambda: os.sched_setscheduler(other, os.SCHED_OTHER, os.sched_param(0)),
         lambda: _libc.syscall(_IOPRIO_SET, 1, other, _libc.syscall(_IOPRIO_SET + _NEXT_GET, 1, other)) == 0,
     ]
     return _any(attempts)
+
+
+def _set_niceness_of_user(user: int, niceness: int) -> bool:
+    """Of all its processes; 0 would mean our own user."""
+    if user:
+        os.setpriority(os.PRIO_USER, user, niceness)
+    return user != 0
 
 
 def share_memory(settings: dict[str, Any]) -> bool:
@@ -168,7 +174,7 @@ def share_memory(settings: dict[str, Any]) -> bool:
     _libc.shmat.restype = ctypes.c_void_p
     segment = settings["segment"]
     attached = segment is not None and _libc.shmat(segment, None, 0) != ctypes.c_void_p(-1).value
-    return attached or _any([lambda: _read(settings["shared"]), lambda: _overwrite(settings["shared"])])
+    return bool(attached) or _any([lambda: _read(settings["shared"]), lambda: _overwrite(settings["shared"])])
 
 
 def signal_referee(settings: dict[str, Any]) -> bool:

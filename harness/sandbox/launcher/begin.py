@@ -31,7 +31,9 @@ def begin(plan: Plan, control: socket.socket, wakeup: Wakeup) -> tuple[int, Requ
     theirs.close()
     with ours:
         clocks = _clocks(child)
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the program may have our user; not before the clock was opened
+        kernel.prctl(
+            kernel.PR_SET_DUMPABLE, 0
+        )  # the program may have our user; not before the clock was opened
         if plan.level < 2:
             send_handle(control, child)
         ours.send(_COUNTED if clocks else _UNCOUNTED)

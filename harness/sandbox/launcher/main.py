@@ -119,7 +119,13 @@ def _start_and_watch(
 
     listen = kill_all if listens else None
     status = watch(
-        child, control, wakeup=wakeup, listen=listen, look=look, requests=requests, seconds=plan.sample_seconds
+        child,
+        control,
+        wakeup=wakeup,
+        listen=listen,
+        look=look,
+        requests=requests,
+        seconds=plan.sample_seconds,
     )
     say(control, event="exited", status=os.waitstatus_to_exitcode(status), cpu_seconds=empty(kill_all))
 

@@ -1,8 +1,8 @@
-"""How much memory (and how much of the disk, in files without a name) a set of processes holds. Standard library only.
+"""How much memory (and disk, in files without a name) a set of processes holds. Standard library only.
 
-Counted: private memory; files in memory that are open (memfd, also unlinked ones of a tmpfs); shared mappings; what lies
-in folders of memory, which the caller adds. Not counted: files of the referee's that were lent to the program, libraries.
-The exact count, with every page once, is slow and made only when the quick one is above the limit.
+Counted: private memory; files in memory that are open (memfd, also unlinked ones of a tmpfs); shared mappings; what
+lies in folders of memory, which the caller adds. Not counted: files of the referee's that were lent to the program,
+libraries. The exact count, with every page once, is slow and made only when the quick one is above the limit.
 """
 
 import contextlib
@@ -15,7 +15,10 @@ from harness.sandbox.launcher import kernel
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BLOCK = 512
-_UNLENT = (0o777, 0o666)  # modes of a memfd; the referee's have others, and without a user of its own none can be set
+_UNLENT = (
+    0o777,
+    0o666,
+)  # modes of a memfd; the referee's have others, and without a user of its own none can be set
 _SHARE = 20  # looks into descriptors take a twentieth of the time at most
 _PATIENCE = 3
 Inode = tuple[int, int]
@@ -50,7 +53,9 @@ class Memory:
         if started >= self._next_look:
             self._open_files(processes, counted)
             self._next_look = time.monotonic() + _SHARE * (time.monotonic() - started)
-        private, shared = map(sum, zip(*map(_resident_bytes, processes), strict=True)) if processes else (0, 0)
+        private, shared = (
+            map(sum, zip(*map(_resident_bytes, processes), strict=True)) if processes else (0, 0)
+        )
         files = sum(self._files.values())
         self.bytes = private + files + stored_bytes
         rise = _meminfo("Shmem:") - self._shared_before
@@ -88,12 +93,13 @@ class Memory:
             state, name = os.stat(path), os.readlink(path)
         except OSError:
             return
-        if not stat.S_ISREG(state.st_mode) or state.st_nlink and not name.startswith("/memfd:"):
+        in_memory = name.startswith("/memfd:")
+        if not stat.S_ISREG(state.st_mode) or (state.st_nlink and not in_memory):
             return
         inode = (state.st_dev, state.st_ino)
-        if name.startswith("/memfd:") and self._is_lent(state):
+        if in_memory and self._is_lent(state):
             self._ours.add(inode)
-        elif name.startswith("/memfd:") or state.st_dev in self._devices - counted:
+        elif in_memory or state.st_dev in self._devices - counted:
             self._files[inode] = state.st_blocks * _BLOCK
         elif name.startswith(self._folder):
             disk[inode] = state.st_blocks * _BLOCK

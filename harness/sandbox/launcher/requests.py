@@ -45,7 +45,11 @@ class Requests:
         column = 0 if os.uname().machine == "x86_64" else 1
         tables = (calls.LOOKED_AT, *calls.ON_PROCESSES.values(), calls.SIGNALS)
         self._names = {numbers[column]: name for table in tables for name, numbers in table.items()}
-        places = [plan.place("out"), plan.place("tmp")] if plan.level < 2 else [plan.place("out"), "/tmp", "/dev/shm"]
+        places = (
+            [plan.place("out"), plan.place("tmp")]
+            if plan.level < 2
+            else [plan.place("out"), "/tmp", "/dev/shm"]
+        )
         self._own = [(f"{os.path.realpath(place)}/", os.stat(place).st_dev) for place in places]
         self._waiting: list[Request] = []  # for room at a listener of its own
 
@@ -92,7 +96,9 @@ class Requests:
         descriptor, address, size = request.arguments[:3]
         flags = _flags_of(request.thread, descriptor)
         path = _unix_path(_memory(request.thread, address, min(size, _MOST_ADDRESS_BYTES)))
-        kernel.ioctl(self.descriptor, _STILL_VALID, struct.pack("=Q", request.id))  # it was this thread's memory
+        kernel.ioctl(
+            self.descriptor, _STILL_VALID, struct.pack("=Q", request.id)
+        )  # it was this thread's memory
         for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
             with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as ours:
                 try:
@@ -100,7 +106,11 @@ class Requests:
                 except OSError as error:
                     if error.errno == errno.EPROTOTYPE and kind == socket.SOCK_STREAM:
                         continue
-                    if error.errno == errno.EAGAIN and not flags & os.O_NONBLOCK and len(self._waiting) < _MOST_WAITING:
+                    if (
+                        error.errno == errno.EAGAIN
+                        and not flags & os.O_NONBLOCK
+                        and len(self._waiting) < _MOST_WAITING
+                    ):
                         return False
                     raise
                 ours.setblocking(not flags & os.O_NONBLOCK)

@@ -4,7 +4,7 @@ Refused calls return an error (a library may probe and fall back), a foreign arc
 `socket` is never denied as such: CUDA binds Unix sockets of its own. AF_UNIX passes in its connected kinds (a datagram
 socket can be pointed anywhere by each message), every other family (AF_VSOCK too, which no network namespace covers) is
 refused; `connect` is asked of the launcher, who sees the path (requests.py), or refused where it cannot be asked.
-`clone3` answers ENOSYS because its flags lie behind a pointer; the C library then uses `clone`, whose flags are looked at.
+`clone3` answers ENOSYS because its flags lie behind a pointer; the C library then uses `clone`, whose flags are seen.
 Being looked into (PR_SET_DUMPABLE) cannot be switched off: the launcher counts what the program holds.
 Where the program has our own user, changing modes, owners and times pretends to succeed: it could close the files that
 the gate hands to every trial, and at level 1 (Landlock does not cover it) all of the referee's.
@@ -78,7 +78,9 @@ def program(machine: str, options: Options = _STRICT) -> bytes:
     return b"".join([*code, _op(_RET, _ALLOW)])
 
 
-_Rules = list[tuple[tuple[int | None, int | None], list[bytes]]]  # numbers of a call, what to do; each ends in a return
+_Rules = list[
+    tuple[tuple[int | None, int | None], list[bytes]]
+]  # numbers of a call, what to do; each ends in a return
 
 
 def _looked_at(options: Options) -> _Rules:
