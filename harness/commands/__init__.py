@@ -18,6 +18,14 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+if sys.platform != "linux":  # before anything is imported that only Linux has
+    print(
+        f"harness: needs Linux, and this is {sys.platform}: its sandbox is made of namespaces, Landlock and seccomp."
+        " On macOS run it in a Linux virtual machine or container, on Windows in WSL 2",
+        file=sys.stderr,
+    )
+    raise SystemExit(EXIT_USER_ERROR)
+
 
 def run(
     body: Callable[[list[str]], int],

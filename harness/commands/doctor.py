@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.commands import run
 from harness.errors import UserError
 from harness.records import Json, Level
+from harness.sandbox.host.causes import cause, filtered
 from harness.sandbox.host.devices import visible_gpus
 from harness.sandbox.host.measure import measured
 from harness.sandbox.launcher import landlock
@@ -26,15 +27,6 @@ _MEANS = {
     Level.L3: "a user of its own, namespaces, seccomp",
     Level.L2: "namespaces (unprivileged), seccomp",
     Level.L1: "Landlock, seccomp, as root a user of its own",
-}
-_ADVICE = {
-    Level.L3: "L3 needs root with CAP_SYS_ADMIN: run as root; in Docker add --cap-add SYS_ADMIN"
-    " --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
-    Level.L2: "L2 needs unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, on Ubuntu also"
-    " kernel.apparmor_restrict_unprivileged_userns=0; in Docker --security-opt seccomp=unconfined"
-    " --security-opt systempaths=unconfined",
-    Level.L1: "L1 needs Landlock: Linux 5.13 or later with `landlock` in the kernel's lsm= list; 6.12 or later where"
-    " the harness is not root",
 }
 _ENOUGH_GIB = 10
 
@@ -69,11 +61,10 @@ def isolation_lines(findings: Mapping[Level, dict[str, Json] | str], best: Level
         cells = (_cell(result, attack) for result in findings.values())
         yield f"  {attack:22}" + "".join(f"{cell:14}" for cell in cells).rstrip()
     for level, result in findings.items():
-        if isinstance(result, str):
-            yield f"  {level.name} cannot be had: {result}"
-    for level in findings:
         if best is None or level > best:
-            yield f"  {_ADVICE[level]}"
+            found = cause(level, result)
+            yield f"  {level.name} cannot be had: {found.what}"
+            yield f"     {found.cure}"
 
 
 def _cell(result: dict[str, Json] | str, attack: str) -> str:
@@ -85,9 +76,8 @@ def _cell(result: dict[str, Json] | str, attack: str) -> str:
 def _machine_lines(best: Level | None) -> Iterator[str]:
     facts = machine()
     yield f"user           {'root' if os.geteuid() == 0 else f'unprivileged ({os.geteuid()})'}"
-    yield (
-        f"landlock       version {landlock.abi()}" if landlock.abi() else "landlock       not in this kernel"
-    )
+    refusal = landlock.refusal(filtered())
+    yield f"landlock       {refusal[0] if refusal else f'version {landlock.abi()}'}"
     if best:
         yield f"CPU time       {_cpu_clock(best)}"
     yield f"processor      {facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, {facts['system']}"
@@ -105,10 +95,12 @@ def _machine_lines(best: Level | None) -> Iterator[str]:
 
 def _cpu_clock(level: Level) -> str:
     with Sandbox(level).start(Command("empty.py", tree={"empty.py": b""})) as process:
-        exact = process.exact_cpu_clock
-    if exact:
-        return "counted exactly, for all processes of a trial"
-    return "sampled only (the kernel refuses perf_event_open): short-lived processes can escape it; prefer clock: wall"
+        if process.cpu_clock_of_kernel:
+            return "counted exactly, by the kernel, for all processes of a trial"
+    return (
+        "counted exactly: perf_event_open is refused, so every process of a trial is waited for;"
+        " a trial's handlers of SIGCHLD are never called"
+    )
 
 
 def _disk_line(name: str, place: Path) -> str:

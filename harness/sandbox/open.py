@@ -10,8 +10,8 @@ The level is measured: `open_sandbox` sends the harness's own attacks through ea
 first that blocks them all. Raw namespaces are used even where bubblewrap is installed: bubblewrap gives the same
 namespaces, but not a second user, no measuring and no killing from the inside, and its set-up adds a process and its
 start-up time; one path is also one path to review. Not covered at any level: side channels of the machine's caches
-and clocks, bugs of the kernel and of the GPU's driver, and denial of service by heat. At L1 a Unix socket that has a
-path and lets every user in can be connected to; at L2 and L3 it cannot be seen.
+and clocks, bugs of the kernel and of the GPU's driver, and denial of service by heat; at L1, when the machine's own
+files were last read, and which names its Unix sockets have.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from harness.errors import SandboxUnavailable, UserError
 from harness.records import Json, Level
+from harness.sandbox.host.causes import cause
 from harness.sandbox.host.cleaning import private_folder, sweeper
 from harness.sandbox.host.command import Command, End
 from harness.sandbox.host.measure import measured
@@ -131,10 +132,8 @@ def _mechanisms(level: str) -> list[Level]:
 
 
 def _why_not(findings: Mapping[str, Json]) -> str:
-    words = []
-    for name, result in findings.items():
-        through = (
-            [attack for attack, blocked in result.items() if not blocked] if isinstance(result, dict) else []
-        )
-        words.append(f"{name}: " + (f"not blocked: {', '.join(through)}" if through else str(result)))
-    return "; ".join(words)
+    """What stands in the way of each, and what cures the least demanding of them."""
+    causes = {name: cause(Level[name], result) for name, result in findings.items()}
+    cures = [found.cure for name, found in causes.items() if name != Level.L0.name]
+    words = "; ".join(f"{name}: {found.what}" for name, found in causes.items())
+    return f"{words}. What helps: {cures[-1]}" if cures else words

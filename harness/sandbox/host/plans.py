@@ -67,10 +67,9 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     pieces = _pieces(readable, hidden if level == Level.L1 else (), folder)
     closed = level == Level.L1 and user is not None and not interpreter.reachable_by_others()
     if closed and not has_capability(CAP_DAC_READ_SEARCH):
-        raise SandboxUnavailable(
-            f"other users cannot get to the interpreter ({sys.base_prefix}): open its parent folders for passing "
-            "(chmod o+x) or use a Python outside home folders"
-        )
+        raise SandboxUnavailable(f"other users cannot get to the interpreter ({sys.base_prefix})")
+    if level == Level.L1 and not landlock.abi():
+        raise SandboxUnavailable("Landlock cannot be used")
     return Plan(
         level=int(level),
         argv=interpreter.command_line(script, arguments, places["tree"], pieces.packages),

@@ -4,6 +4,7 @@ Source: landlock(7); the ABI number says which rights the kernel knows.
 """
 
 import ctypes
+import errno
 import os
 import stat
 
@@ -23,6 +24,20 @@ _FOR_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 READ = EXECUTE | READ_FILE | READ_DIR
 _TCP, _SCOPES = 3, 3  # bind and connect; abstract unix sockets and signals
 FIRST_WITH_SCOPES = 6  # Linux 6.12
+_FILTER = (
+    "a system-call filter (the container's seccomp profile) refuses Landlock",
+    "use a profile that allows landlock_* (Docker 23 or later has one); in Docker: --security-opt seccomp=unconfined",
+)
+_OFF = ("Landlock is in this kernel but switched off", "add `landlock` to the kernel's lsm= list")
+_MISSING = ("this kernel has no Landlock", "use Linux 5.13 or later, built with Landlock")
+_REFUSALS = {errno.ENOSYS: _MISSING, errno.EOPNOTSUPP: _OFF}
+_UNDER_A_FILTER = {
+    errno.EOPNOTSUPP: _OFF,
+    errno.ENOSYS: (
+        "either this kernel has no Landlock or a system-call filter (the container's seccomp profile) hides it",
+        f"{_FILTER[1]}; on a kernel before 5.13 that does not help",
+    ),
+}
 
 
 def abi() -> int:
@@ -31,6 +46,19 @@ def abi() -> int:
         return syscall("landlock", LANDLOCK_CREATE, 0, 0, 1)
     except OSError:
         return 0
+
+
+def refusal(filtered: bool) -> tuple[str, str] | None:
+    """What stands in the way of Landlock and what cures it; None where it works.
+
+    filtered: whether a system-call filter lies on this process, which may be what refuses.
+    """
+    try:
+        syscall("landlock", LANDLOCK_CREATE, 0, 0, 1)
+    except OSError as error:
+        known = _UNDER_A_FILTER if filtered else _REFUSALS
+        return known.get(error.errno or 0, _FILTER)
+    return None
 
 
 def restrict(readable: list[str], writable: list[str], version: int) -> None:
