@@ -17,8 +17,11 @@ _MOST_PATIENCE_SECONDS = 480.0  # a command-line agent's call gives up after ten
 
 
 def make_smoke_test(context: AgentContext) -> SmokeTest | None:
-    """None where there is no sandbox."""
-    if context.sandbox is None:
+    """None where there is no sandbox that holds: nobody has looked at what an agent tries, so nothing else confines it.
+
+    It runs as a trial does: in the same sandbox, with the same limits, clock and gate.
+    """
+    if context.sandbox is None or not context.sandbox.certified:
         return None
     from harness.trial.local import Local
 

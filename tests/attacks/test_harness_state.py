@@ -271,11 +271,11 @@ def test_trials_run_side_by_side(bench: TrialBench) -> None:
         threading.Thread(target=lambda: results.append(bench.trial(source, seconds=60))) for _ in range(2)
     ]
     [thread.start() for thread in threads]
-    while any(thread.is_alive() for thread in threads):
-        if len(waiting := with_name(word)) == 2:
-            with contextlib.suppress(ProcessLookupError):  # told twice, and over meanwhile
-                [os.kill(process, signal.SIGUSR1) for process in waiting]
+    while len(waiting := with_name(word)) < 2 and any(thread.is_alive() for thread in threads):
         time.sleep(0.05)
+    [
+        os.kill(process, signal.SIGUSR1) for process in waiting
+    ]  # once: an interpreter that ends heeds no handler
     [thread.join() for thread in threads]
     first, second = (bench.answer(result) for result in results)
     if bench.sandbox.level >= Level.L2:

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
-from harness.sandbox.launcher import seccomp
+from harness.sandbox.launcher import calls, seccomp
 
-ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
+ALLOW, ERRNO, KILL, ASK = 0x7FFF0000, 0x00050000, 0x80000000, 0x7FC00000
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 COMMON = {"read": (0, 63), "openat": (257, 56), "mmap": (9, 222), "futex": (202, 98), "execve": (59, 221)}
 
@@ -42,7 +42,7 @@ def test_denied_calls_return_an_error(machine: str) -> None:
     """Each call on the list is refused with EPERM; none kills, so that libraries can fall back."""
     column, architecture = MACHINES[machine]
     code = seccomp.program(machine)
-    for name, pair in seccomp.DENIED.items():
+    for name, pair in calls.DENIED.items():
         if pair[column] is not None:
             assert verdict(code, pair[column], architecture) == ERRNO | errno.EPERM, name
 
@@ -54,24 +54,93 @@ def test_everyday_calls_pass(machine: str) -> None:
         assert verdict(seccomp.program(machine), pair[column], architecture) == ALLOW
 
 
-def test_sockets_are_local_only(machine: str) -> None:
-    """AF_UNIX passes, every other family is refused; with a loopback of its own AF_INET passes, too."""
+def test_sockets_are_local_and_connected(machine: str) -> None:
+    """AF_UNIX passes in the kinds that stay connected, every other family is refused."""
     column, architecture = MACHINES[machine]
+    close_on_exec = 0o2000000
     for name in ("socket", "socketpair"):
-        number = seccomp._SPECIAL[name][column]
+        number = calls.LOOKED_AT[name][column]
+        assert number is not None
         for family in range(50):
-            plain = verdict(seccomp.program(machine), number, architecture, family)
-            assert (plain == ALLOW) == (family == 1)
-            loop = verdict(
-                seccomp.program(machine, seccomp.Options(loopback=True)), number, architecture, family
-            )
-            assert (loop == ALLOW) == (family in (1, 2))
+            for kind in range(16):
+                passed = verdict(seccomp.program(machine), number, architecture, family, kind | close_on_exec)
+                assert (passed == ALLOW) == (family == 1 and kind in (1, 5))
+
+
+def test_with_a_loopback_no_local_socket_can_be_made(machine: str) -> None:
+    """Where `connect` is free for AF_INET, AF_UNIX comes in connected pairs only."""
+    column, architecture = MACHINES[machine]
+    code = seccomp.program(machine, seccomp.Options(loopback=True))
+    numbers = {name: calls.LOOKED_AT[name][column] or 0 for name in ("socket", "socketpair", "connect")}
+    assert verdict(code, numbers["connect"], architecture) == ALLOW
+    for family in range(50):
+        assert (verdict(code, numbers["socket"], architecture, family, 1) == ALLOW) == (family == 2)
+        assert (verdict(code, numbers["socketpair"], architecture, family, 1) == ALLOW) == (family == 1)
+
+
+def test_connect_is_asked_or_refused(machine: str) -> None:
+    """The filter sees no path: the launcher is asked, and where it cannot be, the answer is no."""
+    column, architecture = MACHINES[machine]
+    number = calls.LOOKED_AT["connect"][column] or 0
+    assert verdict(seccomp.program(machine, seccomp.Options(asks=True)), number, architecture) == ASK
+    assert verdict(seccomp.program(machine), number, architecture) == ERRNO | errno.EACCES
+
+
+def test_other_processes_of_our_user_are_asked_about(machine: str) -> None:
+    """Without a user and process numbers of its own: oneself passes, whom one names is asked, all of a user never."""
+    column, architecture = MACHINES[machine]
+    options = seccomp.Options(same_user=True, shared=True, signals=True, asks=True)
+    code, free = seccomp.program(machine, options), seccomp.program(machine)
+    for pair in (*calls.ON_PROCESSES[0].values(), *calls.SIGNALS.values()):
+        if pair[column] is not None:
+            assert verdict(code, pair[column], architecture, 0) == ALLOW
+            assert verdict(code, pair[column], architecture, 77) == ASK
+            assert verdict(code, pair[column], architecture, (1 << 64) - 1) == ASK
+            assert verdict(free, pair[column], architecture, 77) == ALLOW
+    for (name, pair), user in zip(calls.ON_PROCESSES[1].items(), (2, 3), strict=True):
+        number = pair[column] or 0
+        assert verdict(code, number, architecture, user, 0) == ERRNO | errno.EPERM, name
+        assert verdict(code, number, architecture, 1, 77) == ASK
+        assert verdict(code, number, architecture, 1, 0) == ALLOW
+
+
+def test_children_are_pinned_only_where_asked(machine: str) -> None:
+    """Setting what happens at SIGCHLD succeeds without effect; asking for it, and other signals, pass."""
+    column, architecture = MACHINES[machine]
+    number = calls.LOOKED_AT["rt_sigaction"][column] or 0
+    pinned = seccomp.program(machine, seccomp.Options(pinned=True))
+    for pointer in (0x1000, 0x100000000, 0xFFFFFFFF00000000):
+        assert verdict(pinned, number, architecture, 17, pointer) == ERRNO
+        assert verdict(pinned, number, architecture, 15, pointer) == ALLOW
+        assert verdict(seccomp.program(machine), number, architecture, 17, pointer) == ALLOW
+    assert verdict(pinned, number, architecture, 17, 0) == ALLOW
+
+
+def test_nothing_can_be_noted_on_a_file(machine: str) -> None:
+    """Leases, owners, hints, flags of the inode, its place in memory: refused; what programs do all day passes."""
+    column, architecture = MACHINES[machine]
+    code = seccomp.program(machine)
+
+    def answer(name: str, *arguments: int) -> int:
+        return verdict(code, calls.LOOKED_AT[name][column] or 0, architecture, *arguments)
+
+    assert {answer("fcntl", 3, command) for command in (8, 10, 15, 1024, 1026, 1036, 1038)} == {
+        ERRNO | errno.EPERM
+    }
+    assert {answer("fcntl", 3, command) for command in (1, 2, 3, 4, 5, 6, 7, 37, 1030, 1031, 1033, 1034)} == {
+        ALLOW
+    }
+    assert answer("ioctl", 3, 0x40086602) == ERRNO | errno.EPERM
+    assert {answer("madvise", 0, 1, advice) for advice in (20, 21, 25)} == {ERRNO | errno.EINVAL}
+    assert {answer("madvise", 0, 1, advice) for advice in (4, 8, 14, 15, 23)} == {ALLOW}
+    assert answer("prctl", 4, 0) == ERRNO
+    assert answer("prctl", 15, 0) == ALLOW
 
 
 def test_threads_and_forks_pass_and_namespaces_do_not(machine: str) -> None:
     """clone with namespace flags is refused, clone3 does not exist, ordinary threads and forks pass."""
     column, architecture = MACHINES[machine]
-    code, number = seccomp.program(machine), seccomp._SPECIAL["clone"][column]
+    code, number = seccomp.program(machine), calls.LOOKED_AT["clone"][column]
     for flags in (0x3D0F00, 0x11, 0x1200011):
         assert verdict(code, number, architecture, flags) == ALLOW
     for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000, 0x80):
@@ -90,29 +159,17 @@ def test_limits_of_others_cannot_be_set(machine: str) -> None:
     """prlimit on oneself passes, on another process not; terminals cannot be typed into."""
     column, architecture = MACHINES[machine]
     code = seccomp.program(machine)
-    assert verdict(code, seccomp._SPECIAL["prlimit64"][column], architecture, 0) == ALLOW
-    assert verdict(code, seccomp._SPECIAL["prlimit64"][column], architecture, 1) == ERRNO | errno.EPERM
-    assert verdict(code, seccomp._SPECIAL["ioctl"][column], architecture, 0, 0x5412) == ERRNO | errno.EPERM
-    assert verdict(code, seccomp._SPECIAL["ioctl"][column], architecture, 0, 0x5413) == ALLOW
+    assert verdict(code, calls.LOOKED_AT["prlimit64"][column], architecture, 0) == ALLOW
+    assert verdict(code, calls.LOOKED_AT["prlimit64"][column], architecture, 1) == ERRNO | errno.EPERM
+    assert verdict(code, calls.LOOKED_AT["ioctl"][column], architecture, 0, 0x5412) == ERRNO | errno.EPERM
+    assert verdict(code, calls.LOOKED_AT["ioctl"][column], architecture, 0, 0x5413) == ALLOW
 
 
 def test_ownership_is_pretended_only_where_asked(machine: str) -> None:
     """Without a user of its own the program's chmod and chown succeed without effect; else they are real."""
     column, architecture = MACHINES[machine]
-    for pair in seccomp.OWNERSHIP.values():
+    for pair in calls.OWNERSHIP.values():
         if pair[column] is not None:
             assert verdict(seccomp.program(machine), pair[column], architecture) == ALLOW
-            pretended = seccomp.program(machine, seccomp.Options(pretend_ownership=True))
+            pretended = seccomp.program(machine, seccomp.Options(same_user=True))
             assert verdict(pretended, pair[column], architecture) == ERRNO
-
-
-def test_pairs_only_leaves_nothing_that_can_be_pointed_elsewhere(machine: str) -> None:
-    """Where abstract names cannot be kept apart: no socket, and pairs only of the kinds that stay connected."""
-    column, architecture = MACHINES[machine]
-    code = seccomp.program(machine, seccomp.Options(pairs_only=True))
-    pair, close_on_exec = seccomp._SPECIAL["socketpair"][column], 0o2000000
-    assert verdict(code, seccomp._SPECIAL["socket"][column], architecture, 1, 1) == ERRNO | errno.EACCES
-    for kind in range(16):
-        allowed = verdict(code, pair, architecture, 1, kind | close_on_exec) == ALLOW
-        assert allowed == (kind in (1, 5))
-        assert verdict(code, pair, architecture, 2, kind) != ALLOW

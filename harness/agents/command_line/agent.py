@@ -29,6 +29,7 @@ from harness.agents.smoke import make_smoke_test
 from harness.agents.spending import Meter, Prices, ProposalLimits, SpendTracker, prices_of
 from harness.errors import AgentError, UserError
 from harness.records import Files, Json, Level, Limits, Proposal, View
+from harness.sandbox.host.programs import needed_by
 from harness.sandbox.open import Command, Process
 
 PROPOSAL = "PROPOSAL.md"
@@ -316,8 +317,8 @@ def _installed(program: str, what: str) -> tuple[str, tuple[str, ...]]:
         )
     real = os.path.realpath(found)
     modules = re.match(r"(.*?/node_modules)/", real)
-    visible = [modules[1] if modules else os.path.dirname(real)]
+    visible = [modules[1]] if modules else needed_by(real)
     node = shutil.which("node")
     if real.endswith((".js", ".mjs", ".cjs")) and node is not None:
-        visible.append(os.path.dirname(os.path.dirname(os.path.realpath(node))))
+        visible += needed_by(os.path.realpath(node))
     return real, tuple(visible)

@@ -114,6 +114,8 @@ def _start_and_watch(
         say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=memory.bytes)
         limit = _broken_limit(memory, storage)
         if limit:
+            if memory.too_much:
+                print(f"[stopped: {memory.state()}]", file=sys.stderr, flush=True)
             say(control, event="limit", what=limit)
             kill_all()
 

@@ -67,6 +67,12 @@ class Memory:
         """Above the limit, or somebody has made a process that cannot be looked into."""
         return self.bytes > self._limit or any(count > _PATIENCE for count in self._blind.values())
 
+    def state(self) -> str:
+        """In words, for the program's log."""
+        if self.bytes > self._limit:
+            return f"{self.bytes >> 20} MiB of memory in use, {self._limit >> 20} allowed"
+        return "a process that cannot be looked into"
+
     def _open_files(self, processes: list[int], counted: set[int]) -> None:
         """Files without a name that somebody holds open. The machine's memory killer is to take them first, still."""
         self._files, self.unlinked_bytes = {}, 0
@@ -79,7 +85,7 @@ class Memory:
                     if file.read().strip() != "1000":
                         file.write("1000")
             except PermissionError:
-                if _alive(process):
+                if _has_memory(process):
                     blind[process] = self._blind.get(process, 0) + 1
                 continue
             except OSError:
@@ -146,9 +152,10 @@ def _meminfo(name: str) -> int:
     return 0
 
 
-def _alive(process: int) -> bool:
-    with contextlib.suppress(OSError), open(f"/proc/{process}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] not in "ZX"
+def _has_memory(process: int) -> bool:
+    """False for one that ends: it has given its memory back, and root owns what is shown of it."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/statm") as file:
+        return file.read().split()[0] != "0"
     return False
 
 
