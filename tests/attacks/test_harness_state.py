@@ -17,6 +17,7 @@ import pytest
 from sandbox_levels import TrialBench, processes_named
 
 from harness.records import Level, Outcome
+from harness.trial.gate_keeper import TrainingFiles
 
 
 def test_other_processes_are_out_of_reach(bench: TrialBench) -> None:
@@ -109,6 +110,105 @@ def test_memory_of_children_counts_together(bench: TrialBench) -> None:
     assert bench.answer(bench.trial(honest, memory_bytes=limit)) == 0
 
 
+FILL = "for n in range(200): {one}; time.sleep(0.003)\ntime.sleep(20)"
+HIDDEN_MEMORY = {
+    "memfd": "f = os.memfd_create('x')\n" + FILL.format(one="os.write(f, bytes(1 << 20))"),
+    "memfd-of-a-child": "f = os.memfd_create('x')\nif os.fork(): os.close(f); time.sleep(20)\n"
+    + FILL.format(one="os.write(f, bytes(1 << 20))"),
+    "shared-mapping": "m = mmap.mmap(-1, 200 << 20)\n"
+    + FILL.format(one="m[n << 20 : n + 1 << 20] = bytes(1 << 20)"),
+    "mapped-and-closed": "f = os.memfd_create('x'); os.ftruncate(f, 200 << 20); m = mmap.mmap(f, 200 << 20); os.close(f)\n"
+    + FILL.format(one="m[n << 20 : n + 1 << 20] = bytes(1 << 20)"),
+    "mapped-and-let-go": "m = mmap.mmap(-1, 200 << 20)\n"
+    + FILL.format(one="m[n << 20 : n + 1 << 20] = bytes(1 << 20); m.madvise(mmap.MADV_DONTNEED)"),
+    "spread": "ms = [mmap.mmap(-1, 10 << 20) for _ in range(20)]\n"
+    + FILL.format(one="ms[n // 10][(n % 10) << 20 : (n % 10 + 1) << 20] = bytes(1 << 20)"),
+    "unlinked": "p = os.environ['SHM'] + '/x'; f = os.open(p, os.O_CREAT | os.O_RDWR); os.unlink(p)\n"
+    + FILL.format(one="os.write(f, bytes(1 << 20))"),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN_MEMORY)
+def test_memory_in_files_counts(bench: TrialBench, kind: str) -> None:
+    """H4: memory files, shared mappings, what is unlinked: none is a way round the limit."""
+    source = "import mmap\nos.environ['SHM'] = '/dev/shm' if tried(lambda: Path('/dev/shm/t').touch()) is None else ''\n"
+    if kind == "unlinked":
+        source += "if not os.environ['SHM']: sys.exit(77)\n"
+    result = bench.trial(
+        source + HIDDEN_MEMORY[kind], memory_bytes=128 << 20, seconds=30, temporary_bytes=256 << 20
+    )
+    if result.reason == "exit_77":
+        pytest.skip("isolation level L1 has no /dev/shm where the interpreter lies in a closed folder")
+    assert (result.outcome, result.reason) == (Outcome.CRASHED, "memory")
+    assert "MiB of memory in use, 128 allowed" in result.log
+
+
+def test_training_data_in_memory_are_not_the_trials(bench: TrialBench, tmp_path: Path) -> None:
+    """The twin: mapping training data larger than the limit costs nothing; nor do two processes that share a mapping."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "tokens.txt").write_bytes(bytes(200 << 20))
+    training, bench.training = bench.training, TrainingFiles(tmp_path / "train")
+    source = (
+        "import mmap\nf = open(open_gate(options.data)['tokens.txt'], 'rb')\n"
+        "m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); total = sum(m[::4096])\n"
+        "own = mmap.mmap(-1, 60 << 20); own[:] = bytes(b'x') * (60 << 20)\n"
+        "for _ in range(3):\n    if os.fork() == 0: sum(own[::4096]); time.sleep(0.3); os._exit(0)\n"
+        "time.sleep(0.4)\nfinish(total)"
+    )
+    try:
+        assert bench.said(source, memory_bytes=128 << 20, gated=True, seconds=20) == 0
+    finally:
+        bench.training.close()
+        bench.training = training
+
+
+def test_unlinked_files_fill_the_disk_too(bench: TrialBench) -> None:
+    """H5: what is open and in no folder counts as stored, however many files it is in."""
+    source = (
+        "for n in range(40):\n"
+        "    p = os.environ['TMPDIR'] + f'/{n}'; f = os.open(p, os.O_CREAT | os.O_RDWR); os.unlink(p)\n"
+        "    for _ in range(4): os.write(f, bytes(1 << 20)); time.sleep(0.004)\n"
+        "time.sleep(20)"
+    )
+    result = bench.trial(source, out_bytes=32 << 20, seconds=30)
+    assert result.outcome is Outcome.CRASHED
+    assert result.reason in {"disk", "exit_1"}
+
+
+def test_the_memory_killer_takes_the_trial_first(bench: TrialBench) -> None:
+    """H4: what a trial writes about itself does not last: the machine's memory killer takes it before the referee."""
+    source = (
+        "tried(lambda: Path('/proc/self/oom_score_adj').write_text('0'))\n"
+        "end = time.monotonic() + 5\n"
+        "while (now := Path('/proc/self/oom_score_adj').read_text()) != '1000\\n' and time.monotonic() < end: time.sleep(0.02)\n"
+        "finish(int(now))"
+    )
+    assert bench.said(source, seconds=20) == 1000
+
+
+MARKS = """
+import fcntl, ctypes
+path = open_gate(options.data)['tokens.txt']
+n = int(path.rsplit('/', 1)[1]); state = os.fstat(n)
+seen = [os.lseek(n, 0, os.SEEK_CUR), fcntl.fcntl(n, fcntl.F_GETFL) & 0o7777777 & ~os.O_CLOEXEC, state.st_atime_ns, state.st_mtime_ns,
+        state.st_mode, fcntl.fcntl(n, fcntl.F_GETOWN), fcntl.fcntl(n, fcntl.F_GETLEASE), list(fcntl.fcntl(n, 1035, bytes(8)))]
+tried(lambda: fcntl.flock(n, fcntl.LOCK_EX))
+for act in (lambda: os.lseek(n, 3, 0), lambda: fcntl.fcntl(n, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND), lambda: os.read(n, 2),
+            lambda: os.utime(n, ns=(7, 7)), lambda: os.fchmod(n, 0o640), lambda: fcntl.fcntl(n, fcntl.F_SETOWN, os.getpid()),
+            lambda: fcntl.fcntl(n, fcntl.F_SETLEASE, fcntl.F_RDLCK), lambda: fcntl.fcntl(n, 1036, (3).to_bytes(8, 'little')),
+            lambda: open(path).read()): tried(act)
+if os.fork() == 0: os.setsid(); time.sleep(60)
+finish(seen)
+"""
+
+
+def test_one_trial_finds_nothing_of_another_at_the_gate(bench: TrialBench) -> None:
+    """H2: offset, flags, times, mode, owner, lease, hint of the gate's files: each trial finds them as if new."""
+    first, second = (bench.said(MARKS, gated=True) for _ in range(2))
+    assert first == second
+    assert first[0] == first[2] == first[3] == 0
+
+
 def test_a_full_disk_is_the_trials_own(bench: TrialBench) -> None:
     """F5: out/ and tmp have a size; who writes more crashes (or is stopped), and the machine's disk stays free."""
     source = (
@@ -188,7 +288,7 @@ def test_gate_survives_abuse(bench: TrialBench, abuse: str) -> None:
 
 
 def test_training_data_cannot_be_changed(bench: TrialBench) -> None:
-    """B8: the memory files of the gate, shared by all trials, are sealed; asking twice gives the same."""
+    """B8: the memory files of the gate are sealed; asking twice gives the same."""
     source = (
         "t = open_gate(options.data); assert open_gate(options.data) is t\nimport mmap\np = t['tokens.txt']\n"
         "n = int(p.rsplit('/', 1)[1])\n"

@@ -63,6 +63,7 @@ class TrialBench:
         gated: bool = False,
         tree: Mapping[str, bytes] | None = None,
         gpu: int | None = None,
+        temporary_bytes: int = 32 << 20,
         **limits: int,
     ) -> TrialResult:
         """gated: there are training data. limits: fields of records.Limits."""
@@ -78,7 +79,7 @@ class TrialBench:
             public=self.public,
             limits=size,
             gpu=gpu,
-            temporary_bytes=32 << 20,
+            temporary_bytes=temporary_bytes,
             most_files=1024,
         )
         bench = Bench(self.sandbox, artefact, self.folder)

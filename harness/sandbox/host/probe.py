@@ -144,7 +144,7 @@ def _send_unasked(path: str) -> None:
 def watch_outside(settings: dict[str, Any]) -> bool:
     """Being told of every change of a file outside."""
     watcher = _libc.inotify_init()
-    return watcher >= 0 and _libc.inotify_add_watch(watcher, settings["canary"].encode(), 0xFFF) >= 0
+    return bool(watcher >= 0 and _libc.inotify_add_watch(watcher, settings["canary"].encode(), 0xFFF) >= 0)
 
 
 def steer_referee(settings: dict[str, Any]) -> bool:
