@@ -9,6 +9,7 @@ Names in `Observation.machine`, each optional:
     step_rate_ratio         speed of the unmodified baseline, in this trial or the one before it, 1 = as calibrated
     energy_ratio            energy of that fixed piece of work on a GPU, 1 = as calibrated
     foreign_processes       processes on the trial's device that are not the trial's
+    cpu_clock_exact         1 where no process can have escaped the count of CPU time
     left_processes          processes of the trial that were there after its end
 """
 

@@ -116,6 +116,17 @@ def test_children_are_pinned_only_where_asked(machine: str) -> None:
     assert verdict(pinned, number, architecture, 17, 0) == ALLOW
 
 
+def test_files_are_shortened_only_by_who_may_write(machine: str) -> None:
+    """Where Landlock does not know truncation: not by name, nor by opening for reading; ordinary opening passes."""
+    column, architecture = MACHINES[machine]
+    code = seccomp.program(machine, seccomp.Options(shared=True, truncates=True))
+    number = calls.LOOKED_AT["openat"][column] or 0
+    assert verdict(code, calls.LOOKED_AT["truncate"][column] or 0, architecture) == ERRNO | errno.EACCES
+    for flags, passes in ((0o1000, False), (0o1001, True), (0o1102, True), (0, True), (0o2000000, True)):
+        assert (verdict(code, number, architecture, 0, 0, flags) == ALLOW) == passes
+        assert verdict(seccomp.program(machine), number, architecture, 0, 0, flags) == ALLOW
+
+
 def test_nothing_can_be_noted_on_a_file(machine: str) -> None:
     """Leases, owners, hints, flags of the inode, its place in memory: refused; what programs do all day passes."""
     column, architecture = MACHINES[machine]

@@ -96,7 +96,15 @@ def read_outside(settings: dict[str, Any]) -> bool:
 def write_outside(settings: dict[str, Any]) -> bool:
     """A file and a folder that every user of the machine may write."""
     path = settings["canary"]
-    return _any([lambda: _write(path), lambda: _write(f"{path}.{os.getpid()}")])
+    return _any(
+        [
+            lambda: _write(path),
+            lambda: _write(f"{path}.{os.getpid()}"),
+            lambda: os.truncate(path, 1),
+            lambda: os.close(os.open(path, os.O_RDONLY | os.O_TRUNC)),
+            lambda: os.removexattr(path, "user.nothing"),
+        ]
+    )
 
 
 def read_harness(settings: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from harness.sandbox.launcher import kernel
-from harness.sandbox.launcher.candidate import become
+from harness.sandbox.launcher.candidate import become, may_pin
 from harness.sandbox.launcher.cpu_clock import open_cpu_clock
 from harness.sandbox.launcher.plan import Plan
 from harness.sandbox.launcher.requests import Requests
@@ -43,7 +43,7 @@ def begin(plan: Plan, control: socket.socket, wakeup: Wakeup) -> tuple[int, Requ
             word, numbers, _, _ = socket.recv_fds(ours, 1, 1)
             requests = Requests(numbers[0], plan) if numbers else requests
     if not word:  # exec has closed it
-        say(control, clocks, event="started", exact=bool(clocks) or plan.level > 0)
+        say(control, clocks, event="started", exact=bool(clocks) or may_pin(plan))
     return child, requests
 
 

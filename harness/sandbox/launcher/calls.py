@@ -17,6 +17,10 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "rt_sigaction": (13, 134),
+    "open": (2, None),
+    "openat": (257, 56),
+    "openat2": (437, 437),
+    "truncate": (76, 45),
 }
 DENIED: Numbers = {
     # other processes' memory and descriptors
@@ -56,6 +60,10 @@ DENIED: Numbers = {
     "fsetxattr": (190, 7),
     "setxattrat": (463, 463),
     "file_setattr": (469, 469),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
     # ways round this filter
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),

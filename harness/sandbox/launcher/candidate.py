@@ -56,8 +56,14 @@ def _filter_options(plan: Plan, counted: bool) -> seccomp.Options:
         shared=plan.level == 1,
         signals=plan.landlock < landlock.FIRST_WITH_SCOPES,
         asks=not plan.loopback,
-        pinned=not counted,
+        truncates=plan.level == 1 and plan.landlock < landlock.FIRST_WITH_TRUNCATION,
+        pinned=not counted and may_pin(plan),
     )
+
+
+def may_pin(plan: Plan) -> bool:
+    """Whether every child can be made to be waited for. Not an agent's: its runtime lives by SIGCHLD."""
+    return plan.level > 0 and not plan.loopback
 
 
 def _filter(options: seccomp.Options, asks_at: Callable[[int], object]) -> None:

@@ -24,6 +24,7 @@ _FOR_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 READ = EXECUTE | READ_FILE | READ_DIR
 _TCP, _SCOPES = 3, 3  # bind and connect; abstract unix sockets and signals
 FIRST_WITH_SCOPES = 6  # Linux 6.12
+FIRST_WITH_TRUNCATION = 3  # Linux 6.2
 _FILTER = (
     "a system-call filter (the container's seccomp profile) refuses Landlock",
     "use a profile that allows landlock_* (Docker 23 or later has one); in Docker: --security-opt seccomp=unconfined",

@@ -47,6 +47,7 @@ class Options(NamedTuple):
     same_user: the program has our own user. shared: it has the machine's process numbers and files (level 1).
     signals: whom it may signal is up to this filter, too (no Landlock that confines them).
     asks: the launcher answers what only it can see; else that is refused.
+    truncates: shortening a file by its name is up to this filter (no Landlock that knows it).
     pinned: what happens to a dead child cannot be changed: all are waited for, and none escapes the count of CPU time.
     """
 
@@ -55,6 +56,7 @@ class Options(NamedTuple):
     shared: bool = False
     signals: bool = False
     asks: bool = False
+    truncates: bool = False
     pinned: bool = False
 
 
@@ -97,6 +99,13 @@ def _looked_at(options: Options) -> _Rules:
         "prctl": _if_equal(_ARG0, (PR_SET_DUMPABLE,), 0),
         "prlimit64": _unless_equal(_ARG0, (0,), _refuse(errno.EPERM)),
     }
+    if options.truncates:
+        rules |= {
+            "truncate": [_refuse(errno.EACCES)],
+            "open": _unless_writing(_ARG1),
+            "openat": _unless_writing(_ARG2),
+            "openat2": [_refuse(errno.ENOSYS)],  # its flags lie behind a pointer
+        }
     if options.pinned:
         rules["rt_sigaction"] = _pretend_if_set(signal.SIGCHLD)
     return [(calls.LOOKED_AT[name], body) for name, body in rules.items()]
@@ -171,6 +180,18 @@ def _unless_connected_kind() -> list[bytes]:
     kind = [_op(_LOAD, _ARG1), _op(_AND, _SOCK_TYPE_MASK)]
     allowed = [_op(_JEQ, _SOCK_STREAM, 2, 0), _op(_JEQ, _SOCK_SEQPACKET, 1, 0)]
     return [*kind, *allowed, _refuse(errno.EACCES), _op(_RET, _ALLOW)]
+
+
+def _unless_writing(flags: int) -> list[bytes]:
+    """Opening for reading with O_TRUNC, which shortens all the same; who opens for writing is looked at by Landlock."""
+    return [
+        _op(_LOAD, flags),
+        _op(_JSET, os.O_TRUNC, 0, 3),
+        _op(_AND, os.O_ACCMODE),
+        _op(_JEQ, os.O_RDONLY, 0, 1),
+        _refuse(errno.EACCES),
+        _op(_RET, _ALLOW),
+    ]
 
 
 def _pretend_if_set(number: int) -> list[bytes]:
