@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,15 @@ def test_without_concealment_the_attack_finds_them(installed: Path) -> None:
     assert b"site-packages/harness/tasks'" in done.stdout
 
 
+@pytest.fixture
+def forget() -> Iterator[None]:
+    """What is hidden is found out once a process; here, again."""
+    concealment.concealed.cache_clear()
+    yield
+    concealment.concealed.cache_clear()
+
+
+@pytest.mark.usefixtures("forget")
 def test_a_checkout_inside_a_readable_folder_is_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,9 +111,9 @@ def test_a_checkout_inside_a_readable_folder_is_hidden(
     for name in ("harness", "tasks", ".venv/lib"):
         (checkout / name).mkdir(parents=True)
     monkeypatch.setattr(concealment, "ours", lambda: (str(checkout), str(checkout / "harness")))
-    readable = [str(tmp_path / "usr"), str(checkout / ".venv")]
+    readable = (str(tmp_path / "usr"), str(checkout / ".venv"))
     assert concealment.concealed(readable) == (str(checkout / "harness"), str(checkout / "tasks"))
-    assert concealment.concealed([str(checkout / ".venv")]) == ()
+    assert concealment.concealed((str(checkout / ".venv"),)) == ()
 
 
 def test_pieces_open_everything_but_ours(tmp_path: Path) -> None:
@@ -113,7 +123,7 @@ def test_pieces_open_everything_but_ours(tmp_path: Path) -> None:
         (packages / name).mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     (tmp_path / "lib/outside").symlink_to("/etc")
-    pieces = concealment.in_pieces([str(tmp_path)], [str(packages)], [str(packages / "harness")])
+    pieces = concealment.in_pieces((str(tmp_path),), (str(packages),), (str(packages / "harness"),))
     assert pieces.readable == (str(tmp_path / "bin"), str(packages / "numpy"))
     assert pieces.linked == {"packages0": [str(packages / "numpy")]}
     assert pieces.packages == ["{folder}/packages0"]
@@ -134,6 +144,7 @@ def test_a_program_in_a_home_shows_no_home(tmp_path: Path, monkeypatch: pytest.M
     assert needed_by(str(other)) == [str(tmp_path / "bin")]
 
 
+@pytest.mark.usefixtures("forget")
 def test_the_base_interpreters_own_library_can_be_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed without an environment, ours lies inside the standard library's folder: that works at level 1, too."""
     inside = f"{os.path.dirname(os.path.realpath(os.__file__))}/json"

@@ -170,3 +170,17 @@ def test_sockets_of_other_folders_are_not_connected_through_tmp(bench: TrialBenc
     places = [f"/proc/{os.getpid()}/fd/0", "/dev/null", "/", "", "x" * 107]
     answers = bench.said(source.replace("PLACES", repr(places)))
     assert all(isinstance(answer, str) for answer in answers)
+
+
+def test_a_flood_of_questions_does_not_keep_the_launcher_from_its_work(bench: TrialBench) -> None:
+    """Threads that ask without a pause do not escape the limits: memory is looked at, the deadline kills."""
+    source = (
+        "import threading\n"
+        "def ask():\n"
+        "    while True: tried(lambda: socket.socket(socket.AF_UNIX).connect('/x'))\n"
+        "[threading.Thread(target=ask, daemon=True).start() for _ in range(8)]\n"
+        "keep = [bytearray(b'x') * (8 << 20) for _ in range(100) if not time.sleep(0.01)]\n"
+        "time.sleep(60)"
+    )
+    assert bench.trial(source, memory_bytes=128 << 20, seconds=60).reason == "memory"
+    assert bench.trial(source.replace("100", "1"), seconds=1).reason == "deadline"

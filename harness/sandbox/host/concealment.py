@@ -9,8 +9,8 @@ each of its other entries is, and the interpreter finds them through a folder of
 import importlib.metadata
 import os
 import sysconfig
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,8 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 _BESIDE = ("guards",)  # what of ours is installed beside the package
 
 
-def concealed(readable: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=16)
+def concealed(readable: tuple[str, ...]) -> tuple[str, ...]:
     """Real paths of ours that lie in one of these folders."""
     tops = {os.path.realpath(path) for path in readable}
     found: set[str] = set()
@@ -73,7 +74,8 @@ class Pieces(NamedTuple):
     environment: dict[str, str]
 
 
-def in_pieces(readable: Sequence[str], packages: Sequence[str], hidden: Sequence[str]) -> Pieces:
+@lru_cache(maxsize=16)
+def in_pieces(readable: tuple[str, ...], packages: tuple[str, ...], hidden: tuple[str, ...]) -> Pieces:
     """For level 1. Links of the machine are not followed: where they lead is readable by itself, or is not."""
     pieces = tuple(piece for path in readable for piece in _pieces(os.path.realpath(path), hidden))
     linked: dict[str, list[str]] = {}

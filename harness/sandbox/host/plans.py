@@ -62,7 +62,7 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     places = {name: f"{inside}/{name}" for name in ("data", "out", "tree")}
     arguments = tuple(_placed(argument, places) for argument in command.arguments)
     script = f"{places['tree']}/{command.script}"
-    readable = [*interpreter.readable_folders(), *gpu.readable, *command.readable]
+    readable = (*interpreter.readable_folders(), *gpu.readable, *command.readable)
     hidden = concealed(readable)
     pieces = _pieces(readable, hidden if level == Level.L1 else (), folder)
     closed = level == Level.L1 and user is not None and not interpreter.reachable_by_others()
@@ -100,12 +100,12 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
     )
 
 
-def _pieces(readable: list[str], hidden: tuple[str, ...], folder: str) -> Pieces:
+def _pieces(readable: tuple[str, ...], hidden: tuple[str, ...], folder: str) -> Pieces:
     """As it is, where nothing of ours is in it (or something can be mounted over it)."""
     packages = interpreter.package_folders()
     if not hidden:
-        return Pieces(tuple(readable), {}, packages, {})
-    pieces = in_pieces(readable, packages, hidden)
+        return Pieces(readable, {}, packages, {})
+    pieces = in_pieces(readable, tuple(packages), hidden)
     return pieces._replace(
         packages=[path.replace("{folder}", folder) for path in pieces.packages],
         environment={name: value.replace("{folder}", folder) for name, value in pieces.environment.items()},

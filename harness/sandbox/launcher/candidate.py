@@ -126,9 +126,7 @@ def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     readable += [plan.place(name.partition("/")[0]) for name in plan.linked]
     writable = [plan.place("out"), plan.place("tmp"), *plan.device_nodes]
     writable += ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]
-    # Shared memory is swept by user afterwards, and other users' files in it are closed to us, or else there is none.
-    # None either where we may read everything (for the interpreter's sake): locks of multiprocessing then fail.
-    if plan.uid is not None and not plan.keep_capabilities and not open_to_others("/dev/shm", plan.uid):
+    if plan.uid is not None and _may_share(plan.uid, plan.keep_capabilities):
         writable.append("/dev/shm")
     if plan.device_nodes:
         writable.append("/proc")
@@ -136,3 +134,15 @@ def _landlock_paths(plan: Plan) -> tuple[list[str], list[str]]:
     else:
         readable += ["/proc/self", *(f"/proc/{name}" for name in _KERNEL_FACTS)]
     return readable, writable
+
+
+def _may_share(user: int, capabilities: int) -> bool:
+    """Whether /dev/shm is opened. It is swept by user afterwards, and other users' files in it are closed to us.
+
+    Where we may read everything (for the interpreter's sake) they are not: locks of multiprocessing then fail.
+    """
+    if capabilities:
+        return False
+    if opened := open_to_others("/dev/shm", user):
+        os.write(2, f"[no /dev/shm for this program: {opened!r} in it is open to everybody]\n".encode())
+    return not opened

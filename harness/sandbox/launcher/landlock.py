@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import stat
+import struct
 
 from harness.sandbox.launcher.kernel import (
     LANDLOCK_ADD,
@@ -83,16 +84,12 @@ def restrict(readable: list[str], writable: list[str], version: int) -> None:
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
-    class PathBeneath(ctypes.Structure):
-        _pack_ = 1
-        _fields_ = [("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32)]
-
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     if not stat.S_ISDIR(os.fstat(place).st_mode):
         rights &= _FOR_FILES
-    rule = PathBeneath(rights, place)
-    syscall("landlock rule", LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), 0)
+    rule = struct.pack("=Qi", rights, place)  # struct landlock_path_beneath_attr, which is packed
+    syscall("landlock rule", LANDLOCK_ADD, ruleset, 1, rule, 0)
     os.close(place)

@@ -24,7 +24,7 @@ _RECEIVE, _SEND, _STILL_VALID, _ADD_DESCRIPTOR = 0xC0502100, 0xC0182101, 0x40082
 _CONTINUE, _AT_NUMBER = 1, 1
 _MOST_ADDRESS_BYTES = 110
 _RETRY_SECONDS = 0.01
-_MOST_WAITING = 64
+_MOST_WAITING, _MOST_AT_ONCE = 64, 32
 
 
 class Request(NamedTuple):
@@ -59,11 +59,13 @@ class Requests:
         return _RETRY_SECONDS if self._waiting else None
 
     def answer(self) -> None:
-        """Never blocks."""
+        """Never blocks, and answers no more than a few: who floods us with questions must not keep us from our work."""
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self._decide(request)
-        while select.select([self.descriptor], [], [], 0)[0]:
+        for _ in range(_MOST_AT_ONCE):
+            if not select.select([self.descriptor], [], [], 0)[0]:
+                return
             raw = bytearray(80)
             try:
                 kernel.ioctl(self.descriptor, _RECEIVE, (kernel.Bytes * 80).from_buffer(raw))

@@ -79,12 +79,13 @@ class PlainFolder:
         return False
 
 
-def open_to_others(folder: str, user: int) -> bool:
-    """Whether something there that is not `user`'s may be used by everybody."""
-    states = filter(None, map(_state, _entries(folder)))
-    return any(
-        state.st_uid != user and state.st_mode & 0o007 and not stat.S_ISLNK(state.st_mode) for state in states
-    )
+def open_to_others(folder: str, user: int) -> str:
+    """The name of something there that is not `user`'s and may be used by everybody; "" if there is nothing."""
+    for entry in _entries(folder):
+        state = _state(entry)
+        if state and state.st_uid != user and state.st_mode & 0o007 and not stat.S_ISLNK(state.st_mode):
+            return entry.name
+    return ""
 
 
 def _state(entry: "os.DirEntry[str]") -> os.stat_result | None:
