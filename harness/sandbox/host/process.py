@@ -47,7 +47,7 @@ class Process:
         self._changed = threading.Condition()
         self._descriptors: dict[str, int] = {}  # by the event that they came with
         self._events: dict[str, dict[str, object]] = {}
-        self._sampled_seconds = 0.0
+        self._sampled_seconds = self._own_seconds = 0.0
         self._peak_bytes = 0
         self._memory_bytes = 0
         self._killed = self._closed = False
@@ -163,7 +163,11 @@ class Process:
         with self._changed:
             self._descriptors.update((event["event"], descriptor) for descriptor in descriptors)
             self._events[event["event"]] = event
-            self._sampled_seconds = max(self._sampled_seconds, event.get("cpu_seconds", 0.0))
+            self._own_seconds = event.get("own_seconds", self._own_seconds)
+            own = (
+                self._own_seconds if event["event"] == "empty" else 0.0
+            )  # pid 1 is counted there, and is ours
+            self._sampled_seconds = max(self._sampled_seconds, event.get("cpu_seconds", 0.0) - own)
             self._memory_bytes = event.get("memory_bytes", self._memory_bytes)
             self._peak_bytes = max(self._peak_bytes, self._memory_bytes)
             self._changed.notify_all()

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -21,7 +22,7 @@ from harness.sandbox.launcher.memory import Memory, available_bytes
 from harness.sandbox.launcher.plan import Plan, read_plan
 from harness.sandbox.launcher.storage import PlainFolder, SizedFolders
 from harness.sandbox.launcher.supervise import Kill, Wakeup, empty, say, watch
-from harness.sandbox.launcher.watch import Meter, all_processes, descendants
+from harness.sandbox.launcher.watch import Meter, all_processes, descendants, waited_seconds
 
 _MACHINE_FLOOR_BYTES = 256 << 20
 
@@ -45,7 +46,7 @@ def main() -> None:
 
 def _namespaced(plan: Plan, control: socket.socket) -> None:
     _unshare(plan)
-    wakeup = Wakeup()
+    wakeup, before = Wakeup(), waited_seconds()
     first = os.fork()
     if first == 0:
         wakeup.close()
@@ -53,8 +54,7 @@ def _namespaced(plan: Plan, control: socket.socket) -> None:
     close_kept(plan)
     send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
-    empty(lambda: None)
-    say(control, event="empty")
+    say(control, event="empty", cpu_seconds=empty(lambda: None) - before)
 
 
 def _unshare(plan: Plan) -> None:
@@ -111,7 +111,8 @@ def _start_and_watch(
         processes = list_all()
         meter.look(processes)
         memory.look(processes, storage.in_memory_bytes(), storage.devices)
-        say(control, event="sample", cpu_seconds=meter.cpu_seconds, memory_bytes=memory.bytes)
+        seconds = {"cpu_seconds": meter.cpu_seconds, "own_seconds": time.process_time()}
+        say(control, event="sample", memory_bytes=memory.bytes, **seconds)
         limit = _broken_limit(memory, storage)
         if limit:
             if memory.too_much:
