@@ -17,10 +17,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.agents.api.patches import PatchError, apply, read_patch
 from harness.commands import run
+from harness.config.compose import plain_yaml
 from harness.config.locations import conf_folder
 from harness.config.schema import check_part
 from harness.errors import UserError
@@ -60,13 +60,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def static_guards(choice: str) -> tuple[Guard, ...]:
     """The guards of a choice of conf/guards that need no trial. Raises UserError for an unknown choice."""
-    from omegaconf import OmegaConf
-
     file = conf_folder() / "guards" / f"{choice}.yaml"
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise UserError(f"--guards {choice}: no such choice; there are {known}")
-    nodes: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    nodes = plain_yaml(file)
     parts = {name: node for name, node in nodes.items() if name not in ("defaults", "judge")}
     guards = [check_part(f"guards.{name}", node).build() for name, node in parts.items()]
     return tuple(guard for guard in guards if "static" in guard.stages)
@@ -157,10 +155,7 @@ def _editable(old: Path, files: Files) -> tuple[str, ...]:
     task = old / "task.yaml"
     if not (old.is_dir() and task.is_file()):
         return tuple(files)
-    from omegaconf import OmegaConf
-
-    settings: Any = OmegaConf.to_container(OmegaConf.load(task))
-    named = settings.get("editable") if isinstance(settings, dict) else None
+    named = plain_yaml(task).get("editable")
     if not isinstance(named, list):
         return tuple(name for name in files if name not in _REFEREE_FILES)
     return tuple(map(str, named))

@@ -116,3 +116,9 @@ def _check_choice(override: Override, argument: str) -> None:
 def as_yaml(config: Mapping[str, Any]) -> str:
     """A configuration as it would be written in a file."""
     return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def plain_yaml(file: Path) -> dict[str, Any]:
+    """What a YAML file says by itself, interpolations as they are written; {} where it holds no keys."""
+    found = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

@@ -111,8 +111,13 @@ def _start_and_watch(
         processes = list_all()
         meter.look(processes)
         memory.look(processes, storage.in_memory_bytes(), storage.devices)
-        seconds = {"cpu_seconds": meter.cpu_seconds, "own_seconds": time.process_time()}
-        say(control, event="sample", memory_bytes=memory.bytes, **seconds)
+        say(
+            control,
+            event="sample",
+            cpu_seconds=meter.cpu_seconds,
+            own_seconds=time.process_time(),
+            memory_bytes=memory.bytes,
+        )
         limit = _broken_limit(memory, storage)
         if limit:
             if memory.too_much:

@@ -82,6 +82,8 @@ class Requests:
                     done = self._connect(request)
             except OSError as error:
                 self._reply(request, error=error.errno or errno.EACCES)
+            except (ValueError, IndexError):  # it went while we read about it
+                self._reply(request, error=errno.EINVAL)
             else:
                 self._reply(request) if done else self._waiting.append(request)
             return
@@ -98,9 +100,8 @@ class Requests:
         descriptor, address, size = request.arguments[:3]
         flags = _flags_of(request.thread, descriptor)
         path = _unix_path(_memory(request.thread, address, min(size, _MOST_ADDRESS_BYTES)))
-        kernel.ioctl(
-            self.descriptor, _STILL_VALID, struct.pack("=Q", request.id)
-        )  # it was this thread's memory
+        # It was this thread's memory, and not that of another which has its number now.
+        kernel.ioctl(self.descriptor, _STILL_VALID, struct.pack("=Q", request.id))
         for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
             with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as ours:
                 try:
