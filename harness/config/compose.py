@@ -1,6 +1,7 @@
 """From command-line arguments to one plain configuration. Hydra composes; the words of error are ours."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
