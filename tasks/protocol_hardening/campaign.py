@@ -109,7 +109,7 @@ class Campaign:
     """Attack, explain, repair, go on: a defect that was found is gone from then on.
 
     Without seeded defects (a protocol of your own) nothing can be repaired: violations of another shape count.
-    found: (invariant, defects that explain it, shrunk trace).
+    found: (invariant, defects that explain it, shrunk trace); found_after: calls that had been made by then.
     """
 
     def __init__(self, defects: Iterable[type], calls: int) -> None:
@@ -117,6 +117,7 @@ class Campaign:
         self.seeded = bool(self.defects)
         self.kind = variant(self.defects)
         self.found: list[tuple[str, frozenset[type], Trace]] = []
+        self.found_after: list[int] = []
         self.accepted = self.made = 0
         self._seen: set[tuple[str, ...]] = set()
 
@@ -151,6 +152,7 @@ class Campaign:
             self._seen.add(shape(invariant, trace))
         if guilty or not self.seeded:
             self.found.append((invariant, guilty, trace))
+            self.found_after.append(self.made)
 
 
 def checked(trace: object) -> Trace:

@@ -21,13 +21,21 @@ DEFECTS = (*VISIBLE, *HIDDEN)
 
 def evaluate(subject, private: Path, split: str) -> dict[str, float]:
     """subject.answers(list of feedback) gives {"traces", "memory"} for each. Raises ValueError for a bad answer."""
+    return metrics(campaigns_of(subject, private, split))
+
+
+def campaigns_of(subject, private: Path, split: str) -> list[Campaign]:
+    """Every variant of the split, attacked to the end of its calls."""
     variants = json.loads((private / f"{split}.json").read_text())
     attacks = [Attack(variant) for variant in variants]
     while running := [attack for attack in attacks if not attack.campaign.over]:
         answers = subject.answers([attack.feedback() for attack in running])
         for attack, answer in zip(running, answers, strict=True):
             attack.take(answer)
-    campaigns = [attack.campaign for attack in attacks]
+    return [attack.campaign for attack in attacks]
+
+
+def metrics(campaigns: list[Campaign]) -> dict[str, float]:
     calls = sum(campaign.made for campaign in campaigns)
     return {
         **(defects_retired(campaigns) if DEFECTS else distinct_violations(campaigns)),

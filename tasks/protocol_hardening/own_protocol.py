@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NEEDED = ("OPERATIONS", "VALUES", "SETS", "Rejected", "Protocol", "Checker")
-COPIED = ("campaign.py", "evaluate.py", "prepare.py", "train.py", "program.md")
+COPIED = ("campaign.py", "evaluate.py", "prepare.py", "train.py", "program.md", "violations.py")
 CHECKER = '"""The invariants that come with the protocol."""\n\nfrom protocol import Checker  # noqa: F401\n'
 NO_DEFECTS = '"""None: the protocol is what it is."""\n\n{} = ()\n'
 TASK = """\

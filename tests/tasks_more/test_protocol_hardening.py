@@ -25,7 +25,7 @@ NAMES = (
     "prepare",
     "attack",
 )
-task = load_modules(FOLDER, *NAMES, "references", "hand_tests", "train")
+task = load_modules(FOLDER, *NAMES, "references", "hand_tests", "train", "violations")
 campaign, protocol, evaluate, references = task.campaign, task.protocol, task.evaluate, task.references
 DEFECTS = {defect.__name__: defect for defect in (*task.defects_visible.VISIBLE, *task.defects_hidden.HIDDEN)}
 ONE_POOL = [*task.defects_visible.VISIBLE, *(first for first, _ in task.defects_hidden.PAIRS)]
@@ -188,6 +188,20 @@ def test_the_secret_decides_which_defect_of_a_pair_is_sealed(private: Path, tmp_
     pairs = task.defects_hidden.PAIRS
     drawn = [task.prepare.pools(bytes([number]))["val"] for number in range(40)]
     assert all(len({tuple(val[n : n + 1]) for val in drawn}) == 2 for n in range(len(pairs)))
+
+
+def test_a_page_says_what_was_found_and_what_not() -> None:
+    """Shrunk traces with the invariant, the defects in words, the calls to each, and what is left."""
+    trace = [*CHAIN, ["narrow", "alice", 0, ["food"]], ["tick", 1], ["hold", "bob", 3, "travel", 1]]
+    running = campaign.Campaign(ONE_POOL, 1000)
+    running.run([[["tick", 1]], trace])
+    text = task.violations.page([running, campaign.Campaign(ONE_POOL[:1], 9)], "val")
+    assert "## I1 scope: NarrowTwoLevels + ScopeOfLeafOnly" in text
+    assert "Narrowing refreshes the cache of the grant and its children, and no further." in text
+    assert "In 1 campaigns, at the soonest after 8 calls." in text
+    assert "4. `narrow(alice, 0, ['food'])`" in text
+    assert "tick" not in text
+    assert f"| 1 | nothing | {ONE_POOL[0].__name__} |" in text
 
 
 SHOWN_BY = [  # defects, and a trace that breaks an invariant with all of them and with none fewer
