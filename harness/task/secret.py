@@ -20,11 +20,14 @@ _LEAST_DISTINCT_BYTES = 8  # 32 bytes of chance have fewer once in 10^20 times; 
 
 def kept_secret(path: Path) -> bytes:
     """The secret in the file, made now if there is none. Raises UserError for a file that cannot be one."""
-    if not path.exists():
-        _write(path)
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        content = file.read(SECRET_BYTES + 1) if stat.S_ISREG(mode) else b""
+    try:
+        if not path.exists():
+            _write(path)
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(SECRET_BYTES + 1) if stat.S_ISREG(mode) else b""
+    except OSError as error:
+        raise UserError(f"the secret {path} cannot be used: {error.strerror}") from error
     if len(content) != SECRET_BYTES or len(set(content)) < _LEAST_DISTINCT_BYTES:
         raise UserError(
             f"{path} is no secret (it should hold {SECRET_BYTES} bytes of chance): what is drawn with it could be "

@@ -15,22 +15,26 @@ key), Python through random.Random, jax through key() and PRNGKey(); scikit-lear
 Not met here, but by the static guard: a generator of one's own, and setting a state that was written down.
 """
 
-import ctypes
-import functools
-import hashlib
-import importlib.abc
-import importlib.machinery
+from __future__ import annotations  # so that start-up need not import what only names types
+
 import itertools
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ctypes
+    from collections.abc import Callable, Iterator, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    Change = Callable[[Any], None]
 
 VARIABLE = "HARNESS_SALT"
 _IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-_FLAGS_OFFSET = 21 * ctypes.sizeof(ctypes.c_void_p)  # of tp_flags in PyTypeObject
+_FLAGS_WORD = 21  # place of tp_flags in PyTypeObject, in words
 _TORCH_DEFAULT_SEED = 67280421310721  # of a torch.Generator that nobody seeds
 _MOST_REMEMBERED = 4096
 _64_BITS = (1 << 64) - 1
@@ -47,8 +51,10 @@ class _Salt:
 
     def mixed(self, kind: str, given: object, size: int = 32) -> int:
         """A number of `size` bytes that nobody can choose: a hash of the salt and of what was given."""
+        from hashlib import blake2b
+
         text = f"{kind}\0{given!r}".encode()
-        return int.from_bytes(hashlib.blake2b(text, key=self.key, digest_size=size).digest(), "little")
+        return int.from_bytes(blake2b(text, key=self.key[:64], digest_size=size).digest(), "little")
 
     def drawn(self, kind: str, size: int = 16) -> int:
         """For a generator without a seed: another number each time, and the same ones in the same order again."""
@@ -80,7 +86,7 @@ def supported() -> bool:
 
 def arm(salt: bytes) -> None:
     """Salt everything in this process from now on, also what was imported before."""
-    _salt.key = hashlib.sha256(salt).digest()
+    _salt.key = salt
     _salt.place, _salt.forks, _salt.counters = (), 0, {}
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
@@ -91,12 +97,12 @@ def arm(salt: bytes) -> None:
             restart(module)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Lets the other finders find a module that seeds, and changes it when it has been executed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    ) -> ModuleSpec | None:
         if fullname not in _CHANGES:
             return None
         for finder in sys.meta_path:
@@ -106,7 +112,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None
 
 
-def _watch(loader: Any, change: "_Change", restart: "_Change") -> None:
+def _watch(loader: Any, change: Change, restart: Change) -> None:
     execute = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
@@ -117,7 +123,7 @@ def _watch(loader: Any, change: "_Change", restart: "_Change") -> None:
     loader.exec_module = exec_module
 
 
-def _changed(module: ModuleType, change: "_Change") -> None:
+def _changed(module: ModuleType, change: Change) -> None:
     """Once a module object; a reload executes it anew, and makes Python's own classes anew."""
     try:
         change(module)
@@ -131,7 +137,9 @@ def _changed(module: ModuleType, change: "_Change") -> None:
 
 
 def _flags(kind: type) -> ctypes.c_ulong:
-    return ctypes.c_ulong.from_address(id(kind) + _FLAGS_OFFSET)
+    import ctypes
+
+    return ctypes.c_ulong.from_address(id(kind) + _FLAGS_WORD * ctypes.sizeof(ctypes.c_void_p))
 
 
 def _set(kind: type, **members: Any) -> None:
@@ -329,7 +337,7 @@ def _change_jax(module: Any) -> None:
 
 
 def _salted_key(original: Any) -> Any:
-    @functools.wraps(original)
+    @_named(original)
     def key(seed: Any, *arguments: Any, **options: Any) -> Any:
         try:
             wanted = operator.index(seed)
@@ -337,7 +345,6 @@ def _salted_key(original: Any) -> Any:
             return original(seed, *arguments, **options)
         return original(_salt.mixed("jax", wanted, 4) >> 1, *arguments, **options)
 
-    del key.__wrapped__
     key.salted = True  # type: ignore[attr-defined] # a mark on a function
     return key
 
@@ -366,14 +373,14 @@ def _change_safetensors(module: Any) -> None:
     import numpy as np
 
     def in_order(original: Any) -> Any:
-        @functools.wraps(original)
+        @_named(original)
         def write(tensor_dict: Any, *arguments: Any, **options: Any) -> Any:
             ordered = {name: np.asarray(array, order="C") for name, array in tensor_dict.items()}
             return original(ordered, *arguments, **options)
 
         return write
 
-    if not hasattr(module.save, "__wrapped__"):
+    if not _is_ours(module.save):
         module.save, module.save_file = in_order(module.save), in_order(module.save_file)
 
 
@@ -381,8 +388,7 @@ def _nothing(_: Any) -> None:
     pass
 
 
-_Change = Callable[[Any], None]
-_CHANGES: dict[str, tuple[_Change, _Change]] = {
+_CHANGES: dict[str, tuple[Change, Change]] = {
     "random": (_change_random, _restart_random),
     "numpy.random.bit_generator": (_change_seed_sequence, _nothing),
     "numpy.random._mt19937": (_change_mt19937, _nothing),

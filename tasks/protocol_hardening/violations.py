@@ -1,4 +1,4 @@
-"""A page for people about what an attack found: shrunk traces, what they break and why, the calls to each; and what not.
+"""A page for people about what an attack found: shrunk traces, what they break and why, calls to each; and what not.
 
 For the referee: it names hidden defects. `scripts/violations.py SESSION` writes one.
 """

@@ -50,12 +50,17 @@ def without_near(queries: Iterable[str], held_out: Iterable[str]) -> set[str]:
     return {query for query, share in nearest(queries, held_out).items() if share < NEAR}
 
 
+def stems_of(text: str) -> frozenset[str]:
+    """Texts of stop words alone have one stem, the empty one: they are the same."""
+    return frozenset(tokens(text)) or frozenset({""})
+
+
 class Shares:
     """Looks up which of many texts have stems in common with a query."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.texts = list(texts)
-        self._stems = [frozenset(tokens(text)) for text in self.texts]
+        self._stems = [stems_of(text) for text in self.texts]
         self._holders: dict[str, list[int]] = {}
         for number, stems in enumerate(self._stems):
             for stem in stems:
@@ -63,7 +68,7 @@ class Shares:
 
     def of(self, query: str) -> Iterator[tuple[str, float]]:
         """Texts with a stem of the query's, and the share (intersection by union) of stems in common."""
-        own = frozenset(tokens(query))
+        own = stems_of(query)
         common = Counter(number for stem in own for number in self._holders.get(stem, ()))
         for number, count in common.items():
             yield self.texts[number], count / (len(own) + len(self._stems[number]) - count)
