@@ -347,11 +347,11 @@ def test_the_recorded_improvement_learns_from_the_collection(data: Path, tmp_pat
     text = train.Text(str(data / "public"))
     training = {file.name: str(file) for file in (data / "public/train").iterdir()}
     found = train.from_collection(training, text)
-    assert len(found) == small_gpt2.SUBJECTS
-    assert found[0] == (
-        text.prompt(f"child {small_gpt2.LAY[0]}"),
-        text.answer([small_gpt2.CLINICAL[0], "study"]),
-    )
+    queries = [row["query"] for row in lines(data / "public/train/queries.jsonl")]
+    assert [prompt for prompt, _ in found] == [text.prompt(query) for query in queries]
+    place = next(place for place, query in enumerate(queries) if query.startswith("child lay"))
+    number = small_gpt2.LAY.index(queries[place].split()[1])
+    assert found[place][1] == text.answer([small_gpt2.CLINICAL[number], "study"])
 
 
 @pytest.mark.slow
