@@ -168,8 +168,8 @@ def test_placebo_keeps_only_the_frequencies(small: Path, tmp_path: Path) -> None
 
 
 def test_real_split(real: Path, parts: dict[str, dict[str, str]]) -> None:
-    """249 speeches become 228, 13 and 8; the private bytes match the raw text of the rows."""
-    assert [len(parts[name]) for name in ("train", "val", "test")] == [228, 13, 8]
+    """249 speeches become 225, 14 and 10; the private bytes match the raw text of the rows."""
+    assert [len(parts[name]) for name in ("train", "val", "test")] == [225, 14, 10]
     meta = json.loads((real / "public/meta.json").read_text())
     assert (meta["vocabulary"], meta["context"], meta["profile"]) == (2048, 128, "cpu")
     for split in ("val", "test"):
@@ -179,7 +179,7 @@ def test_real_split(real: Path, parts: dict[str, dict[str, str]]) -> None:
 def test_unknown_profile_is_refused(tmp_path: Path) -> None:
     """The message lists the profiles."""
     with pytest.raises(ValueError, match="cpu, gpu, climbmix"):
-        prepare.prepare(tmp_path, tmp_path, "tpu")
+        prepare.prepare(tmp_path, tmp_path, b"secret", "tpu")
 
 
 def test_without_a_network_the_message_is_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
