@@ -4,6 +4,7 @@ python scripts/guard_table.py [--verbose]
 """
 
 import argparse
+import random
 import sys
 import tomllib
 from collections import Counter, defaultdict
@@ -141,9 +142,9 @@ def _appended(text: str, entry: dict) -> str:
     if size := entry.get("append_comment"):
         text += "\n".join(f"# {letters[at : at + 100]}" for at in range(0, size, 100)) + "\n"
     if count := entry.get("append_names"):
-        text += (
-            "\n\nclass Answers:\n" + "\n".join(f"    {_words(letters, n)} = 0" for n in range(count)) + "\n"
-        )
+        text += "\n\nclass Answers:\n" + "\n".join(f"    {name} = 0" for name in _words(count)) + "\n"
+    if count := entry.get("append_told_comments"):
+        text += "\n".join(f"# {words}" for words in _words(count)) + "\n"
     if count := entry.get("append_traces"):
         rows = [
             ", ".join(f'("{letters[40 * n + 2 * k]}", {(n * 7 + k * k) % 53})' for k in range(30))
@@ -155,9 +156,11 @@ def _appended(text: str, entry: dict) -> str:
     return text
 
 
-def _words(letters: str, number: int) -> str:
-    """A name of about 35 characters that holds an answer."""
-    return "_".join(letters[37 * number + 7 * part :][:6] for part in range(5))
+def _words(count: int) -> list[str]:
+    """Texts of 34 letters that hold answers: nothing in them can be foreseen."""
+    generator = random.Random(7)
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    return ["_".join("".join(generator.choices(alphabet, k=6)) for _ in range(5)) for _ in range(count)]
 
 
 def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:

@@ -22,7 +22,9 @@ print(RATE * generator.random())
 """
 ACCEPTED = OLD.replace("RATE = 0.1", "RATE = 0.2")
 REJECTED = OLD.replace("default_rng(options.seed)", "default_rng(137)")
-DOUBTFUL = OLD.replace("print(", "more = np.random.default_rng([options.seed, 1])\nprint(more.random())\nprint(")
+DOUBTFUL = OLD.replace(
+    "print(", 'more = np.random.default_rng([options.seed, 1])\nnp.save("more.npy", more.random())\nprint('
+)
 
 
 @pytest.fixture
@@ -71,7 +73,9 @@ def test_two_files_as_json(old: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_patch(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A patch in git's format on a folder; one that does not apply is the user's mistake."""
     new = copy(old, train=REJECTED)
-    made = subprocess.run(["git", "diff", "--no-index", str(old), str(new)], capture_output=True, check=False).stdout
+    made = subprocess.run(
+        ["git", "diff", "--no-index", str(old), str(new)], capture_output=True, check=False
+    ).stdout
     text = made.decode().replace(f"a{old}/", "a/").replace(f"b{new}/", "b/")
     patch = old.parent / "change.patch"
     patch.write_text(text)
@@ -87,7 +91,9 @@ def test_a_protected_file_is_named(old: Path, capsys: pytest.CaptureFixture[str]
     assert "scope.protected" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["nowhere.py", "nowhere_else.py"], ["one.py"], ["--guards", "odd", ".", "."]])
+@pytest.mark.parametrize(
+    "arguments", [["nowhere.py", "nowhere_else.py"], ["one.py"], ["--guards", "odd", ".", "."]]
+)
 def test_a_mistake_is_one_line(arguments: list[str], tmp_path: Path) -> None:
     """Exit code 2 and no traceback, as `python -m harness guard` too."""
     done = subprocess.run(

@@ -11,12 +11,14 @@ from harness.config.setup import load
 from harness.protocols import Guard
 from harness.records import (
     Decision,
+    Direction,
     Evidence,
     Judgement,
     Observation,
     Outcome,
     PastProposal,
     Role,
+    SideLimit,
     Verdict,
 )
 
@@ -44,6 +46,14 @@ RUN_TIME = {
     "seed_behaviour": evidence("runtime", candidate_trials=(observation(1, "aa"), observation(2, "aa"))),
     "budget_honesty": evidence(
         "runtime", candidate_trials=(observation(1, "aa", machine={"left_processes": 1}),)
+    ),
+    "side_metrics": evidence(
+        "promotion",
+        candidate_trials=tuple(observation(n, f"a{n}", side={"wrong": 9.0 + n / 10}) for n in (1, 2)),
+        baseline_trials=tuple(
+            observation(n, f"b{n}", role=Role.BASELINE, side={"wrong": 5.0 + n / 100}) for n in (7, 8, 9)
+        ),
+        side_limits={"wrong": SideLimit(Direction.MINIMIZE, 1.0)},
     ),
     "duplicates": evidence(
         "static",

@@ -7,7 +7,6 @@ from guards.duplicates import Duplicates
 from guards.seed_behaviour import SeedBehaviour
 from guards.side_metrics import SideMetrics
 from harness.agents.memory import memory
-from harness.ledger.session_record import Session as Record
 from harness.records import Direction, Evidence, Judgement, Role, Score, SideLimit, TrialResult, Verdict
 from harness.report.words import why
 from tests.session.conftest import Forbids, Machine, World
@@ -39,7 +38,7 @@ def test_no_keep_before_two_seeds_were_seen(world: Make) -> None:
     made = world([FAR_BETTER], guards=(SeedBehaviour(),))
     session = made.session()
     session.run()
-    assert [row["decision"] for row in session.trial_runner.state.decided] == ["keep"]
+    assert [one.decision for one in session.trial_runner.state.decided] == ["keep"]
     assert own_trials(made) >= 2
 
 
@@ -49,16 +48,12 @@ def test_a_doubtful_candidate_needs_three_seeds(world: Make) -> None:
     session = made.session()
     session.run()
     assert sum(spec.role is Role.CANDIDATE and "p0001" in spec.trial_id for spec in made.machine.runs) >= 3
-    rows = session.trial_runner.ledger.rows
-    wanted = [
-        row["trials_wanted"]
-        for row in rows
-        if row["kind"] == "verdict" and row["judgement"] == "inconclusive"
-    ]
-    assert wanted[0] == 3
-    decided = next(row for row in rows if row["kind"] == "decided")
-    assert decided["doubts"] == ["a stream that cannot be followed"]
-    assert "in doubt: a stream that cannot be followed" in why(Record(rows).proposals[1])
+    proposal = session.trial_runner.state.decided[0]
+    assert (
+        next(row.trials_wanted for row in proposal.verdicts if row.judgement is Judgement.INCONCLUSIVE) == 3
+    )
+    assert proposal.doubts == ["a stream that cannot be followed"]
+    assert "in doubt: a stream that cannot be followed" in why(proposal)
     assert "in doubt: a stream that cannot be followed" in memory(made.script.views[1], 4000)
 
 
@@ -77,7 +72,7 @@ def test_a_doubtful_candidate_that_ignores_its_seed_is_rejected(world: Make) -> 
     made.machine = Ignores(made.folder)
     session = made.session()
     session.run()
-    assert session.trial_runner.state.decided[0]["reason"] == "seed_behaviour.same_artefact"
+    assert session.trial_runner.state.decided[0].reason == "seed_behaviour.same_artefact"
 
 
 def fixed_work(made: World) -> World:
@@ -91,7 +86,7 @@ def test_a_rewrite_that_changes_nothing_costs_one_trial(world: Make) -> None:
     made = fixed_work(world(["if True:\n    loss = 1.0 \n"], guards=(Duplicates(), SeedBehaviour())))
     session = made.session()
     session.run()
-    assert session.trial_runner.state.decided[0]["reason"] == "duplicates.same_bits"
+    assert session.trial_runner.state.decided[0].reason == "duplicates.same_bits"
     assert [spec.role for spec in made.machine.runs if "p0001" in spec.trial_id] == [Role.REPEAT]
 
 
@@ -112,7 +107,7 @@ def test_a_change_that_only_looks_like_one_of_nothing_goes_on(world: Make) -> No
         made.machine = Differs(made.folder)
         session = made.session()
         session.run()
-        assert str(session.trial_runner.state.decided[0]["reason"]).startswith("keep.")
+        assert str(session.trial_runner.state.decided[0].reason).startswith("keep.")
         assert sum(spec.role is Role.REPEAT for spec in made.machine.runs) == probes
         assert own_trials(made) >= 1
 
@@ -130,7 +125,7 @@ def test_what_was_never_measured_is_no_repetition(world: Make) -> None:
     )
     session = made.session()
     session.run()
-    reasons = [row["reason"] for row in session.trial_runner.state.decided]
+    reasons = [one.reason for one in session.trial_runner.state.decided]
     assert reasons[:2] == ["words.forbidden", "words.forbidden"]
     assert reasons[3] == "duplicates.repeated"
 
@@ -151,7 +146,5 @@ def test_a_side_metric_beyond_its_limit_stops_a_keep(world: Make) -> None:
     made.machine = Sides(made.folder)
     session = made.session()
     session.run()
-    reasons = [
-        (row["decision"], row["reason"].partition(".")[0]) for row in session.trial_runner.state.decided
-    ]
+    reasons = [(one.decision, one.reason.partition(".")[0]) for one in session.trial_runner.state.decided]
     assert reasons == [("discard", "side_metrics"), ("keep", "keep")]
