@@ -36,7 +36,8 @@ def said(path: Path) -> Iterator[None]:
     except ValueError as error:
         if type(error) is not ValueError and type(error).__module__.startswith("harness."):
             raise  # our own, e.g. a bad path
-        raise LedgerError(f"git in {path}: {first_line(str(error))}; {_DAMAGED}") from error
+        what = first_line(str(error))
+        raise LedgerError(f"git in {path}: {what}; {_cure(path, what)}") from error
 
 
 def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
