@@ -1,6 +1,7 @@
 """Whatever git complains of, said in one line with what to do about it."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,8 @@ def _complaint(error: Exception) -> str:
 
 def _cure(path: Path, what: str) -> str:
     known = next((cure for word, cure in _CURES.items() if word in what.lower()), "")
+    if "dubious ownership" in what and path.is_dir() and path.stat().st_uid == os.geteuid():
+        known = ""  # a guess of GitPython's about whatever it cannot read
     return known or (_DAMAGED if path.is_dir() else f"it is gone: {_DAMAGED}")
 
 

@@ -1,17 +1,14 @@
 """What ends a session from outside, and who answers for it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
 from harness.ledger.clock import SittingClock
 from harness.ledger.rows import NoticeRow, SessionResumedRow, TrialStartedRow
 from harness.protocols import Stop
 from harness.records import Clock, Decision, Files, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.open import End
-from harness.session.folder import stored_secret
 from harness.trial.trial import Times, _verdict
 from tests.session.conftest import Killed, Machine, Recorder, World
 
@@ -60,16 +57,6 @@ def test_what_a_kill_left_is_swept_on_the_next_start(world: Make) -> None:
     assert any(file.name.startswith("p0001") for file in artefacts.iterdir())
     made.session()
     assert not [file.name for file in artefacts.iterdir() if file.name.startswith(("p0001", "p0009"))]
-
-
-@pytest.mark.parametrize("size", [0, 1, 31])
-def test_a_secret_that_is_empty_or_cut_short_is_refused(tmp_path: Path, size: int) -> None:
-    """Seeds made of it could be predicted. A whole one is read again as it was made."""
-    first = stored_secret(tmp_path)
-    assert stored_secret(tmp_path) == first
-    (tmp_path / "secret").write_bytes(first[:size])
-    with pytest.raises(UserError, match=f"holds {size} of 32 bytes"):
-        stored_secret(tmp_path)
 
 
 def test_a_wall_clock_that_jumps_costs_no_hours() -> None:
