@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from guards.source.normal_form import Form, normal_form
 from guards.source.simplify import defined, simplified
@@ -88,12 +89,13 @@ def _editable(files: Files, paths: Sequence[str]) -> dict[str, bytes]:
 
 def _forms(files: Files) -> Forms:
     """Raises Unreadable or RecursionError."""
-    return {
-        path: normal_form(parsed(path, content))
-        if path.endswith(".py")
-        else hashlib.sha256(content).hexdigest()
-        for path, content in files.items()
-    }
+    return {path: _form(path, content) for path, content in files.items()}
+
+
+@lru_cache(maxsize=8192)  # every earlier proposal is compared with every new one, and parsed once
+def _form(path: str, content: bytes) -> Form | str:
+    """Raises Unreadable or RecursionError."""
+    return normal_form(parsed(path, content)) if path.endswith(".py") else hashlib.sha256(content).hexdigest()
 
 
 def _keeps_numbers(forms: Forms, others: Forms | None) -> bool:

@@ -33,6 +33,10 @@ class Agent(Protocol):
 class Proposer(Protocol):
     """What the session asks: an agent, perhaps one that thinks ahead while trials occupy the machine."""
 
+    @property
+    def thinks_ahead(self) -> bool:
+        """Whether `prepare` does anything: otherwise nobody makes a view for it."""
+
     def next(self, view: View) -> Proposal | None:
         """The next proposal against the view's incumbent. Raises AgentError."""
 

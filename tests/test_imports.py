@@ -1,6 +1,8 @@
 """Who may import whom: the architecture, enforced by reading the imports of every module."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS, GUARDS, TASKS = ROOT / "harness", ROOT / "guards", ROOT / "tasks"
 HEAVY = {"torch", "anthropic", "openai", "scipy", "pandas", "wandb", "optuna", "matplotlib", "ray", "hydra"}
-HEAVY.add("omegaconf")
+HEAVY |= {"omegaconf", "pydantic"}
 LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITECTURE.md states the same order
     ["records", "errors", "protocols", "gate"],
     ["sandbox", "ledger"],
@@ -198,4 +200,13 @@ def test_nothing_heavy_is_imported_before_it_is_needed(file: Path) -> None:
     heavy = {name.split(".")[0] for name in imported(file, top_only=True)} & HEAVY
     if name_of(file).startswith(("harness.config.", "harness.sweep.arms", "harness.scoring.predictor_host")):
         heavy -= {"hydra", "omegaconf"}
+    if name_of(file) == "harness.ledger.rows":  # rows are its classes; nothing that --help loads imports it
+        heavy -= {"pydantic"}
     assert not heavy
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`harness --help` answers at once: none of the heavy libraries is loaded for it, by whatever way."""
+    code = "import sys; from harness.__main__ import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {name.partition(".")[0] for name in done.stderr.split()} & (HEAVY - {"hydra", "omegaconf"})

@@ -70,6 +70,10 @@ class Prefetch:
         self._on_trial: list[PastProposal] = []
         self._thread = _Worker() if self.ahead > 0 else None
 
+    @property
+    def thinks_ahead(self) -> bool:
+        return self.ahead > 0
+
     def next(self, view: View) -> Proposal | None:
         """Proposal `view.number`: the prepared one if it still fits, else a fresh one. Raises AgentError."""
         proposal = self._prepared(view) or self._fresh(view)

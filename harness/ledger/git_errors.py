@@ -1,6 +1,7 @@
 """Whatever git complains of, said in one line with what to do about it."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,8 @@ def said(path: Path) -> Iterator[None]:
     except ValueError as error:
         if type(error) is not ValueError and type(error).__module__.startswith("harness."):
             raise  # our own, e.g. a bad path
-        raise LedgerError(f"git in {path}: {first_line(str(error))}; {_DAMAGED}") from error
+        what = first_line(str(error))
+        raise LedgerError(f"git in {path}: {what}; {_cure(path, what)}") from error
 
 
 def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -59,6 +61,8 @@ def _complaint(error: Exception) -> str:
 
 def _cure(path: Path, what: str) -> str:
     known = next((cure for word, cure in _CURES.items() if word in what.lower()), "")
+    if "dubious ownership" in what and path.is_dir() and path.stat().st_uid == os.geteuid():
+        known = ""  # a guess of GitPython's about whatever it cannot read
     return known or (_DAMAGED if path.is_dir() else f"it is gone: {_DAMAGED}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.ledger.rows import DecidedRow, ProposalAskedRow, Row, SessionEndedRow, SettledRow
 from harness.ledger.session_record import SessionRecord
-from harness.report.results_tsv import results_tsv
+from harness.report.results_tsv import head, proposal_line, results_tsv
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -36,11 +36,12 @@ class NoTracker:
 
 
 class LocalTracker:
-    """Keeps results.tsv in the session's folder up to date: written anew after each decision."""
+    """Keeps results.tsv in the session's folder up to date, a line for each decision."""
 
     def __init__(self) -> None:
         self._session = SessionRecord()
         self._file: Path | None = None
+        self._head, self._lines = "", 0
 
     def open(self, folder: Path, session: SessionRecord) -> None:
         self._session = session
@@ -55,10 +56,19 @@ class LocalTracker:
         self._write()
 
     def _write(self) -> None:
-        """A full disk costs this file, not the session: the ledger has everything."""
+        """Anew when the baseline's line has changed, else only what has been decided since.
+
+        A full disk costs this file, not the session: the ledger has everything.
+        """
         if self._file is None:
             return
+        top, decided = head(self._session), self._session.decided
         try:
-            write_atomically(self._file, results_tsv(self._session))
+            if top != self._head:
+                write_atomically(self._file, results_tsv(self._session))
+            elif len(decided) > self._lines:
+                with self._file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+                    stream.write("".join(proposal_line(proposal) for proposal in decided[self._lines :]))
         except OSError:
             self._file = None
+        self._head, self._lines = top, len(decided)

@@ -11,17 +11,21 @@ _GIBIBYTE = 1 << 30
 def results_tsv(session: SessionRecord) -> str:
     """The whole file. `val_<metric>` is the mean over seeds; 0 for a crash, as autoresearch writes it,
     nan where nothing was measured (so that no plot takes it for a record)."""
+    return head(session) + "".join(proposal_line(proposal) for proposal in session.decided)
+
+
+def head(session: SessionRecord) -> str:
+    """The headings and the baseline, once it is measured."""
     lines = [f"commit\tval_{session.metric}\tmemory_gb\tstatus\tdescription"]
     baseline = [trial for trial in session.trials_by_role[Role.BASELINE] if "val" in trial.values]
     if baseline:
         commit = session.baseline or baseline[0].commit
         lines.append(_line(commit, session.baseline_score, baseline, "keep", "baseline"))
-    for proposal in session.decided:
-        lines.append(_proposal_line(proposal))
     return "\n".join(lines) + "\n"
 
 
-def _proposal_line(proposal: ProposalRecord) -> str:
+def proposal_line(proposal: ProposalRecord) -> str:
+    """One line of the file, with its end."""
     score = 0.0 if proposal.status == "crash" else proposal.score
     about = proposal.title or proposal.problem or "no rationale"
     if not proposal.kept:
@@ -30,7 +34,7 @@ def _proposal_line(proposal: ProposalRecord) -> str:
     elif proposal.ruling.provisional:
         step = proposal.certified_step
         about = f"{about} [{'provisional' if step is None else f'certified in step {step}'}]"
-    return _line(proposal.commit, score, proposal.candidate_trials, proposal.status, about)
+    return _line(proposal.commit, score, proposal.candidate_trials, proposal.status, about) + "\n"
 
 
 def _line(commit: str, score: float | None, trials: list[TrialRecord], status: str, about: str) -> str:

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from harness.keep.noise_level import NoiseLevel, pooled
 from harness.ledger.record_parts import ProposalRecord
@@ -93,73 +94,58 @@ def _trials_that_guards_lack(proposal: ProposalRecord) -> int:
     return max((int(needed) for needed in said if isinstance(needed, int | float)), default=0)
 
 
-def for_guards(
-    stage: str,
-    task: Task,
-    state: SessionRecord,
-    proposal: ProposalRecord,
-    files_of: FilesOf,
-    prior: Prior | None,
-    manifests: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
-    fixed_work: bool = False,
-) -> Evidence:
-    """Everything a guard may know about an open proposal. manifests: before and after its trials."""
-    level = noise(state, prior)
-    return Evidence(
-        stage=stage,
-        editable=task.editable,
-        incumbent=files_of(state.incumbent),
-        candidate=files_of(proposal.commit),
-        links=proposal.answer.links,
-        history=history(task, state, files_of),
-        incumbent_trials=_trials(state, state.incumbent),
-        candidate_trials=_trials(state, proposal.commit),
-        manifest_before=manifests[0],
-        manifest_after=manifests[1],
-        noise_sd=level.sd if level else None,
-        noise_df=level.df if level else 0,
-        determinism=task.determinism,
-        baseline=files_of(state.baseline),
-        baseline_trials=_trials(state, state.baseline),
-        doubts=tuple(proposal.doubts),
-        fixed_work=fixed_work,
-        side_limits=task.side_limits,
-    )
+@dataclass
+class History:
+    """Every decided proposal, oldest first, with scores as an agent may see them.
+
+    A discarded proposal does not change any more, so it is described once; a keep goes on being measured and may be
+    rolled back. When the grid of scores or the usual inference cost changes, all are described anew.
+    """
+
+    task: Task
+    state: SessionRecord
+    files_of: FilesOf
+    _past: list[PastProposal] = field(default_factory=list)
+    _kept: list[int] = field(default_factory=list)
+    _scale: tuple[float | None, float | None] = (None, None)
+
+    def shown(self) -> tuple[PastProposal, ...]:
+        scale = (grid_of(self.state), _seconds(self.state, self.state.baseline))
+        again = self._kept if scale == self._scale else range(len(self._past))
+        self._scale = scale
+        for place in again:
+            self._past[place] = self._described(self.state.decided[place], self._past[place].files)
+        for proposal in self.state.decided[len(self._past) :]:
+            if proposal.ruling.decision is Decision.KEEP:
+                self._kept.append(len(self._past))
+            files = self.files_of(proposal.commit) if proposal.commit else {}
+            editable = {name: files[name] for name in self.task.editable if name in files}
+            self._past.append(self._described(proposal, editable))
+        return tuple(self._past)
+
+    def _described(self, proposal: ProposalRecord, files: Files) -> PastProposal:
+        answer, ruling, commit, state = proposal.answer, proposal.ruling, proposal.commit, self.state
+        trials = state.observations.get(commit, [])
+        return PastProposal(
+            number=proposal.number,
+            files=files,
+            rationale=answer.rationale,
+            decision=Decision.DISCARD if proposal.rolled_back else ruling.decision,
+            reason=ROLLED_BACK if proposal.rolled_back else ruling.reason,
+            score=rounded(state.mean_score(commit, Role.CANDIDATE), self._scale[0]),
+            category=ruling.category,
+            state=answer.state,
+            hypothesis=answer.hypothesis,
+            log=trials[-1].log if trials and trials[-1].score is None else "",
+            inference_cost=_inference_cost(state, commit, self._scale[1]),
+            measured=bool(trials),
+            doubts=tuple(proposal.doubts),
+        )
 
 
-def _trials(state: SessionRecord, commit: str) -> tuple[Observation, ...]:
-    return tuple(seen for seen in state.observations.get(commit, []))
-
-
-def history(task: Task, state: SessionRecord, files_of: FilesOf) -> tuple[PastProposal, ...]:
-    """Every decided proposal, oldest first, with scores as an agent may see them."""
-    return tuple(_past(task, state, proposal, files_of) for proposal in state.decided)
-
-
-def _past(task: Task, state: SessionRecord, proposal: ProposalRecord, files_of: FilesOf) -> PastProposal:
-    answer, ruling, commit = proposal.answer, proposal.ruling, proposal.commit
-    files = files_of(commit) if commit else {}
-    trials = state.observations.get(commit, [])
-    return PastProposal(
-        number=proposal.number,
-        files={name: files[name] for name in task.editable if name in files},
-        rationale=answer.rationale,
-        decision=Decision.DISCARD if proposal.rolled_back else ruling.decision,
-        reason=ROLLED_BACK if proposal.rolled_back else ruling.reason,
-        score=rounded(state, state.mean_score(commit, Role.CANDIDATE)),
-        category=ruling.category,
-        state=answer.state,
-        hypothesis=answer.hypothesis,
-        log=trials[-1].log if trials and trials[-1].score is None else "",
-        inference_cost=_inference_cost(state, commit),
-        measured=bool(trials),
-        doubts=tuple(proposal.doubts),
-    )
-
-
-def _inference_cost(state: SessionRecord, commit: str) -> float | None:
+def _inference_cost(state: SessionRecord, commit: str, usual: float | None) -> float | None:
     """As coarse as a score: a finer figure could carry held-out data from a predictor to an agent."""
-    usual, own = (_seconds(state, each) for each in (state.baseline, commit))
+    own = _seconds(state, commit)
     if not usual or not own:
         return None
     power = 10.0 ** math.floor(math.log10(own / usual))
@@ -173,12 +159,54 @@ def _seconds(state: SessionRecord, commit: str) -> float | None:
     return statistics.median(known) if known else None
 
 
-def rounded(state: SessionRecord, score: float | None) -> float | None:
-    """A score on a grid of about half the noise's sd, so that it tells an agent little about single rows."""
+def for_guards(
+    stage: str,
+    task: Task,
+    state: SessionRecord,
+    proposal: ProposalRecord,
+    past: History,
+    prior: Prior | None,
+    manifests: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+    fixed_work: bool = False,
+) -> Evidence:
+    """Everything a guard may know about an open proposal. manifests: before and after its trials."""
+    level = noise(state, prior)
+    return Evidence(
+        stage=stage,
+        editable=task.editable,
+        incumbent=past.files_of(state.incumbent),
+        candidate=past.files_of(proposal.commit),
+        links=proposal.answer.links,
+        history=past.shown(),
+        incumbent_trials=_trials(state, state.incumbent),
+        candidate_trials=_trials(state, proposal.commit),
+        manifest_before=manifests[0],
+        manifest_after=manifests[1],
+        noise_sd=level.sd if level else None,
+        noise_df=level.df if level else 0,
+        determinism=task.determinism,
+        baseline=past.files_of(state.baseline),
+        baseline_trials=_trials(state, state.baseline),
+        doubts=tuple(proposal.doubts),
+        fixed_work=fixed_work,
+        side_limits=task.side_limits,
+    )
+
+
+def _trials(state: SessionRecord, commit: str) -> tuple[Observation, ...]:
+    return tuple(seen for seen in state.observations.get(commit, []))
+
+
+def grid_of(state: SessionRecord) -> float | None:
+    """About half the noise's sd: scores on this grid tell an agent little about single rows. None: not rounded."""
     level = noise(state)
-    if score is None or level is None or level.sd <= 0:
+    return _nice(level.sd / 2) if level is not None and level.sd > 0 else None
+
+
+def rounded(score: float | None, grid: float | None) -> float | None:
+    """A score as an agent may see it."""
+    if score is None or grid is None:
         return score
-    grid = _nice(level.sd / 2)
     digits = max(0, -math.floor(math.log10(grid)))
     return round(round(score / grid) * grid, digits)
 
@@ -193,7 +221,7 @@ def view(
     task: Task,
     state: SessionRecord,
     program: str,
-    files_of: FilesOf,
+    past: History,
     *,
     number: int,
     seed: int,
@@ -202,7 +230,7 @@ def view(
     tokens_left: int | None,
 ) -> View:
     """All that the agent may know when it is asked for proposal `number`."""
-    files = files_of(state.incumbent)
+    files, grid = past.files_of(state.incumbent), grid_of(state)
     return View(
         task=task.name,
         metric=task.metric,
@@ -210,9 +238,9 @@ def view(
         program=f"{program.rstrip()}\n\n# The task\n\n{task.program_text}",
         editable={name: files[name] for name in task.editable if name in files},
         readable={name: files[name] for name in task.readable if name in files},
-        incumbent_score=rounded(state, state.mean_score(state.incumbent)),
-        baseline_score=rounded(state, state.mean_score(state.baseline)),
-        history=history(task, state, files_of),
+        incumbent_score=rounded(state.mean_score(state.incumbent), grid),
+        baseline_score=rounded(state.mean_score(state.baseline), grid),
+        history=past.shown(),
         number=number,
         proposals_left=proposals_left,
         seed=seed,

@@ -29,7 +29,9 @@ class Intake:
 
     def __post_init__(self) -> None:
         self.files_of = lru_cache(maxsize=256)(self.workspace.files)
-        self.trial_runner.before_trial = self._think_ahead
+        self.history = evidence.History(self.trial_runner.task, self.trial_runner.state, self.files_of)
+        if self.proposer.thinks_ahead:
+            self.trial_runner.before_trial = self._think_ahead
 
     def next(self) -> ProposalRecord | None:
         """Ask for a proposal and put it on the record; None when the agent has nothing more. Raises AgentError."""
@@ -54,7 +56,7 @@ class Intake:
             trial_runner.task,
             state,
             self.program,
-            self.files_of,
+            self.history,
             number=number,
             seed=trial_seed(trial_runner.secret, f"agent-{number}"),
             proposals_left=self.limits.proposals_left(state),

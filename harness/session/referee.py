@@ -268,7 +268,7 @@ class Referee:
             self.task,
             self.state,
             proposal,
-            self.intake.files_of,
+            self.intake.history,
             self.state.prior,
             manifests,
             self.fixed_work,

@@ -1,9 +1,11 @@
 """The ledger: what is written stays, and no change to it goes unnoticed."""
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import LedgerError, UserError
 from harness.ledger import chain as ledger
-from harness.ledger.chain import FILE_NAME, Ledger, canonical, read, verified
+from harness.ledger.chain import FILE_NAME, Ledger, canonical, check, read, verified
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -126,3 +128,138 @@ def test_reading_does_not_write(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         ledger.read(tmp_path / "nowhere")
     assert file.read_bytes() == before
+
+
+def respelled(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Changes the second line of three alone."""
+    return lambda whole: b"".join(
+        change(line) if number == 1 else line for number, line in enumerate(whole.splitlines(keepends=True))
+    )
+
+
+def spaced(line: bytes) -> bytes:
+    return json.dumps(json.loads(line)).encode() + b"\n"
+
+
+def rehashed(line: bytes) -> bytes:
+    """Other bytes with a hash over just these bytes: what a forger of spellings would do."""
+    row = json.loads(line)
+    body = json.dumps({key: value for key, value in row.items() if key != "hash"}).encode()
+    return json.dumps({**row, "hash": hashlib.sha256(body).hexdigest()}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "is torn"),
+        (lambda whole: whole[:-1], "row 2 is torn"),
+        (lambda _: b"", "is empty"),
+        (lambda whole: whole.replace(b"\n", b"\r\n"), "row 0 ends in CRLF"),
+        (lambda whole: b"\xef\xbb\xbf" + whole, "row 0 begins with a byte order mark"),
+        (lambda whole: whole.decode().encode("utf-16"), "row 0 is not"),
+        (respelled(spaced), "row 1 is not spelled as it was written"),
+        (respelled(rehashed), "row 1 is not spelled as it was written"),
+        (
+            respelled(lambda line: line.replace(b'"kind"', b'"kind":"x","kind"')),
+            "row 1 holds the key 'kind' twice",
+        ),
+        (respelled(lambda line: line.replace(b'"two"', b'"\\u0074wo"')), "row 1 is not spelled"),
+        (respelled(lambda line: b" " + line), "row 1 is not spelled"),
+        (respelled(lambda line: line + b"\n"), "row 2 is an empty line"),
+        (respelled(lambda line: b"[" + line[:-1] + b"]\n"), "row 1 is not an object"),
+        (respelled(lambda line: line.replace(b'"two"', b"NaN")), "row 1 is not JSON"),
+        (respelled(lambda line: line.replace(b'"two"', b"[" * 100_000)), "row 1 is not JSON"),
+        (respelled(lambda line: line.replace(b'"two"', b'"2"')), "row 1 was changed"),
+        (respelled(lambda _: b""), "row 1 does not follow"),
+        (lambda whole: whole + b"\0" * 10, "row 3 is torn"),
+    ],
+)
+def test_verify_names_what_is_wrong(tmp_path: Path, damage: Callable[[bytes], bytes], said: str) -> None:
+    """Anything but a clean ledger, to the last byte: one line that names it, and a code that is not 0."""
+    written(tmp_path, "one", "two", "three").close()
+    file = tmp_path / FILE_NAME
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(LedgerError, match=said):
+        check(tmp_path)
+
+
+@given(contents)
+def test_any_spelling_but_ours_is_noticed(tmp_path_factory: pytest.TempPathFactory, values: dict) -> None:
+    """Whatever a row holds, it verifies as written, and no longer with a space more."""
+    folder = tmp_path_factory.mktemp("ledger")
+    book = Ledger(folder)
+    book.append("notice", **values)
+    book.close()
+    assert check(folder)[0] == 1
+    file = folder / FILE_NAME
+    file.write_bytes(file.read_bytes().replace(b'"kind":', b'"kind": '))
+    with pytest.raises(LedgerError):
+        check(folder)
+
+
+def test_an_append_that_the_disk_refuses_is_undone_and_no_other_is_taken(tmp_path: Path) -> None:
+    """A full disk in the middle of a row, with room again at once: the ledger ends with the row before, this opening
+    refuses any further one, and the next opening goes on."""
+    code = """
+import resource, sys
+from pathlib import Path
+from harness.errors import LedgerError
+from harness.ledger.chain import FILE_NAME, Ledger
+folder = Path(sys.argv[1])
+book = Ledger(folder)
+book.append("notice", text="one")
+size = (folder / FILE_NAME).stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, resource.RLIM_INFINITY))
+try:
+    book.append("notice", text="two")
+except OSError as error:
+    print(error.strerror)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+try:
+    book.append("notice", text="three")
+except LedgerError as error:
+    print("could not be written" in str(error), (folder / FILE_NAME).stat().st_size == size)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["File too large", "True True"]
+    written(tmp_path, "four").close()
+    assert [row["text"] for row in read(tmp_path)] == ["one", "four"]
+    check(tmp_path)
+
+
+def test_signals_wait_for_a_row(tmp_path: Path) -> None:
+    """A thousand rows under a storm of SIGINT and SIGTERM that another thread receives: whatever was written when the
+    interruption came out is whole, in memory as on the disk."""
+    code = """
+import os, signal, sys, threading
+from pathlib import Path
+from harness.ledger.chain import Ledger, check
+from harness.ledger.interruption import ended_by_signals
+book, interrupted, done = Ledger(Path(sys.argv[1])), 0, threading.Event()
+def storm():
+    while not done.wait(0.0007):
+        os.kill(os.getpid(), signal.SIGTERM if interrupted % 2 else signal.SIGINT)
+with ended_by_signals():
+    threading.Thread(target=storm).start()
+    while interrupted < 200:
+        try:
+            book.append("notice", text="x" * 3000)
+        except KeyboardInterrupt:
+            interrupted += 1
+    while not done.is_set():
+        try:
+            done.set()
+        except KeyboardInterrupt:
+            pass
+    try:
+        threading.Event().wait(0.1)
+    except KeyboardInterrupt:
+        pass
+print(check(Path(sys.argv[1])) == (book.length, book.head))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr

@@ -241,3 +241,15 @@ def test_secrets_are_taken_out_and_counts_of_tokens_stay():
     assert redacted(config)["agent"]["max_tokens"] == 4096
     assert redacted(config)["keep"] == "race"
     assert redacted(config)["budget"] == {"tokens": 5}
+
+
+def test_a_folder_that_is_too_high_is_left_alone(rows, written, tmp_path):
+    """Two sessions in a folder that is no sweep's: one line that names them, and nothing is written anywhere. The same
+    two as a sweep get their reports."""
+    folders = [written(tmp_path / "all" / name, rows(1)) for name in ("one", "two")]
+    with pytest.raises(UserError, match="neither a session's nor a sweep's folder"):
+        main([str(tmp_path / "all")])
+    assert not list(tmp_path.rglob("report.*"))
+    (tmp_path / "all" / "sweep.jsonl").write_text("")
+    assert main([str(tmp_path / "all")]) == 0
+    assert all((folder / "report.html").exists() for folder in folders)

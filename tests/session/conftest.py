@@ -123,6 +123,7 @@ class Script:
     texts: Sequence[str | Proposal]
     views: list[View] = field(default_factory=list)
     prepared: list[View] = field(default_factory=list)
+    thinks_ahead: bool = True
 
     def next(self, view: View) -> Proposal | None:
         self.views.append(view)

@@ -1,0 +1,66 @@
+"""Whatever happens to a session's repository, people read one line that says what to do."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import LedgerError
+from harness.ledger.workspace import FOLDER_NAME, BadPath, Workspace
+
+
+def without_objects(repository: Path) -> None:
+    for folder in (repository / "objects").iterdir():
+        shutil.rmtree(folder)
+
+
+def of_another_user(repository: Path) -> None:
+    os.chown(repository, 65534, 65534)
+
+
+def an_empty_head(repository: Path) -> None:
+    (repository / "HEAD").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (shutil.rmtree, "restore the folder from a copy"),
+        (without_objects, "restore the folder from a copy"),
+        (an_empty_head, "restore the folder from a copy"),
+        (lambda repository: (repository / "config").write_text("[core"), "restore the folder from a copy"),
+    ],
+)
+def test_a_damaged_repository_is_one_line(
+    tmp_path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    """A deleted repository, missing objects, an empty HEAD, a broken configuration."""
+    workspace = Workspace(tmp_path, "test")
+    commit = workspace.start({"train.py": b"x = 1\n"})
+    damage(tmp_path / FOLDER_NAME)
+    with pytest.raises(LedgerError) as caught:  # noqa: PT012 -- whichever comes first
+        workspace.propose(1, commit, {"train.py": b"x = 2\n"}, (), "two")
+        workspace.keep(commit, "again", {})
+        Workspace(tmp_path, "test").files(commit)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
+def test_a_repository_of_another_user_is_one_line(tmp_path: Path) -> None:
+    """Git refuses it; people are told whose it has to be."""
+    workspace = Workspace(tmp_path, "test")
+    commit = workspace.start({"train.py": b"x = 1\n"})
+    of_another_user(tmp_path / FOLDER_NAME)
+    with pytest.raises(LedgerError, match="it belongs to another user: give it to yourself"):
+        Workspace(tmp_path, "test").propose(1, commit, {"train.py": b"x = 2\n"}, (), "two")
+
+
+def test_a_proposals_bad_path_is_still_the_proposals(tmp_path: Path) -> None:
+    """Only the machine's faults become the machine's errors."""
+    workspace = Workspace(tmp_path, "test")
+    commit = workspace.start({"train.py": b"x = 1\n"})
+    with pytest.raises(BadPath):
+        workspace.propose(1, commit, {"../x": b""}, (), "outside")
