@@ -273,7 +273,9 @@ class PastProposal:
     state: Mapping[str, Json] = field(default_factory=dict)
     hypothesis: str = ""
     log: str = ""
-    inference_cost: float | None = None  # of loading and answering, in times of the baseline's: about 1, 2, 5, 10
+    inference_cost: float | None = (
+        None  # of loading and answering, in times of the baseline's: about 1, 2, 5, 10
+    )
     measured: bool = True
     doubts: tuple[str, ...] = ()
 

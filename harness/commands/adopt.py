@@ -12,6 +12,7 @@ trials=0 leaves that out.
   harness task=autoresearch agent=replay         which keeps of its recorded night hold up?
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from harness.commands import run
 from harness.errors import UserError
+from harness.records import Role
 
 if TYPE_CHECKING:
     from harness.task.adoption.survey import Survey
@@ -131,7 +133,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     with open_bench(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
         seen = runner.measure(
-            bench.workspace.files(runner.state.baseline), runner.state.baseline, _role(), "adoption-1"
+            bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
         )
         if seen.score is None:
             raise UserError(
@@ -152,19 +154,11 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
             print(line)
 
 
-def _role():  # type: ignore[no-untyped-def] # Role, imported late
-    from harness.records import Role
-
-    return Role.NOISE
-
-
 def _budget(seconds: float | None, found: "Survey") -> float:
     return seconds if seconds is not None else found.time_budget_seconds
 
 
 def _first_overhead(target: Path) -> float:
-    import json
-
     return float(json.loads((target / "adopted.json").read_text(encoding="utf-8"))["overhead_seconds"])
 
 

@@ -24,7 +24,7 @@ from harness.config.compose import plain_yaml
 from harness.config.locations import conf_folder
 from harness.config.schema import check_part
 from harness.errors import UserError
-from harness.ledger.rows import to_json
+from harness.ledger.plain import to_json
 from harness.protocols import Guard
 from harness.records import Evidence, Files, Judgement, Verdict
 from harness.session.guard_line import ask

@@ -64,21 +64,6 @@ class ForeignRepository:
         )
         return [self._change(commit, files) for commit in listed.split()]
 
-    def file(self, commit: str, name: str) -> bytes:
-        """Raises GitCommandError where the commit has no such file."""
-        text: bytes = self._run(
-            "cat-file", "blob", f"{commit}:{name}", stdout_as_string=False, strip_newline_in_stdout=False
-        )
-        return text
-
-    def start(self, branch: str, files: Sequence[str]) -> str:
-        """The commit before the first change of a branch; "" when there is none."""
-        changes = self.changes(branch, files)
-        try:
-            return self._run("rev-parse", "--verify", f"{changes[0].commit}^") if changes else ""
-        except GitCommandError:
-            return ""
-
     def _change(self, commit: str, files: Sequence[str]) -> Change:
         subject = self._run("show", "-s", "--format=%s", commit)
         options = (
@@ -90,9 +75,11 @@ class ForeignRepository:
             "-p",
             "--no-commit-id",
         )
-        patch = self._run("diff-tree", *options, commit, "--", *files, strip_newline_in_stdout=False)
+        patch = self._run("diff-tree", *options, commit, "--", *files, stripped=False)
         return Change(commit, subject, patch)
 
-    def _run(self, *command: str, **options: bool):  # type: ignore[no-untyped-def] # GitPython: str or bytes by option
+    def _run(self, *command: str, stripped: bool = True) -> str:
         settings = [word for option in _OPTIONS for word in ("-c", option)]
-        return self._git.execute(["git", *settings, *command], **options)
+        found = self._git.execute(["git", *settings, *command], strip_newline_in_stdout=stripped)
+        assert isinstance(found, str)
+        return found

@@ -133,7 +133,9 @@ class VerdictRow(Row):
     message: str = ""
     evidence: Values = {}
     doubts: list[str] = Field(default=[], description="what an accepting guard could not settle")
-    trials_wanted: int = Field(default=0, description="so many of the candidate's own before it can say anything")
+    trials_wanted: int = Field(
+        default=0, description="so many of the candidate's own before it can say anything"
+    )
     incumbent_seed_wanted: bool = Field(default=False, description="one trial at a seed of the incumbent's")
 
     @classmethod

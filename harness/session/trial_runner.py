@@ -137,7 +137,9 @@ class TrialRunner:
             proposal=proposal,
             attempt=attempt,
             clock=spec.clock,
-            budget_counted_by="referee" if spec.clock.steps is None and spec.clock.tokens is None else "candidate",
+            budget_counted_by="referee"
+            if spec.clock.steps is None and spec.clock.tokens is None
+            else "candidate",
             waited_seconds=round(waited_seconds, 3),
         )
         try:

@@ -21,7 +21,9 @@ class StallWatch:
     def look(self) -> None:
         """Call it at every turn of the loop that watches."""
         now, waited = time.monotonic(), _waited_seconds()
-        for_a_core = _WITHOUT_COUNT_SECONDS if waited is None or self._waited is None else waited - self._waited
+        for_a_core = (
+            _WITHOUT_COUNT_SECONDS if waited is None or self._waited is None else waited - self._waited
+        )
         self.seconds = max(self.seconds, now - self._last - for_a_core)
         self._last, self._waited = now, waited
 

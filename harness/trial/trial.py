@@ -86,7 +86,9 @@ class Timer:
         billed = now - opened if self._clock.kind == "wall" else end.cpu_seconds - self._cpu_before
         suspended = wall - (time.monotonic() - self._awake)
         self.stall.look()
-        return Times(opened - self._start, billed, wall, suspended, self._opened is not None, self.stall.seconds)
+        return Times(
+            opened - self._start, billed, wall, suspended, self._opened is not None, self.stall.seconds
+        )
 
 
 class Times(NamedTuple):

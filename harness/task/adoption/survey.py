@@ -69,7 +69,6 @@ class Survey:
     sequence_length: int
     time_budget_seconds: float
     evaluation_tokens: int
-    vocabulary: int | None
     data: Path
     tokenizer: Path
     validation_shard: str
@@ -114,7 +113,6 @@ def survey(folder: Path, home: Path | None = None) -> Survey:
         evaluation_tokens=_whole(
             known, ("EVAL_TOKENS", "VAL_TOKENS"), "a number of tokens to evaluate", 1 << 20
         ),
-        vocabulary=known["VOCAB_SIZE"] if isinstance(known.get("VOCAB_SIZE"), int) else None,
         data=_path(known, ("DATA_DIR", "DATA_PATH", "DATA"), cache / "data"),
         tokenizer=_path(known, ("TOKENIZER_DIR", "TOKENIZER_PATH"), cache / "tokenizer"),
         validation_shard=str(known.get("VAL_FILENAME") or _pinned(known)),

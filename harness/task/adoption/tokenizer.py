@@ -1,9 +1,11 @@
 """A pickled vocabulary as JSON. The pickle is opened in a sandbox only: unpickling runs what it says."""
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UserError
 from harness.records import Json, Limits
@@ -45,7 +47,7 @@ def exported(folder: Path, sandbox: Sandbox) -> dict[str, Json]:
         content, log = _run(public, sandbox)
     try:
         return _checked(json.loads(content))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         words = " ".join(log.split())[-200:]
         raise UserError(
             f"{file} is no pickled tiktoken Encoding, which is what autoresearch writes: {words}"
@@ -53,8 +55,6 @@ def exported(folder: Path, sandbox: Sandbox) -> dict[str, Json]:
 
 
 def _run(public: Path, sandbox: Sandbox) -> tuple[bytes, str]:
-    import os
-
     command = Command(
         script="export.py",
         arguments=("{data}", "{out}"),
@@ -76,15 +76,17 @@ def _run(public: Path, sandbox: Sandbox) -> tuple[bytes, str]:
             return file.read(_MOST_BYTES), process.log
 
 
-def _checked(found: dict[str, Json]) -> dict[str, Json]:
+def _checked(found: Any) -> dict[str, Json]:
     """Raises ValueError and the like for what is no vocabulary."""
-    ranks, special = found["ranks"], found["special"]
-    assert isinstance(ranks, list)
-    assert isinstance(special, dict)
-    if not isinstance(found["pattern"], str) or not ranks:
-        raise ValueError("no pattern")
-    numbers = [int(rank) for _, rank in ranks] + [int(rank) for rank in special.values()]  # type: ignore[misc,arg-type,union-attr] # checked by int()
-    pieces = {bytes.fromhex(piece) for piece, _ in ranks}  # type: ignore[misc,arg-type,union-attr] # checked by fromhex()
-    if sorted(numbers) != list(range(len(numbers))) or len(pieces) != len(ranks):
+    pattern, ranks, special = found["pattern"], found["ranks"], found["special"]
+    pieces = {bytes.fromhex(piece): int(rank) for piece, rank in ranks}
+    names = {str(name): int(rank) for name, rank in special.items()}
+    if not isinstance(pattern, str) or not pieces or len(pieces) != len(ranks):
+        raise ValueError("no pattern, no pieces, or a piece twice")
+    if sorted([*pieces.values(), *names.values()]) != list(range(len(pieces) + len(names))):
         raise ValueError("ranks are not 0 to n")
-    return {"pattern": found["pattern"], "ranks": ranks, "special": special}
+    return {
+        "pattern": pattern,
+        "ranks": [[piece.hex(), rank] for piece, rank in pieces.items()],
+        "special": dict(names),
+    }

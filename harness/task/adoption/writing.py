@@ -8,6 +8,7 @@ from harness.errors import UserError
 from harness.ledger.foreign_repository import ForeignRepository
 from harness.ledger.recorded_night import Night, read_night
 from harness.records import Json
+from harness.task.adoption.constants import Value
 from harness.task.adoption.survey import Survey
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "adopted"
@@ -29,7 +30,9 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
             " the smallest edit: `BOS_TOKEN = ...` in prepare.py"
         )
     name = next(name for name in found.constants if name.startswith("TIME_BUDGET"))
-    plain = {key: value for key, value in found.constants.items() if key in found.imported or key == name}
+    plain: dict[str, Json] = {
+        key: _json(value) for key, value in found.constants.items() if key in found.imported or key == name
+    }
     return {
         "metric": found.metric,
         "evaluate": found.evaluate,
@@ -50,6 +53,10 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         "most_shards": MOST_SHARDS,
         "kernels": list(found.kernels),
     }
+
+
+def _json(value: Value) -> Json:
+    return [_json(each) for each in value] if isinstance(value, list) else value
 
 
 def write(found: Survey, tokenizer: Mapping[str, Json], target: Path) -> list[str]:
