@@ -38,7 +38,9 @@ def asked(
     said = watch.reader.usage or reply.usage
     return replace(
         reply,
-        usage=said if said is not None and watch.reader.whole else _at_least(reply, watch, sent_bytes, most_output),
+        usage=said
+        if said is not None and watch.reader.whole
+        else _at_least(reply, watch, sent_bytes, most_output),
         hour_writes=watch.reader.hour_writes or reply.hour_writes,
         misreported=watch.reader.misreported + (said is None),
     )
