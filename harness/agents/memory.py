@@ -35,8 +35,8 @@ class _Line:
 def memory(view: View, most_tokens: int, classes: Sequence[str] = (), helps: Sequence[str] = HELPS) -> str:
     """At most `most_tokens` (estimated) of where the session stands. classes: of ideas, to name untried ones.
 
-    helps: what else is told; a sweep can compare. "failures": of what class a failure was, with advice. "lineage": which
-    proposals the incumbent is made of.
+    helps: what else is told; a sweep can compare. "failures": of what class a failure was, with advice. "lineage":
+    which proposals the incumbent is made of.
     """
     head = _standing(view) + _classes(view, classes)
     lines = [
