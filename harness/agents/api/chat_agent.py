@@ -96,7 +96,9 @@ class ChatAgent:
         """Once per session, before the first proposal. Raises UserError where dollars are limited and not known."""
         require_prices(self._prices, self._name, context.dollars, "budget.dollars")
         self._bill = Bill(context.folder)
-        self.unbooked = added(self.unbooked, self._bill.unbooked(context.spent))
+        if self.unbooked.requests:  # the trial of the key
+            self._bill.booked(self.unbooked)
+        self.unbooked = self._bill.unbooked(context.spent)
         spent = added(context.spent, self.unbooked)
         self._spending = SpendTracker(context.dollars, context.tokens, spent, context.seconds_left)
         self._folder = context.folder.parent
