@@ -116,7 +116,8 @@ def test_failures_are_told_as_what_they_are(
     """A class from a fixed list, chosen by the referee's reason and the log; switches take it and lineage away."""
     view = decide(make_view(), Proposal({}, "wider"), reason=reason, log=log)
     text = memory(view, 3000)
-    assert (f"({word}" in text) == bool(word)
+    told = [kind for kind in ("deadline", "slow start", "memory", "shape") if f"({kind}" in text]
+    assert told == ([word] if word else [])
     assert not word or f"({word}" not in memory(view, 3000, helps=("lineage",))
     kept = decide(view, Proposal({}, "a kept idea"), 1.4, keep=True)
     assert "a kept idea" in memory(kept, 3000)
