@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.agents.data_text import as_data, estimated_tokens, one_line, tail
+from harness.agents.failures import failure_class
 from harness.records import Decision, Direction, PastProposal, View
 
+HELPS = ("failures", "lineage")
 PENDING = "pending"  # reason of a proposal that is being tried while the next one is prepared
 _CLOSEST = 5
 _RECENT = 8
@@ -30,10 +32,18 @@ class _Line:
     text: str
 
 
-def memory(view: View, most_tokens: int, classes: Sequence[str] = ()) -> str:
-    """At most `most_tokens` (estimated) of where the session stands. classes: of ideas, to name untried ones."""
+def memory(view: View, most_tokens: int, classes: Sequence[str] = (), helps: Sequence[str] = HELPS) -> str:
+    """At most `most_tokens` (estimated) of where the session stands. classes: of ideas, to name untried ones.
+
+    helps: what else is told; a sweep can compare. "failures": of what class a failure was, with advice. "lineage":
+    which proposals the incumbent is made of.
+    """
     head = _standing(view) + _classes(view, classes)
-    lines = _lines(view)
+    lines = [
+        line
+        for line in _lines(view, "failures" in helps)
+        if "lineage" in helps or line.section != _SECTIONS[1]
+    ]
     room = most_tokens - estimated_tokens(head) - 20 * len(_SECTIONS)
     taken: list[_Line] = []
     for line in sorted(lines, key=lambda line: -line.worth):
@@ -71,7 +81,7 @@ def _classes(view: View, classes: Sequence[str]) -> str:
     return text + (f"Classes not tried yet: {', '.join(untried)}.\n" if untried else "")
 
 
-def _lines(view: View) -> list[_Line]:
+def _lines(view: View, with_failures: bool) -> list[_Line]:
     """Every line that could be said; a proposal stands in one section only, the first that fits."""
     history = view.history
     recent = {past.number for past in history[-_RECENT:]}
@@ -84,7 +94,9 @@ def _lines(view: View) -> list[_Line]:
         elif past.decision == Decision.KEEP:
             found.append(_Line(_SECTIONS[1], 10**8 - age, _described(past)))
         elif past.number in recent:
-            found.append(_Line(_SECTIONS[2], 10**7 - age, _described(past)))
+            advice = failure_class(past) if with_failures else ""
+            text = _described(past) + (f" ({advice})" if advice else "")
+            found.append(_Line(_SECTIONS[2], 10**7 - age, text))
         elif past.number in closest:
             found.append(_Line(_SECTIONS[3], 10**6 - closest.index(past.number), _described(past)))
         else:

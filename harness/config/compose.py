@@ -68,10 +68,25 @@ def _override(argument: str) -> str:
 
 
 def _program_path(argument: str) -> str:
-    """The file that `program=my_program.md` names, "" for anything else."""
+    """The file that `program=my_program.md` names, "" for anything else.
+
+    As it stands where there is such a file, else as Hydra's grammar reads it (quotes, escapes): a sweep hands names on
+    in that spelling.
+    """
     key, _, value = argument.partition("=")
-    is_file = key == "program" and value not in groups()["program"].choices
-    return value if is_file and (value.endswith(".md") or "/" in value) else ""
+    if key != "program" or value in groups()["program"].choices:
+        return ""
+    path = value if Path(value).exists() else _read_by_hydra(argument, value)
+    return path if path.endswith(".md") or "/" in path else ""
+
+
+def _read_by_hydra(argument: str, otherwise: str) -> str:
+    try:
+        override = OverridesParser.create().parse_override(argument)
+        value = "" if override.is_sweep_override() else override.value()
+    except HydraException:
+        return otherwise
+    return value if isinstance(value, str) and value else otherwise
 
 
 def _known_keys(wrong: str) -> str:

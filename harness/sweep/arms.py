@@ -73,7 +73,9 @@ def _read(argument: str) -> tuple[str, list[str]]:
     try:
         override = OverridesParser.create().parse_override(argument)
     except HydraException:
-        raise UserError(f"cannot read {argument!r}: give key=value or key=value,value") from None
+        raise UserError(
+            f"cannot read {argument!r}: give key=value or key=value,value, with quotes around names that hold = or ,"
+        ) from None
     key = override.key_or_group
     if not override.is_sweep_override():
         return key, [argument.partition("=")[2]]

@@ -332,3 +332,43 @@ def test_a_hundred_proposals(
     assert isinstance(proposal.state["cache_hit_share"], float)
     assert proposal.state["cache_hit_share"] > (0.3 if kind == "claude" else 0.0)
     assert all(len(json.dumps(seen.body)) < 4 * cap * 1.5 for seen in provider.seen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_night_with_a_provider_that_fails_one_request_in_five(
+    kind: str, make_provider: MakeProvider, make_view: MakeView, decide: Decide
+) -> None:
+    """A hundred proposals are finished, the accounts are equal to the token, and memory does not grow."""
+    import psutil
+
+    faults = [Fault(429, {"retry-after": "0"}), Fault(500), Fault(529), Fault(503, body={})]
+    good = 0
+
+    def script(number: int, _: Any) -> Turn | Fault:
+        nonlocal good
+        if number % 5 == 4:
+            return faults[number // 5 % len(faults)]
+        good += 1
+        if good % 2:
+            return Turn(
+                "thinking " * 30, [("write_file", {"path": "train.py", "content": f"LR = {number}\n"})]
+            )
+        return Turn("", [("submit", {"rationale": f"idea {number}", "hypothesis": "down"})])
+
+    provider = make_provider(script)
+    agent, view, total, resident = agent_for(kind, provider), make_view(), Usage(), []
+    failed = 0
+    for number in range(100):
+        proposal = agent.propose(view)
+        assert proposal.problem == ""
+        total = added(total, proposal.usage)
+        counted = proposal.state["faults"]
+        assert isinstance(counted, dict)
+        failed += sum(counted.values())  # type: ignore[arg-type]  # numbers
+        view = decide(view, proposal, 1.5 - number / 1000, keep=number % 10 == 5)
+        resident.append(psutil.Process().memory_info().rss)
+    assert_counted(provider, total)
+    assert total.dollars == pytest.approx(expected_dollars(provider), rel=1e-9)
+    assert failed == len(provider.seen) // 5
+    assert resident[99] < resident[30] + (40 << 20)  # the server keeps every request; the agent nothing

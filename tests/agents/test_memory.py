@@ -1,8 +1,10 @@
 """What an agent remembers: bounded, complete in what matters, and data only."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +12,7 @@ from guards.classification import CLASSES as GUARDED
 from harness.agents.api.chat_agent import CLASSES
 from harness.agents.data_text import as_data, escaped, estimated_tokens, one_line, tail
 from harness.agents.memory import PENDING, memory
-from harness.records import Decision, Direction, PastProposal, View
+from harness.records import Decision, Direction, PastProposal, Proposal, View
 
 
 def past(number: int, score: float | None = None, keep: bool = False, **facts: Any) -> PastProposal:
@@ -94,3 +96,29 @@ def test_a_log_is_clipped_at_its_start_and_cannot_give_orders() -> None:
 def test_classes_that_agents_are_told_of_are_those_that_the_guard_gives() -> None:
     """Else an untried one would be named for ever."""
     assert set(CLASSES) <= set(GUARDED)
+
+
+@pytest.mark.parametrize(
+    ("reason", "log", "word"),
+    [
+        ("timed_out.deadline", "", "deadline"),
+        ("timed_out.startup", "", "slow start"),
+        ("crashed.memory", "", "memory"),
+        ("crashed.exit_1", "torch.OutOfMemoryError: CUDA out of memory", "memory"),
+        ("crashed.exit_1", "RuntimeError: mat1 and mat2 shapes cannot be multiplied", "shape"),
+        ("crashed.exit_1", "KeyError: 'x'", ""),
+        ("keep.futile", "CUDA out of memory", ""),
+    ],
+)
+def test_failures_are_told_as_what_they_are(
+    reason: str, log: str, word: str, make_view: Callable[..., View], decide: Callable[..., View]
+) -> None:
+    """A class from a fixed list, chosen by the referee's reason and the log; switches take it and lineage away."""
+    view = decide(make_view(), Proposal({}, "wider"), reason=reason, log=log)
+    text = memory(view, 3000)
+    told = [kind for kind in ("deadline", "slow start", "memory", "shape") if f"({kind}" in text]
+    assert told == ([word] if word else [])
+    assert not word or f"({word}" not in memory(view, 3000, helps=("lineage",))
+    kept = decide(view, Proposal({}, "a kept idea"), 1.4, keep=True)
+    assert "a kept idea" in memory(kept, 3000)
+    assert "a kept idea" not in memory(kept, 3000, helps=("failures",))

@@ -14,6 +14,7 @@ from harness.agents.bill import Bill
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
 from harness.agents.keys import redacted
+from harness.agents.memory import HELPS
 from harness.agents.prices import Prices
 from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
@@ -49,16 +50,19 @@ class ChatAgent:
         memory_tokens: int,
         file_tokens: int,
         classes: Sequence[str],
+        helps: Sequence[str] = HELPS,
     ) -> None:
         if ahead < 0 or memory_tokens < 500 or file_tokens < 0:
             raise ValueError("ahead and file_tokens must not be negative, memory_tokens at least 500")
+        if unknown := set(helps) - set(HELPS):
+            raise ValueError(f"helps may hold {', '.join(HELPS)}, not {', '.join(sorted(unknown))}")
         require_prices(prices, model, limits.dollars, "agent.limits.dollars")
         self.ahead = ahead
         self.unbooked = Usage()
         self._make_model, self._name = make_model, model
         self._prices, self._limits, self._patience = prices, limits, patience
         self._memory_tokens, self._file_tokens = memory_tokens, file_tokens
-        self._classes = tuple(classes)
+        self._classes, self._helps = tuple(classes), tuple(helps)
         self._model: Model | None = None
         self._spending, self._bill = SpendTracker(), Bill()
         self._folder: Path | None = None
@@ -92,7 +96,9 @@ class ChatAgent:
         """Once per session, before the first proposal. Raises UserError where dollars are limited and not known."""
         require_prices(self._prices, self._name, context.dollars, "budget.dollars")
         self._bill = Bill(context.folder)
-        self.unbooked = added(self.unbooked, self._bill.unbooked(context.spent))
+        if self.unbooked.requests:  # the trial of the key
+            self._bill.booked(self.unbooked)
+        self.unbooked = self._bill.unbooked(context.spent)
         spent = added(context.spent, self.unbooked)
         self._spending = SpendTracker(context.dollars, context.tokens, spent, context.seconds_left)
         self._folder = context.folder.parent
@@ -110,7 +116,9 @@ class ChatAgent:
             model,
             meter,
             self._patience,
-            opening(view, self._task_program, self._memory_tokens, self._file_tokens, self._classes),
+            opening(
+                view, self._task_program, self._memory_tokens, self._file_tokens, self._classes, self._helps
+            ),
             Workbench(view, self._smoke_test),
             recorder,
         )

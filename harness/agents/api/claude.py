@@ -11,6 +11,7 @@ from harness.agents.api.model import Call, Exchange, Reply, Request, Trouble, gi
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
 from harness.agents.api.watch import Watch, most_bytes
+from harness.agents.memory import HELPS
 from harness.agents.prices import Prices, prices_of
 from harness.agents.spending import ProposalLimits
 from harness.agents.usage import UsageReader
@@ -42,6 +43,7 @@ class Claude(ChatAgent):
         silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
+        helps: Sequence[str] = HELPS,
     ) -> None:
         """See conf/agent/claude.yaml for what each means. Raises UserError without a login or without a price
         that is needed, ValueError for settings that the model refuses."""
@@ -57,6 +59,7 @@ class Claude(ChatAgent):
             memory_tokens=memory_tokens,
             file_tokens=file_tokens,
             classes=classes,
+            helps=helps,
         )
 
 

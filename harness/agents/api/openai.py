@@ -13,6 +13,7 @@ from harness.agents.api.patience import Patience
 from harness.agents.api.responses import Responses
 from harness.agents.api.rules import openai_reasoning, speaks_responses
 from harness.agents.api.watch import Watch, most_bytes, watched
+from harness.agents.memory import HELPS
 from harness.agents.prices import FREE, Prices, prices_of
 from harness.agents.spending import ProposalLimits
 from harness.agents.usage import UsageReader
@@ -42,6 +43,7 @@ class OpenAI(ChatAgent):
         silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
+        helps: Sequence[str] = HELPS,
     ) -> None:
         """See conf/agent/openai.yaml. Raises UserError without the package, the key or a price that is needed,
         ValueError for settings that the model refuses."""
@@ -72,6 +74,7 @@ class OpenAI(ChatAgent):
             memory_tokens=memory_tokens,
             file_tokens=file_tokens,
             classes=classes,
+            helps=helps,
         )
 
 

@@ -168,7 +168,9 @@ class CommandLineAgent:
         require_prices(self._prices, self._model, dollars, "budget.dollars")
         self._context = context
         self._bill = Bill(context.folder)
-        self.unbooked = added(self.unbooked, self._bill.unbooked(context.spent))
+        if self.unbooked.requests:  # the trial of the login
+            self._bill.booked(self.unbooked)
+        self.unbooked = self._bill.unbooked(context.spent)
         spent = added(context.spent, self.unbooked)
         self._spending = SpendTracker(dollars, context.tokens, spent, context.seconds_left)
         self._smoke_test = make_smoke_test(context)

@@ -1,0 +1,59 @@
+"""A login that does not work costs nobody twenty minutes, and a night that failed does not end with status 0."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_provider import FakeProvider, Fault, Script, Turn
+
+MakeProvider = Callable[[Script], FakeProvider]
+PRICE = "{date: '2026-11', input: 3.0, output: 15.0, cached_input: 0.3}"
+KEY = "sk-ant-canary-4711"
+
+
+def started(provider: FakeProvider, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    arguments = ["task=digits", "budget=smoke", "budget.seconds=1.5", "budget.certificate=0", "keep=greedy"]
+    arguments += ["session.tag=one", f"session.folder={folder}", "agent=claude", "agent.model=small"]
+    arguments += [f"agent.base_url={provider.url}", f"+agent.prices.small={PRICE}", *more]
+    environment = {**os.environ, "ANTHROPIC_API_KEY": KEY}
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+def test_a_bad_key_is_one_line_before_anything_else(make_provider: MakeProvider, tmp_path: Path) -> None:
+    """Exit code 2, the provider's words without the key, no folder of a session, no baseline."""
+    error = {
+        "type": "error",
+        "error": {"type": "authentication_error", "message": f"invalid x-api-key {KEY}"},
+    }
+    provider = make_provider(lambda *_: Fault(401, body=error))
+    done = started(provider, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "invalid x-api-key" in done.stderr
+    assert KEY not in done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "one").exists()
+    assert len(provider.seen) == 1
+
+
+@pytest.mark.slow
+def test_a_session_that_its_agent_ended_says_so_with_its_status(
+    make_provider: MakeProvider, tmp_path: Path
+) -> None:
+    """Exit code 1; what the trial of the key cost stands in the ledger, though no proposal came of it."""
+    provider = make_provider(lambda number, _: Turn("yes") if number == 0 else Fault(401))
+    done = started(provider, tmp_path, "agent.ahead=0")
+    assert done.returncode == 1, done.stderr
+    rows: list[dict[str, Any]] = [
+        json.loads(line) for line in (tmp_path / "one" / "ledger.jsonl").read_text().splitlines()
+    ]
+    assert next(row for row in rows if row["kind"] == "session_ended")["cause"] == "agent_failed"
+    spent = next(row for row in rows if row["kind"] == "agent_spent")
+    assert spent["usage"]["output_tokens"] == provider.total("output_tokens") > 0
