@@ -65,7 +65,9 @@ def test_one_that_was_killed_goes_on(unpacked: Path) -> None:
     done = harness(unpacked, *same, "session.folder=.")
     assert done.returncode == 0, done.stdout + done.stderr
     after = load(unpacked / "cut")
-    assert [trial.trial_id for trial in after.trials[: len(before.trials)]] == [t.trial_id for t in before.trials]
+    assert [trial.trial_id for trial in after.trials[: len(before.trials)]] == [
+        t.trial_id for t in before.trials
+    ]
     assert after.attempts["p0003-1"] == 2
     assert len(after.decided) == 6
     assert [each.decision for each in after.decided[:2]] == [Decision.KEEP, Decision.DISCARD]
