@@ -86,6 +86,7 @@ class Neighbour:
 
     @contextmanager
     def beside(self, clock: str) -> Iterator[dict[str, float]]:
+        assert clock in ("cpu", "wall")
         self.trials += 1
         found: dict[str, float] = {}
         yield found
