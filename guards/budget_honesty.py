@@ -9,6 +9,10 @@ Names in `Observation.machine`, each optional:
     canary_ratio            speed of the referee's own fixed piece of work beside the trial, 1 = as calibrated
     step_rate_ratio         speed of the unmodified baseline, in this trial or the one before it, 1 = as calibrated
     energy_ratio            energy of that fixed piece of work on a GPU, 1 = as calibrated
+    pulse_ratio             speed of the referee's small work while the trial ran, 1 = as beside the incumbent's latest
+    pulse_tolerance         how much faster that may be, by its own scatter
+    foreign_shift           cores that other programs used meanwhile, more than beside the incumbent's latest trials
+    foreign_tolerance       how far that may be from 0, by its own scatter
     foreign_processes       processes on the trial's device that are not the trial's
     cpu_clock_exact         1 where no process can have escaped the count of CPU time
     left_processes          processes of the trial that were there after its end
@@ -85,6 +89,14 @@ class BudgetHonesty:
     def _disturbed(self, trial: Observation) -> Iterator[tuple[str, str]]:
         if trial.machine.get("foreign_processes", 0) > 0:
             yield "foreign_process", "another process was on the trial's device"
+        # Only faster: a candidate can slow our pulse down on purpose, and must not buy another try with it.
+        if (faster := trial.machine.get("pulse_ratio", 1.0)) > 1 + trial.machine.get(
+            "pulse_tolerance", math.inf
+        ):
+            yield "disturbed", f"the machine was {faster:.2f} times as fast as beside the incumbent"
+        shift = trial.machine.get("foreign_shift", 0.0)
+        if abs(shift) > trial.machine.get("foreign_tolerance", math.inf):
+            yield "disturbed", f"other programs used {shift:+.1f} cores, compared with the incumbent's trials"
         for name, words in _RATIOS.items():
             ratio = trial.machine.get(name, 1.0)
             if not math.isfinite(ratio) or abs(ratio - 1) > self._tolerance:

@@ -35,8 +35,14 @@ def noise_only(random: numpy.random.Generator, shift: float) -> float:
     return shift + ERROR * random.normal()
 
 
+def unequal(random: numpy.random.Generator, shift: float) -> float:
+    """Skewed gains, in arms that are equal in the mean and far from it in spread (see `sweep`)."""
+    return shift + random.lognormal(0, 1) - math.exp(0.5)
+
+
 SHAPES: dict[str, Draw] = {
     "normal": normal, "mostly nothing": mostly_nothing, "skewed": skewed, "noise only": noise_only,
+    "skewed, unequal spread": unequal,
 }  # fmt: skip
 
 
@@ -49,7 +55,7 @@ def sweep(
         gains = []
         for task in range(tasks):
             for repeat in range(repeats):
-                value = draw(random, shift)
+                value = draw(random, shift) * (3.0 if draw is unequal and place % 2 else 1.0)
                 gains.append(Gain(value, ERROR if value else 0.0, str(task), str(repeat)))
         arms[f"arm{place}"] = gains
     return [pair.verdict for pair in differences(arms)]

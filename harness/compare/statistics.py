@@ -28,7 +28,9 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over sessions (tasks count equally). low, high: 95 % interval, None for a single session."""
+    """A mean over sessions (tasks count equally). low, high: 95 % interval; None for a single session of a task, and
+    where fewer than two sessions gained anything: then nobody can tell.
+    """
 
     mean: float
     low: float | None
@@ -66,11 +68,16 @@ def estimate(gains: Sequence[Gain]) -> Estimate:
     strata = _by_task(gains)
     mean = sum(_mean(stratum) for stratum in strata.values()) / len(strata)
     spread = _variance([list(stratum) for stratum in strata.values()])
-    if spread is None:
+    if spread is None or any(_mostly_nothing(stratum) for stratum in strata.values()):
         return Estimate(mean, None, None, len(gains))
     variance, df = spread
     half = _t_quantile(df, 0.975) * math.sqrt(variance)
     return Estimate(mean, mean - half, mean + half, len(gains))
+
+
+def _mostly_nothing(gains: Sequence[Gain]) -> bool:
+    """Fewer than two sessions gained anything: their spread says nothing about what such sessions may gain."""
+    return any(gain.value == 0 for gain in gains) and sum(gain.value != 0 for gain in gains) < 2
 
 
 def differences(arms: Mapping[str, Sequence[Gain]]) -> list[Difference]:

@@ -132,6 +132,7 @@ class VerdictRow(Row):
     reason: str = Field(default="", description='a stable code "family.case"')
     message: str = ""
     evidence: Values = {}
+    no_evidence: list[str] = Field(default=[], description="ids of earlier trials that no longer compare")
     doubts: list[str] = Field(default=[], description="what an accepting guard could not settle")
     trials_wanted: int = Field(
         default=0, description="so many of the candidate's own before it can say anything"
@@ -274,6 +275,9 @@ class CertificateRow(Row):
     passed: bool = False
     certified: bool | None = Field(default=None, description="isolation proven?")
     confidence: float = 0.95
+    conditions_alike: bool = Field(
+        default=True, description="same machine under both sides? if not, not passed"
+    )
     val_minus_test: dict[str, float | None] = Field(
         default={}, description="head, baseline: how far val flatters"
     )

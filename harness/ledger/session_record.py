@@ -266,6 +266,8 @@ class SessionRecord:
             self.proposal(row.proposal).verdicts.append(row)
         if row.judgement is Judgement.INCONCLUSIVE and row.trial_id:
             self.evidence.disregard(row.trial_id)
+        for trial_id in row.no_evidence:
+            self.evidence.disregard(trial_id)
 
     def _on_step(self, row: StepRow) -> None:
         if row.proposal is not None:

@@ -95,6 +95,8 @@ def certificate_lines(session: SessionRecord) -> list[str]:
         f" ({row.confidence:.0%} interval {interval_text(row)}, p = {row.p:.3g})"
         f" on the sealed split"
     ]
+    if not row.conditions_alike:
+        lines.append("not passed, whatever p: head and baseline did not have the same machine under them")
     lines += step_lines(session)
     if row.claimed is not None:
         lines.append(f"claimed by the search on val: {signed(row.claimed)} {unit}")

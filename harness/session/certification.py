@@ -11,6 +11,7 @@ from harness.keep.certificate import Certificate
 from harness.ledger.rows import CertificateRow
 from harness.records import Files, Role, Split
 from harness.session.trial_runner import TrialRunner
+from harness.trial.conditions import alike
 
 _ROLES = (Role.CERTIFICATE_HEAD, Role.CERTIFICATE_BASELINE)
 
@@ -28,15 +29,17 @@ def certify(trial_runner: TrialRunner, files_of: Callable[[str], Files], trials:
             name = f"{prefix[role]}-{run}"
             if not any(seen.trial_id.partition("~")[0] == name for seen in state.observations[commit]):
                 trial_runner.measure(files_of(commit), commit, role, name, split=Split.TEST)
-    losses = {}
-    scores = {}
+    losses, scores, machines = {}, {}, {}
     for role, commit in commits.items():
         seen = [
             trial for trial in state.counted(commit, role) if trial.trial_id.startswith(f"{prefix[role]}-")
         ]
         scores[role] = [trial.score for trial in seen]
+        machines[role] = [trial.machine for trial in seen]
         losses[role] = [state.loss(trial.score) if trial.score is not None else None for trial in seen]
     found = certificate.certify(losses[_ROLES[0]], losses[_ROLES[1]])
+    same_machine = alike(machines[_ROLES[0]], machines[_ROLES[1]])
+    found = dataclasses.replace(found, passed=found.passed and same_machine)
     claimed_scores = [state.mean_score(commits[role]) for role in _ROLES]
     row = CertificateRow(
         head_commit=state.incumbent,
@@ -46,6 +49,7 @@ def certify(trial_runner: TrialRunner, files_of: Callable[[str], Files], trials:
         baseline_scores=scores[_ROLES[1]],
         claimed=_claimed(trial_runner, claimed_scores),
         certified=state.certified,
+        conditions_alike=same_machine,
         val_minus_test={
             side: _gap(state.mean_score(commits[role]), state.mean_score(commits[role], role))
             for side, role in zip(("head", "baseline"), _ROLES, strict=True)

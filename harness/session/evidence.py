@@ -23,6 +23,7 @@ from harness.scoring.inference import total_seconds
 from harness.task.task import Task
 
 FilesOf = Callable[[str], Files]
+_TRIALS_IN_DOUBT = 3  # of a candidate, before it may be kept
 ROLLED_BACK = "keep.rolled_back"  # what became of a provisional keep, or of a proposal that was built on one
 Prior = tuple[float, int]  # sd of the score from earlier sessions, degrees of freedom
 
@@ -89,8 +90,9 @@ def _beside(state: SessionRecord, proposal: ProposalRecord) -> int:
 
 
 def _trials_that_guards_lack(proposal: ProposalRecord) -> int:
-    """What a guard that could not decide said it needs (`trials_needed` in its evidence)."""
+    """Before a keep: three where a guard has doubts, and what one that cannot decide says it needs."""
     said = [verdict.evidence.get("trials_needed", 0) for verdict in proposal.verdicts]
+    said += [_TRIALS_IN_DOUBT for verdict in proposal.verdicts if verdict.doubts]
     return max((int(needed) for needed in said if isinstance(needed, int | float)), default=0)
 
 

@@ -15,6 +15,7 @@ from harness.session.guard_line import Stage, ask
 from harness.session.intake import Intake
 from harness.session.limits import SessionLimits
 from harness.session.trial_runner import TrialRunner
+from harness.trial.conditions import LATEST, alike, changed
 
 MOST_INCONCLUSIVE = 3  # disturbed trials of one proposal
 _MOST_FAILURES = 2  # of an unmodified or kept program, before it is given up
@@ -54,7 +55,10 @@ class Referee:
 
     def measure_baseline(self) -> None:
         """The score to beat and its noise, on fresh seeds. Raises HarnessError when the task itself fails."""
-        while len(self.state.losses(self.state.baseline, Role.BASELINE)) < self.keep.incumbent_runs:
+        while (
+            not self.state.decided
+            and len(self.state.losses(self.state.baseline, Role.BASELINE)) < self.keep.incumbent_runs
+        ):
             number = len(self.state.counted(self.state.baseline, Role.BASELINE)) + 1
             self._measure_trusted(self.state.baseline, Role.BASELINE, f"baseline-{number}")
 
@@ -71,6 +75,10 @@ class Referee:
             self._record_step(proposal, step)
             if step.action is Action.DISCARD:
                 return _by_statistics(Decision.DISCARD, step)
+            if step.action is Action.KEEP and not self._like_incumbent(proposal):
+                return _by_statistics(
+                    Decision.DISCARD, Step(Action.DISCARD, "unlike_conditions", step.statistics)
+                )
             if step.action is Action.KEEP:
                 refusal = self._check_promotion(proposal)
                 if refusal is None and not self._lacks_trials(proposal):
@@ -91,12 +99,13 @@ class Referee:
             step = self.keep.between(evidence.for_keep(self.state, None, self.state.prior, ending))
             if step.action is Action.PROPOSE:
                 return None
+            if step.action is Action.CERTIFY and not self._like_certified():
+                step = Step(Action.ROLL_BACK, "unlike_conditions", step.statistics)
             if step.action in (Action.CERTIFY, Action.ROLL_BACK):
                 return self._settled(step)
             if step.action is Action.RUN_INCUMBENT:
                 self.limits.check_trial(self.state)
-                runs = self.state.finished_by_role[Role.INCUMBENT]
-                self._measure_trusted(self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}")
+                self._measure_incumbent()
             elif not self.limits.allows_race_trial(self.state):
                 return self._settled(Step(Action.ROLL_BACK, "no_trials_left", step.statistics))
             elif not self._raced(step.action):
@@ -107,14 +116,12 @@ class Referee:
         state = self.state
         role = Role.STEP_HEAD if action is Action.RUN_HEAD else Role.STEP_CERTIFIED
         commit = state.incumbent if role is Role.STEP_HEAD else state.certified_commit
-        prefix = evidence.race_trial(state, role)
+        seen = self._of_race(commit, role)
+        name = f"{evidence.race_trial(state, role)}{len(seen) + 1}"
         if role is Role.STEP_CERTIFIED:
-            number = _next_number(state.counted(commit, role), prefix)
-            self._measure_trusted(commit, role, f"{prefix}{number}")
+            self._measure_trusted(commit, role, name)
             return True
-        seen = [trial for trial in state.counted(commit, role) if trial.trial_id.startswith(prefix)]
-        if not any(trial.score is None for trial in seen):
-            name = f"{prefix}{_next_number(seen, prefix)}"
+        if all(trial.score is not None for trial in seen):
             seen.append(self.trial_runner.measure(self.intake.files_of(commit), commit, role, name))
         return all(trial.score is not None for trial in seen)
 
@@ -135,21 +142,60 @@ class Referee:
         self.trial_runner.record(row)
         return row
 
+    def _like_certified(self) -> bool:
+        sides = (self.state.incumbent, Role.STEP_HEAD), (self.state.certified_commit, Role.STEP_CERTIFIED)
+        return alike(*([trial.machine for trial in self._of_race(*side)] for side in sides))
+
     def _race_scores(self, commit: str, role: Role) -> list[float | None]:
+        return [trial.score for trial in self._of_race(commit, role)]
+
+    def _of_race(self, commit: str, role: Role) -> list[Observation]:
         prefix = evidence.race_trial(self.state, role)
-        seen = self.state.counted(commit, role)
-        return [trial.score for trial in seen if trial.trial_id.startswith(prefix)]
+        return [trial for trial in self.state.counted(commit, role) if trial.trial_id.startswith(prefix)]
 
     def _one_trial(self, proposal: ProposalRecord, step: Step) -> Verdict | None:
         """Run what the rule asked for; the verdict that ends the race, or None to go on."""
         if step.action is Action.RUN_INCUMBENT:
-            runs = self.state.finished_by_role[Role.INCUMBENT]
-            self._measure_trusted(
-                self.state.incumbent, Role.INCUMBENT, f"incumbent-{runs + 1}", proposal.number
-            )
-            return None
-        self._measure_candidate(proposal, Role.CANDIDATE)
-        return self._reviewed(proposal)
+            self._measure_incumbent(proposal.number)
+        elif self._was_disturbed(proposal):
+            self._anchor(proposal)
+        else:
+            self._measure_candidate(proposal, Role.CANDIDATE)
+            return self._reviewed(proposal)
+        return None
+
+    def _measure_incumbent(self, proposal: int | None = None) -> Observation:
+        name = f"incumbent-{self.state.finished_by_role[Role.INCUMBENT] + 1}"
+        return self._measure_trusted(self.state.incumbent, Role.INCUMBENT, name, proposal)
+
+    def _was_disturbed(self, proposal: ProposalRecord) -> bool:
+        """The candidate's last trial was, and the incumbent has not been run since."""
+        ran = [trial for trial in proposal.trials if trial.role in (Role.CANDIDATE, Role.INCUMBENT)]
+        return bool(ran) and ran[-1].role is Role.CANDIDATE and ran[-1].trial_id in self.state.inconclusive
+
+    def _anchor(self, proposal: ProposalRecord) -> None:
+        """Ask the incumbent how the machine is now. If it has changed, nothing measured before compares any more."""
+        state = self.state
+        before = [*state.counted(state.incumbent), *state.counted(proposal.commit, Role.CANDIDATE)]
+        if not changed(self._measure_incumbent(proposal.number).machine):
+            return
+        text = "the machine is not what it was: incumbent and candidate are measured anew"
+        row = VerdictRow(
+            proposal=proposal.number,
+            stage="runtime",
+            guard="conditions",
+            judgement=Judgement.INCONCLUSIVE,
+            reason="conditions.changed",
+            message=text,
+            no_evidence=[trial.trial_id for trial in before],
+        )
+        self.trial_runner.record(row)
+        self.trial_runner.notice(text)
+
+    def _like_incumbent(self, proposal: ProposalRecord) -> bool:
+        """Whether candidate and incumbent had the same machine under them, as far as that was measured."""
+        sides = self.state.counted(proposal.commit, Role.CANDIDATE), self.state.counted(self.state.incumbent)
+        return alike(*([trial.machine for trial in side[-LATEST:]] for side in sides))
 
     def _reviewed(self, proposal: ProposalRecord) -> Verdict | None:
         """What the last trial says beyond its score. After a restart it is looked at again: a verdict may be missing.
@@ -188,7 +234,9 @@ class Referee:
             source, proposal.commit, role, name, proposal=proposal.number, seed=seed, stop=stop
         )
 
-    def _measure_trusted(self, commit: str, role: Role, name: str, proposal: int | None = None) -> None:
+    def _measure_trusted(
+        self, commit: str, role: Role, name: str, proposal: int | None = None
+    ) -> Observation:
         """A trial of the baseline or the incumbent. Raises HarnessError when those fail again and again."""
         source = self.intake.files_of(commit)
         seen = self.trial_runner.measure(source, commit, role, name, proposal=proposal)
@@ -197,6 +245,7 @@ class Referee:
             what = "task's own program" if commit == self.state.baseline else "incumbent"
             log = seen.log[-_LOG_CHARACTERS:]
             raise HarnessError(f"the {what} fails ({seen.outcome.value}, {seen.reason}): {log}")
+        return seen
 
     def _check_promotion(self, proposal: ProposalRecord) -> Verdict | None:
         """The verdict that stops a candidate which would be kept, or None."""
@@ -300,10 +349,6 @@ class Referee:
                 self.trial_runner.notice(
                     f"drift: the incumbent's later trials differ from its first (z {z:.1f})"
                 )
-
-
-def _next_number(seen: Sequence[Observation], prefix: str) -> int:
-    return sum(trial.trial_id.startswith(prefix) for trial in seen) + 1
 
 
 def _by_statistics(decision: Decision, step: Step) -> Ruling:

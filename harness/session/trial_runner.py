@@ -31,12 +31,14 @@ from harness.records import (
 )
 from harness.session.manifest import Manifest, manifest
 from harness.task.task import Profile, Task, TaskData
+from harness.trial.conditions import LATEST, compared, foreign_cores
 from harness.trial.machine_probe import HostProbe, MachineProbe
 from harness.trial.seeds import trial_seed
 from harness.trial.turns import turn
 
 MOST_ATTEMPTS = 3
 STOPPED = "stopped"  # the reason of a trial that Ctrl-C or SIGTERM ended
+_TRUSTED_ROLES = (Role.BASELINE, Role.INCUMBENT, Role.STEP_CERTIFIED)
 _CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
 
 
@@ -151,8 +153,11 @@ class TrialRunner:
         except KeyboardInterrupt:
             self._close_in_order(spec.trial_id)
             raise
+        if (busy := found.pop("busy_cores", None)) is not None:
+            found["foreign_cores"] = foreign_cores(busy, result.cpu_seconds, result.wall_seconds)
         seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
         seen |= self._work_ratio(result, spec.clock)
+        seen |= compared(found, self._trusted_machines())
         result = replace(result, machine={**result.machine, **seen})
         self._warn()
         self.record(TrialFinishedRow.of(result, start))
@@ -174,6 +179,15 @@ class TrialRunner:
         if reference := self._reference("kernel_joules", found):
             ratios["energy_ratio"] = found["kernel_joules"] / reference
         return ratios
+
+    def _trusted_machines(self) -> list[Mapping[str, float]]:
+        """What was measured beside the latest trials of programs that are kept or unmodified, on val."""
+        seen = [trial for role in _TRUSTED_ROLES for trial in self.state.trials_by_role[role][-LATEST:]]
+        valid = [
+            trial.finish for trial in seen if trial.finish and trial.trial_id not in self.state.inconclusive
+        ]
+        latest = sorted(valid, key=lambda row: row.seq)
+        return [row.machine for row in latest[-LATEST:]]
 
     def _reference(self, name: str, found: Mapping[str, float]) -> float | None:
         """The median beside the baseline's trials, else what is beside this one; None if that was not measured."""

@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 import psutil
 
 from harness.sandbox.host.devices import outside
+from harness.trial.pulse import Pulse
 from harness.trial.turns import in_sweep
 
 _BYTES = 4 << 20
@@ -33,7 +34,8 @@ _LOOK_SECONDS = 15.0
 _END_SECONDS = 10.0
 
 Found = dict[str, float]
-"""canary_seconds: of the hashing; kernel_seconds, kernel_joules: of a product on the GPU; foreign_processes."""
+"""canary_seconds: of the hashing; pulse_seconds, busy_cores: see pulse.py; kernel_seconds, kernel_joules: of a product
+on the GPU; foreign_processes."""
 
 
 class MachineProbe(Protocol):
@@ -49,12 +51,14 @@ class MachineProbe(Protocol):
 
 
 class HostProbe:
-    """Of a processor: hashing, before and after the trial."""
+    """Of a processor: hashing before and after the trial, and a pulse while it runs."""
 
     @contextlib.contextmanager
     def beside(self, clock: str) -> Iterator[Found]:
         before, found = canary_seconds(clock), Found()
-        yield found
+        with Pulse(clock) as pulse:
+            yield found
+        found |= pulse.found()
         found["canary_seconds"] = max(before, canary_seconds(clock))
 
     def warning(self) -> str:

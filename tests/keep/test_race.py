@@ -62,7 +62,8 @@ def test_drops_keeps_and_goes_on() -> None:
     """Below z = 1 a candidate is dropped after one trial; no win is kept on a single one, however clear."""
     assert action(1.0) is Action.DISCARD
     assert action(0.5) is Action.RUN_INCUMBENT
-    assert Race().next_step(raced(0.5, 0.51, beside=(1.0,))).action is Action.RUN_CANDIDATE
+    assert Race().next_step(raced(0.97, 0.99, beside=(1.0,))).action is Action.RUN_CANDIDATE
+    assert Race().next_step(raced(0.5, 0.51, beside=(1.0,))).action is Action.KEEP  # two trials, and fifty sd
     assert (
         Race().next_step(raced(0.5, 0.51, 0.5, beside=(1.0, 1.0), prior_sd=0.01, prior_df=5)).action
         is Action.KEEP

@@ -20,7 +20,8 @@ LOSSES = st.lists(st.floats(0.5, 1.5), max_size=7).map(tuple)
 
 
 def racing(head: tuple[float, ...], certified: tuple[float, ...], **more: object) -> KeepEvidence:
-    seen = KeepEvidence((0.98, 0.98, *head), (), incumbent_screening=1, incumbent_selected=1, **KNOWN)  # type: ignore[arg-type] # a mapping of numbers
+    kept_on = head[0] if head else 0.98
+    seen = KeepEvidence((kept_on, kept_on, *head), (), incumbent_screening=1, incumbent_selected=1, **KNOWN)  # type: ignore[arg-type] # a mapping of numbers
     return replace(
         seen, provisional=5, certified=BASELINE + certified, step_head=head, step_certified=certified, **more
     )
@@ -138,7 +139,7 @@ def test_what_is_rolled_back_is_gone() -> None:
     slots = 60
     lucky = np.full(slots, 0.0)
     lucky[4:14:2] = -3.0  # every candidate's first trial, until five are kept
-    world = World([0.0] * 30, (lucky + 0.01 * np.random.default_rng(1).normal(size=slots)).tolist())
+    world = World([0.0] * 90, (lucky + 0.01 * np.random.default_rng(1).normal(size=slots)).tolist())
     night = Simulation(Stack(), world, Standing(prior_sd=1.0, prior_df=5)).run()
     assert night.rolled_back >= 5
     assert night.steps == []

@@ -129,12 +129,13 @@ def summary(session: Session) -> object:
     )
 
 
-def test_a_stack_killed_after_any_row_goes_on_where_it_stopped(world: Make) -> None:
+@pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
+def test_a_stack_killed_after_any_row_goes_on_where_it_stopped(world: Make, stride: int) -> None:
     """Kill at every row of a session with a roll-back and a step: same levels, same branch, no trial repeated."""
-    series = (LUCKY[0], GOOD[0], "loss = 0.4\n# f")
+    series = (LUCKY[0], GOOD[0])
     rule, whole = Stack(provisional_keeps=1), finished(world, *series, rule=Stack(provisional_keeps=1))
     assert {row.action for row in whole.trial_runner.state.settlements} == {Action.CERTIFY, Action.ROLL_BACK}
-    for stop_after in range(1, whole.trial_runner.ledger.length):
+    for stop_after in range(1, whole.trial_runner.ledger.length, stride):
         made = world(series, keep=rule, budget=SMALL)
         with pytest.raises(Killed):
             made.session(Recorder(stop_after)).run()
