@@ -113,11 +113,10 @@ def table(found: dict[str, list[dict[str, Any]]]) -> str:
 
 def prepared_data() -> Path:
     """What `budget=gpu` trains on, made now if need be."""
-    from harness.config import load
-    from harness.prepare import prepared
+    from harness.config.setup import load
+    from harness.task.prepare import prepared
 
-    task = load(["task=nanochat", "budget=gpu"]).task
-    return prepared(task, "gpu").public.parent
+    return prepared(load(["task=nanochat", "budget=gpu"]).task, "gpu").public.parent
 
 
 def encoding_of(public: Path) -> Any:

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
         bench = stack.enter_context(open_bench(setup, folder, ()))
         trial_runner, baseline = bench.trial_runner, bench.trial_runner.state.baseline
         source = bench.workspace.files(baseline)
-        public = prepared(setup.task, setup.budget.profile).public
+        public = prepared(setup.task, setup.budget.profile, choices=setup.data).public
         for number in range(trials):
             plain.append(plain_seconds(setup.task.path, public, bench.profile.seconds))
             begin = time.perf_counter()

@@ -53,6 +53,23 @@ def test_a_failing_prepare_is_one_line_and_leaves_nothing(task: Task) -> None:
     assert [file for file in (cache_folder() / "tasks").iterdir() if file.suffix != ".lock"] == []
 
 
+def test_the_user_chooses_what_prepare_offers(task: Task, tmp_path: Path) -> None:
+    """What stands behind the star, and nothing else; other choices are other data, and other files there as well."""
+    text = PREPARE.replace("private):", "private, profile, *, words='none'):").replace('"words")', "words)")
+    (task.path / "prepare.py").write_text(text)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    chosen = {"words": str(folder)}
+    first = prepared(task, "cpu", choices=chosen)
+    assert (first.public / "train" / "a.txt").read_text() == str(folder)
+    assert (prepared(task, "cpu").public / "train" / "a.txt").read_text() == "none"
+    assert prepared(task, "cpu", choices=chosen) == first
+    (folder / "new.txt").write_text("a file more")
+    assert prepared(task, "cpu", choices=chosen) != first
+    with pytest.raises(UserError, match=r"data\.word: task small offers words"):
+        prepared(task, "cpu", choices={"word": 3})
+
+
 def test_prepare_may_ask_for_the_profile(task: Task) -> None:
     """A third parameter gets the profile's name; each profile has data of its own."""
     text = PREPARE.replace("private):", "private, profile):").replace('"words")', "profile)")

@@ -98,7 +98,7 @@ def _rig(setup: "Setup", folder: Path) -> Iterator[Rig]:
     from harness.task.task import Profile, TaskData
 
     task, profile = setup.task, setup.budget.trial_profile(setup.task)
-    data = prepared(task, setup.budget.profile)
+    data = prepared(task, setup.budget.profile, choices=setup.data)
     with ExitStack() as stack:
         sandbox = setup.open_sandbox()
         stack.callback(sandbox.close)

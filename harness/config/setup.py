@@ -61,8 +61,9 @@ class Setup:
 
     guards: in the order in which they are asked. open_sandbox: opens the isolation that the config asks for;
     raises SandboxUnavailable. program: text of the human program. repeat: tells apart sessions of one
-    configuration. config: the resolved configuration, plain. choices: group -> the choice that was made.
-    arguments: what `load` was given. fingerprint: SHA-256 of what bears on results.
+    configuration. data: the user's choices for the task's prepare.py. config: the resolved configuration, plain.
+    choices: group -> the choice that was made. arguments: what `load` was given.
+    fingerprint: SHA-256 of what bears on results.
     """
 
     task: "Task"
@@ -79,6 +80,7 @@ class Setup:
     program: str
     session: SessionSettings
     repeat: int
+    data: Mapping[str, Any]
     config: Mapping[str, Any]
     choices: Mapping[str, str]
     arguments: tuple[str, ...]
@@ -108,6 +110,7 @@ def load(arguments: list[str]) -> Setup:
         program=program.text,
         session=settings,
         repeat=check_value("repeat", int, config["repeat"]),
+        data=_mapping("data", config["data"]),
         config=config,
         choices=choices,
         arguments=tuple(arguments),
@@ -129,7 +132,7 @@ def fingerprint(config: Mapping[str, Any], program: str, source: Files) -> str:
 
 
 def _check_keys(config: Mapping[str, Any]) -> None:
-    expected = [*_PARTS, "guards", "session", "repeat"]
+    expected = [*_PARTS, "guards", "session", "repeat", "data"]
     for key in config:
         if key not in expected:
             raise UserError(f"{key}: no such key; {did_you_mean(key, [*expected, 'preset'])}")

@@ -77,7 +77,7 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
     """
     profile = setup.budget.trial_profile(setup.task)
     gpu = setup.executor.device(profile)
-    data = prepared(setup.task, setup.budget.profile)
+    data = prepared(setup.task, setup.budget.profile, choices=setup.data)
     with ExitStack() as stack:
         stack.enter_context(_locked(folder))
         stack.enter_context(ended_by_signals())

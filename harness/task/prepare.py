@@ -3,6 +3,7 @@
 `prepare(public, private)` may ask by name for `profile`, and for `secret`: bytes of the referee's to draw held-out data
 with, so that nobody who knows the program can make them again. They reach it over a pipe and stand nowhere else but
 in the cache's private/held_out_secret. One cache, one draw: its folders' names hold a hash of the secret.
+`prepare(public, private, *, shards=10)`: what stands behind the star the user may choose: data.shards=4.
 
 python -m harness.task.prepare TASK_FOLDER PROFILE PUBLIC PRIVATE < SECRET     (how this module calls itself)
 """
@@ -11,12 +12,15 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from filelock import FileLock
 
@@ -25,6 +29,8 @@ from harness.task.secret import derived_secret, kept_secret
 from harness.task.task import Task, TaskData
 
 _TAIL_LINES = 5
+_CHOICES = "HARNESS_DATA"  # environment variable by which the user's choices reach prepare.py
+_NO_CHOICES: Mapping[str, object] = MappingProxyType({})
 
 
 def cache_folder() -> Path:
@@ -32,19 +38,26 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness").resolve()
 
 
-def prepared(task: Task, profile: str, secret: bytes | None = None) -> TaskData:
+def prepared(
+    task: Task, profile: str, secret: bytes | None = None, *, choices: Mapping[str, object] = _NO_CHOICES
+) -> TaskData:
     """The task's data, made now if need be. Raises UserError with the last lines of prepare.py if it fails.
 
-    secret: to draw what is held out with; None: the cache's own, which is what trials are scored on.
+    secret: to draw what is held out with; None: the cache's own, which is what trials are scored on. choices: the
+    user's, see data_choices; one that the task does not offer is a UserError.
     """
+    offered = data_choices(task)
+    for name in choices:
+        if name not in offered:
+            raise UserError(f"data.{name}: task {task.name} offers {', '.join(offered) or 'no such choices'}")
     try:
         if secret is None:
             secret = held_out_secret(task, profile)
-        folder = cache_folder() / "tasks" / f"{task.name}-{profile}-{_key(task, profile, secret)}"
+        folder = cache_folder() / "tasks" / f"{task.name}-{profile}-{_key(task, profile, secret, choices)}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
-                _make(task, profile, folder, secret)
+                _make(task, profile, folder, secret, choices)
     except OSError as error:
         raise UserError(f"cannot keep the task's data in {cache_folder()}: {error}") from error
     return TaskData(folder / "public", folder / "private")
@@ -68,34 +81,63 @@ def takes_secret(task: Task) -> bool:
     )
 
 
-def _key(task: Task, profile: str, secret: bytes) -> str:
-    """Changes with the secret, the profile and every file of the task that could bear on its data."""
-    digest = hashlib.sha256(profile.encode() + b"\0" + hashlib.sha256(secret).digest())
+def data_choices(task: Task) -> list[str]:
+    """Names of the keyword-only arguments of the task's `prepare`. It is read, not run."""
+    tree = ast.parse((task.path / "prepare.py").read_bytes())
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "prepare"]
+    names = [argument.arg for node in found for argument in node.args.kwonlyargs]
+    return [name for name in names if name not in ("secret", "profile")]
+
+
+def _key(task: Task, profile: str, secret: bytes, choices: Mapping[str, object]) -> str:
+    """Changes with secret, profile, choices and every file, the task's or a choice's, that could bear on its data."""
+    chosen = json.dumps([[name, value, _seen(value)] for name, value in choices.items()]) if choices else ""
+    digest = hashlib.sha256((profile + chosen).encode() + b"\0" + hashlib.sha256(secret).digest())
     for name, content in task.fixed_files().items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()[:16]
 
 
-def _make(task: Task, profile: str, folder: Path, secret: bytes) -> None:
+def _seen(value: object) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of the files in the folder that a choice names."""
+    folder = Path(value).expanduser() if isinstance(value, str) and value else None
+    if folder is None or not folder.is_dir():
+        return []
+    found = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(str(path.relative_to(folder)), about.st_size, about.st_mtime_ns) for path, about in found]
+
+
+def _make(task: Task, profile: str, folder: Path, secret: bytes, choices: Mapping[str, object]) -> None:
     """Written beside, then renamed: a folder of that name is always complete."""
     beside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         print(f"preparing the data of task {task.name}, once ...", file=sys.stderr, flush=True)
-        make_data(task.path, profile, beside, secret)
+        make_data(task.path, profile, beside, secret, choices)
         os.chmod(beside, 0o755)
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def make_data(task_folder: Path, profile: str, folder: Path, secret: bytes) -> None:
+def make_data(
+    task_folder: Path,
+    profile: str,
+    folder: Path,
+    secret: bytes,
+    choices: Mapping[str, object] = _NO_CHOICES,
+) -> None:
     """Run the folder's prepare.py in a process of its own, into `folder`/public and private. Raises UserError."""
     for name in ("public", "private"):
         (folder / name).mkdir(mode=0o755 if name == "public" else 0o700)
     command = [sys.executable, "-m", "harness.task.prepare", str(task_folder), profile]
     done = subprocess.run(
         [*command, str(folder / "public"), str(folder / "private")],
-        env={**os.environ, "HARNESS_CACHE": str(cache_folder()), "PYTHONPATH": _import_path()},
+        env={
+            **os.environ,
+            "HARNESS_CACHE": str(cache_folder()),
+            "PYTHONPATH": _import_path(),
+            _CHOICES: json.dumps(dict(choices)),
+        },
         input=secret,
         stdout=2,  # notices and progress of downloads, for people, as they come
         stderr=subprocess.PIPE,
@@ -128,7 +170,8 @@ def _main(arguments: list[str]) -> None:
     }
     if "secret" in options and not secret:
         raise ValueError("prepare() asks for a secret: give it on standard input")
-    module.prepare(Path(public), Path(private), **options)
+    choices = json.loads(os.environ.get(_CHOICES) or "{}")
+    module.prepare(Path(public), Path(private), **options, **choices)
 
 
 if __name__ == "__main__":

