@@ -58,8 +58,7 @@ PROFILES = {
 
 CLIMBMIX = "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/resolve/main"
 LAST_SHARD = 6542  # held out, by all who use these shards
-TOKENIZER_BYTES = 500_000_000  # of training text that the tokenizer is trained on, and of one document:
-TOKENIZER_DOCUMENT_CHARACTERS = 10_000
+TOKENIZER_CHARACTERS = 500_000_000  # of training text that the tokenizer is trained on
 BATCH_DOCUMENTS = 1024  # tokenised at a time, by all processors
 
 Documents = Mapping[str, str]
@@ -71,7 +70,8 @@ Texts = Iterable[str]
 def prepare(
     public: Path, private: Path, secret: bytes, profile: str = "cpu", *, shards: int = 10, texts: str = ""
 ) -> None:
-    """secret: the referee's, draws what is held out. shards: how many of climbmix to train on, for profile gpu. texts: folder of the user's own texts instead.
+    """secret: the referee's, draws what is held out. shards: how many of climbmix to train on, for profile gpu.
+    texts: folder of the user's own texts instead.
 
     Raises ValueError, in one line, for what cannot be had, for changed files and for an unknown profile.
     """
@@ -99,10 +99,10 @@ def write(
     """The tokenizer is trained on train alone."""
     (public / "train").mkdir(parents=True, exist_ok=True)
     private.mkdir(parents=True, exist_ok=True)
-    encoding = train_tokenizer(cut(splits["train"]), sizes.vocabulary)
+    encoding = train_tokenizer(up_to(TOKENIZER_CHARACTERS, splits["train"]), sizes.vocabulary)
     count = write_tokens(encoding, splits["train"], public / "train" / "tokens.npy")
     for name in ("val", "test"):
-        rows, sizes_in_bytes = held_out_rows(encoding, enough(splits[name], sizes), sizes)
+        rows, sizes_in_bytes = held_out_rows(encoding, up_to(10 * sizes.held_out_bytes, splits[name]), sizes)
         np.save(private / f"{name}_rows.npy", rows)
         np.save(private / f"{name}_bytes.npy", sizes_in_bytes)
     meta = {
@@ -119,19 +119,9 @@ def write(
     _write_json(public / "tokenizer.json", tokenizer)
 
 
-def cut(texts: Texts) -> Iterator[str]:
-    """What the tokenizer is trained on."""
-    left = TOKENIZER_BYTES
-    for text in texts:
-        yield text[:TOKENIZER_DOCUMENT_CHARACTERS]
-        left -= len(text[:TOKENIZER_DOCUMENT_CHARACTERS])
-        if left <= 0:
-            return
-
-
-def enough(texts: Texts, sizes: Sizes) -> Iterator[str]:
-    """Documents of ten times the bytes that are scored: rows are chosen evenly from them."""
-    left = 10 * sizes.held_out_bytes
+def up_to(characters: int, texts: Texts) -> Iterator[str]:
+    """The first texts that have so many together."""
+    left = characters
     for text in texts:
         yield text
         left -= len(text)

@@ -1,7 +1,6 @@
 """The language-model task: its split, its bytes, its metric and its program, as plain functions."""
 
 import dataclasses
-import hashlib
 import importlib.util
 import json
 import math

@@ -149,8 +149,6 @@ def bounded(logits):
     return CAP * torch.tanh(logits / CAP)
 
 
-# --- loss -------------------------------------------------------------------------------------------------------
-
 if triton:
 
     @triton.jit
@@ -278,19 +276,17 @@ def optimisers(model, settings):
         {"params": [model.head], "lr": settings.head_rate},
         {"params": [model.mix, model.gates], "lr": settings.scalar_rate, "betas": (0.96, 0.95)},
     ]
-    on_gpu = model.table.is_cuda
-    adam = torch.optim.AdamW(groups, fused=on_gpu, **small)
+    adam = torch.optim.AdamW(groups, fused=model.table.is_cuda, **small)
     for group in adam.param_groups:
         group["full_rate"] = group["lr"]
-    return adam, Muon([model.square, model.hidden], settings, on_gpu)
+    return adam, Muon([model.square, model.hidden], settings, model.table.is_cuda)
 
 
 def rate_factor(progress, settings):
     """progress: share of the budget that is used, 0 to 1. Warm-up, constant, straight down."""
     if progress < settings.warm_up:
         return (progress + 1e-3) / (settings.warm_up + 1e-3)
-    left = (1 - progress) / settings.warm_down
-    return min(1.0, settings.final_rate + (1 - settings.final_rate) * left)
+    return min(1.0, settings.final_rate + (1 - settings.final_rate) * (1 - progress) / settings.warm_down)
 
 
 def take_step(model, adam, muon, progress, step):
@@ -300,9 +296,6 @@ def take_step(model, adam, muon, progress, step):
     adam.step()
     muon.step(factor, progress, step)
     model.zero_grad(set_to_none=True)
-
-
-# --- data -------------------------------------------------------------------------------------------------------
 
 
 class Rows:
@@ -323,8 +316,7 @@ class Rows:
     def row_starts(self, bos):
         context, count = self.settings.context, len(self.tokens)
         firsts = (self.tokens == bos).nonzero()[:, 0]
-        lengths = torch.diff(firsts, append=firsts.new_tensor([count]))
-        pieces = (lengths + context - 1) // context
+        pieces = (torch.diff(firsts, append=firsts.new_tensor([count])) + context - 1) // context
         owners = torch.repeat_interleave(firsts, pieces)
         before = torch.repeat_interleave(pieces.cumsum(0) - pieces, pieces)
         starts = owners + (torch.arange(len(owners), device=firsts.device) - before) * context
@@ -347,8 +339,7 @@ class Steps:
     """Lets the processor run ahead by a few steps, and hands out the losses of those that are done."""
 
     def __init__(self, on_gpu):
-        self.on_gpu = on_gpu
-        self.waiting = []
+        self.on_gpu, self.waiting = on_gpu, []
 
     def add(self, loss):
         """The loss of an older step, or None. Returns once no more than STEPS_AHEAD are under way."""
@@ -433,8 +424,7 @@ class Report:
             self.write(step)
 
     def write(self, step, **more):
-        last = self.losses[-self.every :]
-        mean = sum(last) / max(1, len(last))
+        mean = float(np.mean(self.losses[-self.every :] or [0.0]))
         self.file.write(json.dumps({"step": step, "loss": round(mean, 4), **more}) + "\n")
         self.file.flush()
 
@@ -463,9 +453,8 @@ def main():
     steps = train(model, compiled, chosen, rows, budget, report)
     rate = round(steps * tokens_a_step / budget.used_seconds())
     save(model, meta["vocabulary"], out)
-    memory = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    report.write(steps, tokens=steps * tokens_a_step, tokens_a_second=rate, gpu_gib=memory)
-    print(f"{steps} steps of {tokens_a_step} tokens, {rate} tokens a second")
+    gpu_gib = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    report.write(steps, tokens=steps * tokens_a_step, tokens_a_second=rate, gpu_gib=gpu_gib)
 
 
 # --- artefact ---------------------------------------------------------------------------------------------------
