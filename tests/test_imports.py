@@ -181,7 +181,7 @@ def test_hydra_appears_in_the_composition_root_only() -> None:
             assert name_of(file).startswith(("harness.config.", "harness.sweep.")), name_of(file)
 
 
-def test_git_is_touched_in_one_file() -> None:
+def test_git_is_touched_in_known_files() -> None:
     """GitPython, and git as a command, appear where repositories are known (ours, somebody's) and in git's errors."""
     for file in [*modules(HARNESS), *modules(GUARDS)]:
         if name_of(file) not in GIT_FILES:
