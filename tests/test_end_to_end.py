@@ -44,7 +44,7 @@ def started(folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def rows(folder: Path) -> list[ledger.Row]:
+def rows(folder: Path) -> list[dict]:
     with contextlib.suppress(UserError):
         return ledger.read(folder / "one")
     return []

@@ -177,7 +177,7 @@ def test_the_task_folder(tmp_path: Path, home: Path, vocabulary: dict) -> None:
     assert len(patches) == 2
     assert "Claimed: 1.9 after 2" in patches[0].read_text()
     assert "larger rate" in (target / "HISTORY.md").read_text()
-    task = Task(str(target), "bpb", "minimize", ("train.py",), {"cpu": Profile(3)}, predictor="tokens",
+    task = Task(str(target), "bpb", "minimize", ("train.py",), {"cpu": Profile(3)}, predictor="tokens", classes=300,
                 script="launch.py", entry="launch.py", readable=("launch.py", "stand_in.py", "packing.py",
                 "adopted.json"))  # type: ignore[arg-type] # fmt: skip
     assert "stand_in.py" in task.source()
@@ -214,10 +214,10 @@ for name, folder in shapes.items():
         space = {"__name__": "__main__"}
         exec(text, space)
         torch.manual_seed(7)
-        model = space["Mixer"](space["Sizes"](300))
+        model = space["Mixer"](space["Sizes"](int(sys.argv[3])))
         save_file(model.state_dict(), folder + "/weights.safetensors", {"autocast": ""})
         forward = launch.load_predictor(folder + "/weights.safetensors", sys.argv[2])
-        tokens = torch.randint(0, 300, (3, 17))
+        tokens = torch.randint(0, int(sys.argv[3]), (3, 17))
         expected = model(tokens, tokens)
         expected = expected[0] if isinstance(expected, tuple) else model(tokens)
         with torch.inference_mode():
@@ -242,6 +242,7 @@ def test_the_model_is_taken_from_wherever_it_stands(tmp_path: Path, home: Path, 
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(vocabulary))
     command = [sys.executable, "-c", PROBE, str(tmp_path / "shapes.json"), str(tmp_path / "public")]
+    command.append(str(len(vocabulary["ranks"]) + len(vocabulary["special"])))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
     assert found == dict.fromkeys(SHAPES, True), done.stderr[-2000:]

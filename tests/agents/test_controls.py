@@ -109,9 +109,11 @@ def test_controls_end_when_there_is_nothing_to_tune(make_view: MakeView) -> None
 def test_replay_goes_through_the_folder_in_order(tmp_path: Path, make_view: MakeView) -> None:
     """One patch a proposal; one that does not apply is a problem and no end; after the last there is none."""
     good = (
-        "Faster.\nHypothesis: lower.\n--- a/train.py\n+++ b/train.py\n@@ -5 +5 @@\n-BATCH = 32\n+BATCH = 16\n"
+        "Faster.\nHypothesis: lower.\n--- a/train.py\n+++ b/train.py\n@@ -4,3 +4,3 @@\n"
+        " LEARNING_RATE = 6e-3  # of the optimiser\n-BATCH = 32\n+BATCH = 16\n DEPTH, WIDTH = 2, 128\n"
     )
-    protected = "Easier.\n--- a/prepare.py\n+++ b/prepare.py\n@@ -2 +2 @@\n-    pass\n+    return\n"
+    protected = "Easier.\n--- a/prepare.py\n+++ b/prepare.py\n@@ -1,2 +1,2 @@\n"
+    protected += " def prepare(public, private):\n-    pass\n+    return\n"
     (tmp_path / "0001-good.patch").write_text(good)
     (tmp_path / "0002-bad.patch").write_text(good.replace("BATCH = 32", "BATCH = 31"))
     (tmp_path / "0003-protected.patch").write_text(protected)

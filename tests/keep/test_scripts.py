@@ -48,16 +48,18 @@ def _shape(source: str) -> list[str]:
     ]
 
 
-def test_simulation_prints_and_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every rule in every scenario, beside the study's figure where there is one."""
-    cells = simulate_keep_rules.simulated(2, seed=1)
-    assert len(cells) == len(simulate_keep_rules.RULES) * len(simulate_keep_rules.CASES)
-    assert "(136)" in capsys.readouterr().out
-    assert len(simulate_keep_rules.table(cells)) == 2 + len(simulate_keep_rules.RULES)
-    simulate_keep_rules.write_csv(tmp_path / "nights.csv", cells)
-    assert len((tmp_path / "nights.csv").read_text().splitlines()) == 1 + 6 * len(cells)
-    pytest.importorskip("matplotlib")
-    simulate_keep_rules.write_plot(tmp_path / "nights.png", cells)
+def test_simulation_prints_and_writes_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules that are asked for, as a line each, as CSV, as Markdown tables and as a picture."""
+    words = ["--nights", "2", "--out", str(tmp_path), "--rules", "greedy", "stack", "--kinds", "null 100", "all 100"]
+    monkeypatch.setattr("sys.argv", ["simulate_keep_rules", *words, "--conditions", "Gaussian"])
+    assert simulate_keep_rules.main() == 0
+    assert "stack" in capsys.readouterr().out
+    cells = 2 * 2
+    rows = (tmp_path / "nights.csv").read_text().splitlines()
+    assert len(rows) == 1 + cells * len(simulate_keep_rules.FIGURES)
+    assert "| Gaussian |" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "nights.png").stat().st_size > 10_000
 
 

@@ -49,9 +49,6 @@ def test_a_doubtful_candidate_needs_three_seeds(world: Make) -> None:
     session.run()
     assert sum(spec.role is Role.CANDIDATE and "p0001" in spec.trial_id for spec in made.machine.runs) >= 3
     proposal = session.trial_runner.state.decided[0]
-    assert (
-        next(row.trials_wanted for row in proposal.verdicts if row.judgement is Judgement.INCONCLUSIVE) == 3
-    )
     assert proposal.doubts == ["a stream that cannot be followed"]
     assert "in doubt: a stream that cannot be followed" in why(proposal)
     assert "in doubt: a stream that cannot be followed" in memory(made.script.views[1], 4000)
@@ -134,8 +131,8 @@ def test_a_side_metric_beyond_its_limit_stops_a_keep(world: Make) -> None:
     """A better loss that is bought with a worse side metric is not kept; its twin within the limit is."""
 
     class Sides(Machine):
-        def score(self, result, source, split) -> Score:  # type: ignore[no-untyped-def] # as its base
-            found = super().score(result, source, split)
+        def score(self, result, source, split, baseline=()) -> Score:  # type: ignore[no-untyped-def] # as its base
+            found = super().score(result, source, split, baseline)
             wrong = 9.0 if "bought" in source["train.py"].decode() else 5.0
             return replace(found, side={"error_percent": wrong + (found.value or 0.0) / 100})
 
