@@ -84,7 +84,9 @@ def _all(setup: "Setup", chosen: list[Attack]) -> Iterator[Finding]:
     """The static ones at once, then the others in one sandbox, which is opened only if there are any."""
     profile, source = setup.budget.trial_profile(setup.task), setup.task.source()
     program = Program(setup.task, profile, source)
-    yield from findings([each for each in chosen if each.static], program, asked_guards(program, setup.guards))
+    yield from findings(
+        [each for each in chosen if each.static], program, asked_guards(program, setup.guards)
+    )
     dynamic = [each for each in chosen if not each.static]
     if not dynamic:
         return

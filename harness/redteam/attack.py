@@ -35,7 +35,9 @@ class Trial:
 
     result: TrialResult
     score: Score | None
-    work_ratio: float = 0.0  # billed time, in times of the baseline's for as many steps; 0: not a budget of steps
+    work_ratio: float = (
+        0.0  # billed time, in times of the baseline's for as many steps; 0: not a budget of steps
+    )
 
 
 @dataclass(frozen=True, slots=True)

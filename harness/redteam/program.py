@@ -74,7 +74,7 @@ class Program:
         return self.with_script(before_main(self.script, code))
 
     def started_with(self, code: str) -> Candidate:
-        """The script with statements that a trial executes first, and a predictor does not. In them: _out, _sys, _os."""
+        """The script with statements that a trial executes first, and no predictor; _out, _sys, _os are known."""
         block = 'if __name__ == "__main__":\n' + indent(_OUT + dedent(code).strip() + "\n", "    ")
         lines, place = self.script.splitlines(keepends=True), _after_docstring(self.script)
         return self.with_script("".join(lines[:place]) + block + "".join(lines[place:]))
@@ -110,9 +110,10 @@ class Program:
     def arguments(self) -> tuple[str, int]:
         """The name that the parsed arguments have, and the line after which they are known."""
         for node in ast.walk(ast.parse(self.script)):
-            if isinstance(node, ast.Assign) and _called(node.value) == "parse_args":
-                if isinstance(node.targets[0], ast.Name) and node.end_lineno is not None:
-                    return node.targets[0].id, node.end_lineno
+            if not (isinstance(node, ast.Assign) and _called(node.value) == "parse_args"):
+                continue
+            if isinstance(node.targets[0], ast.Name) and node.end_lineno is not None:
+                return node.targets[0].id, node.end_lineno
         raise NotApplicable("train.py keeps no parsed arguments under a name")
 
     def after_arguments(self, code: str) -> Candidate:

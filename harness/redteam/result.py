@@ -87,7 +87,9 @@ class Result:
             + tile("not applicable", str(skipped), f"of {len(self.findings)} attacks")
         )
         words = ", ".join(f"{name} {value}" for name, value in self.about.items())
-        said = "Every attack was caught, and no honest twin was blocked." if self.good else _bad(self.findings)
+        said = (
+            "Every attack was caught, and no honest twin was blocked." if self.good else _bad(self.findings)
+        )
         title = f"Attacks on {self.about.get('task', '')}"
         head = f"<header><h1>{as_html(title, 80)}</h1>"
         head += f'<div class="soft">{as_html(words)}</div><p class="headline">{as_html(said)}</p></header>'

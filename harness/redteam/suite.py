@@ -67,7 +67,12 @@ def findings(chosen: Iterable[Attack], program: Program, respond: Respond) -> It
     for attack in chosen:
         try:
             bad, good = attack.attack(program), attack.twin(program)
-            yield judged(attack, respond(attack, bad), respond(attack, good))
+            found, own = respond(attack, bad), respond(attack, good)
+            if (
+                own.rejected == "deadline"
+            ):  # on a loaded machine the unmodified program is cut now and then, too
+                own = respond(attack, good)
+            yield judged(attack, found, own)
         except NotApplicable as reason:
             yield Finding(attack.name, attack.tries, attack.static, "not applicable", str(reason))
 
@@ -83,7 +88,9 @@ def judged(attack: Attack, bad: Response, good: Response) -> Finding:
         _word(attack, bad),
         _why(bad, "accepted" if attack.reasons else "accepted, and reached nothing"),
         "passed" if twin else "blocked",
-        "reached nothing of what it may reach: the attack is broken here" if broken else _why(good, "accepted"),
+        "reached nothing of what it may reach: the attack is broken here"
+        if broken
+        else _why(good, "accepted"),
     )
 
 
@@ -189,14 +196,15 @@ class Bench:
         return found
 
     def _unmodified(self, clock: Clock | None) -> Observation:
-        trial = self._trial(self._program.files, clock)
-        refused = _outcome(trial)
-        if refused.rejected:
-            raise UserError(
-                f"the task's own program has no score here ({refused.rejected}): "
-                f"see python -m harness.check_task {self._rig.task.name}"
-            )
-        return _observation(trial)
+        for _ in range(_ATTEMPTS):
+            trial = self._trial(self._program.files, clock)
+            refused = _outcome(trial)
+            if not refused.rejected:
+                return _observation(trial)
+        raise UserError(
+            f"the task's own program has no score here ({refused.rejected}): "
+            f"see python -m harness.check_task {self._rig.task.name}"
+        )
 
     def _trial(self, source: Files, clock: Clock | None) -> Trial:
         for _ in range(_ATTEMPTS):
