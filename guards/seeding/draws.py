@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from guards.seeding.receivers import is_other_object, is_random
-from guards.source.index import Binding, Index, Scope, Seen
-from guards.source.program import Program, last_name
+from guards.source.index import Binding, Index, NameScope, Seen
+from guards.source.program import SourceProgram, last_name
 from guards.source.value import alternatives
 from guards.source.values import Values
 
@@ -62,7 +62,7 @@ _PASSED_ON = {
 }
 
 
-def global_draws(program: Program, values: Values) -> Counter[str]:
+def global_draws(program: SourceProgram, values: Values) -> Counter[str]:
     """How often the hidden generators of `random` and `numpy.random` are used."""
     found: Counter[str] = Counter()
     for call in program.calls:
@@ -78,7 +78,7 @@ def global_draws(program: Program, values: Values) -> Counter[str]:
     return found
 
 
-def bare_generators(program: Program, values: Values) -> int:
+def bare_generators(program: SourceProgram, values: Values) -> int:
     """torch.Generator objects beyond those that are given a seed: torch gives them a constant one."""
     made = seeded = 0
     for call in program.calls:
@@ -91,7 +91,7 @@ def bare_generators(program: Program, values: Values) -> int:
     return max(0, made - seeded)
 
 
-def burned(program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
+def burned(program: SourceProgram, values: Values) -> Iterator[tuple[str, Seen]]:
     """Draws whose result nobody takes."""
     for index in program.indexes.values():
         for seen in index.discards:
@@ -101,7 +101,7 @@ def burned(program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
         yield from _repeated(index, program, values)
 
 
-def _unused(index: Index, program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
+def _unused(index: Index, program: SourceProgram, values: Values) -> Iterator[tuple[str, Seen]]:
     """Draws into names that nobody reads."""
     read = {
         (id(home), leaf.node.id)
@@ -118,7 +118,7 @@ def _unused(index: Index, program: Program, values: Values) -> Iterator[tuple[st
             yield name, Seen(seen.node.value, seen.scope, seen.place, seen.node)
 
 
-def _repeated(index: Index, program: Program, values: Values) -> Iterator[tuple[str, Seen]]:
+def _repeated(index: Index, program: SourceProgram, values: Values) -> Iterator[tuple[str, Seen]]:
     """The same call of a drawing function as a statement once more: weights that are made twice."""
     known = set[tuple[int, str]]()
     for seen in index.discards:
@@ -133,17 +133,17 @@ def _repeated(index: Index, program: Program, values: Values) -> Iterator[tuple[
         known.add(key)
 
 
-def _entered(node: ast.Call, scope: Scope, program: Program) -> list[Scope]:
+def _entered(node: ast.Call, scope: NameScope, program: SourceProgram) -> list[NameScope]:
     """The program's own functions that a call may enter."""
     return program.entered(node.func, scope)
 
 
-def _draws_inside(function: Scope, program: Program, values: Values) -> bool:
+def _draws_inside(function: NameScope, program: SourceProgram, values: Values) -> bool:
     """Whether the body of a function draws, without regard to what it calls of the program's own."""
     return any(_draws(call, program, values) for call in program.calls if call.scope is function)
 
 
-def _draws(call: Seen, program: Program, values: Values) -> bool:
+def _draws(call: Seen, program: SourceProgram, values: Values) -> bool:
     assert isinstance(call.node, ast.Call)
     name, found = last_name(call.node.func), values.dotted(call.node.func, call.scope)
     if any(_is_draw(path) for path in found):
@@ -151,18 +151,18 @@ def _draws(call: Seen, program: Program, values: Values) -> bool:
     return name in _METHODS | _IN_PLACE and not program.entered(call.node.func, call.scope)
 
 
-def _only_gives(function: Scope, program: Program) -> bool:
+def _only_gives(function: NameScope, program: SourceProgram) -> bool:
     """Whether a function is there for its result: it returns one and does nothing that lasts."""
     calls = [call.node for call in program.calls if call.scope is function]
     names = {last_name(call.func) for call in calls if isinstance(call, ast.Call)}
     return bool(function.returns) and not names & _LASTING
 
 
-def _exported(names: list[str], scope: Scope) -> bool:
+def _exported(names: list[str], scope: NameScope) -> bool:
     return scope.kind == "class" and bool(names)
 
 
-def _draw(node: ast.AST, scope: Scope, program: Program, values: Values) -> str:
+def _draw(node: ast.AST, scope: NameScope, program: SourceProgram, values: Values) -> str:
     """The draw that an expression comes down to, "" when something else takes the result."""
     parts: list[ast.expr] = []
     match node:
@@ -183,7 +183,7 @@ def _draw(node: ast.AST, scope: Scope, program: Program, values: Values) -> str:
     return next(filter(None, (_draw(part, scope, program, values) for part in parts)), "")
 
 
-def _drawing_call(node: ast.Call, scope: Scope, program: Program, values: Values) -> str:
+def _drawing_call(node: ast.Call, scope: NameScope, program: SourceProgram, values: Values) -> str:
     name, found = last_name(node.func), values.dotted(node.func, scope)
     if draws := [path for path in found if _is_draw(path)]:
         return draws[0] if name != "shuffle" or _fresh(node.args[:1]) else ""
@@ -200,7 +200,7 @@ def _drawing_call(node: ast.Call, scope: Scope, program: Program, values: Values
 
 
 def _method_draw(
-    node: ast.Call, function: ast.Attribute, name: str, scope: Scope, program: Program, values: Values
+    node: ast.Call, function: ast.Attribute, name: str, scope: NameScope, program: SourceProgram, values: Values
 ) -> str:
     """A method of a generator, or one that fills a tensor in place."""
     if name in _METHODS:
@@ -212,7 +212,7 @@ def _method_draw(
     return _draw(function.value, scope, program, values)
 
 
-def _is_no_generator(receiver: ast.expr, scope: Scope, values: Values) -> bool:
+def _is_no_generator(receiver: ast.expr, scope: NameScope, values: Values) -> bool:
     """Whether an object is plainly of another kind: of a class of the program, or of a library's that draws nothing."""
     found = values.of(receiver, scope)
     return not is_random(found) and all(is_other_object(one) for one in alternatives(found))
@@ -234,7 +234,7 @@ def _makes(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and last_name(node.func) in _FRESH
 
 
-def draws_before_seed(program: Program, values: Values) -> bool:
+def draws_before_seed(program: SourceProgram, values: Values) -> bool:
     """Whether torch draws (weights are made) before its first seeding, in the order of execution as it reads."""
     order = _Order(program, values)
     for index in program.indexes.values():
@@ -246,7 +246,7 @@ def draws_before_seed(program: Program, values: Values) -> bool:
 class _Order:
     """Follows calls in the order in which they are written, into the program's own functions."""
 
-    def __init__(self, program: Program, values: Values) -> None:
+    def __init__(self, program: SourceProgram, values: Values) -> None:
         self.program, self.values = program, values
         self.calls: dict[int, list[Seen]] = {}
         for call in program.calls:
@@ -256,7 +256,7 @@ class _Order:
             self.calls.setdefault(id(holder), []).append(call)
         self.known: dict[int, str | None] = {}
 
-    def first(self, scope: Scope, depth: int) -> str | None:
+    def first(self, scope: NameScope, depth: int) -> str | None:
         """ "seed", "draw" or None: what a scope does first to torch's generator."""
         if id(scope) in self.known or depth > 12:
             return self.known.get(id(scope))
@@ -276,7 +276,7 @@ class _Order:
         inside = self._inside(call.node.func, call.scope, last_name(call.node.func))
         return next((event for one in inside if (event := self.first(one, depth + 1))), None)
 
-    def _inside(self, function: ast.expr, scope: Scope, name: str) -> list[Scope]:
+    def _inside(self, function: ast.expr, scope: NameScope, name: str) -> list[NameScope]:
         """The program's own functions that a call enters: by name, a class by its __init__."""
         if isinstance(function, ast.Attribute):
             return [one for one in self.program.methods(name) if self.program.reaches(function, scope, one)]
@@ -284,7 +284,7 @@ class _Order:
         bindings = home.bindings[name] if home is not None else ()
         return [one for binding in bindings for one in self._behind(binding, name)]
 
-    def _behind(self, binding: Binding, name: str) -> list[Scope]:
+    def _behind(self, binding: Binding, name: str) -> list[NameScope]:
         if binding.how == "expression" and isinstance(binding.node, ast.Name) and binding.node.id != name:
             return self._inside(binding.node, binding.scope, binding.node.id)
         if binding.how == "function":

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from guards.seeding.facts import Kind
-from guards.source.index import Index, Scope, Seen
-from guards.source.program import Program, last_name
+from guards.source.index import Index, NameScope, Seen
+from guards.source.program import SourceProgram, last_name
 from guards.source.seed_names import FAMOUS, MAKERS, READS, SINKS, STREAMS, SWITCHES, TELLING
 from guards.source.value import Value
 from guards.source.values import Values
@@ -15,7 +15,7 @@ Handed = tuple[Kind, str, tuple[Value, ...], Seen, bool]
 _REFLECTION = {"attrgetter", "methodcaller", "__getattribute__"}
 
 
-def handed_on(program: Program, values: Values, called: set[int]) -> Iterator[Handed]:
+def handed_on(program: SourceProgram, values: Values, called: set[int]) -> Iterator[Handed]:
     """called: ids of the callees that were looked at as calls."""
     for index in program.indexes.values():
         yield from _leaves(index, values, called)
@@ -50,7 +50,7 @@ def _is_sink(leaf: Seen, name: str, values: Values) -> bool:
     return name not in FAMOUS | STREAMS or bool(values.dotted(leaf.node, leaf.scope))
 
 
-def _imported_sink(name: str, scope: Scope) -> bool:
+def _imported_sink(name: str, scope: NameScope) -> bool:
     home = scope.find(name)
     if home is None:
         return False

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from guards.seeding.facts import Facts, Kind, Reach, Sink
+from guards.source.seed_names import READS
 from guards.source.value import (
     HARNESS,
     Call,
@@ -174,9 +175,9 @@ class _Change:
     def _is_plain_state(self, sink: Sink, values: tuple[Value, ...]) -> bool:
         """Anything but putting a state aside and back."""
         name = sink.what.rpartition(".")[2]
-        if name in _READING or (name == "initial_seed" and sink.reach is Reach.WORKER):
+        if name in READS or (name == "initial_seed" and sink.reach is Reach.WORKER):
             return False
-        from_state = any(any_ends_in(value, lambda one: one in _READING) for value in values)
+        from_state = any(any_ends_in(value, lambda one: one in READS) for value in values)
         return not (name in _WRITING and from_state)
 
     def _case_of_seeding(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
@@ -265,15 +266,6 @@ class _Change:
         )
 
 
-_READING = {
-    "get_rng_state",
-    "get_rng_state_all",
-    "getstate",
-    "get_state",
-    "clone_state",
-    "fork_rng",
-    "bit_generator",
-}
 _WRITING = {"set_rng_state", "set_rng_state_all", "setstate", "set_state", "graphsafe_set_state"}
 _FORBIDDEN: tuple[tuple[set[str], str, str], ...] = (
     (_SELECTING, "selected", "gets a seed that was picked among several"),

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
-from guards.source.index import Index, Scope, Seen
-from guards.source.program import Program, last_name
+from guards.source.index import Index, NameScope, Seen
+from guards.source.program import SourceProgram, last_name
 from guards.source.value import Constant
 from guards.source.values import Values
 
@@ -24,7 +24,7 @@ _BITS = (ast.BitXor, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift)
 _FAST_SINE = 12.0
 
 
-def own_generators(program: Program, values: Values) -> Iterator[Handed]:
+def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Each by its kind. Plain: a state that is made anew from itself and constants alone."""
     for index in program.indexes.values():
         for seen in (*index.assigned, *index.augmented):
@@ -49,7 +49,7 @@ def _mixing_functions(index: Index, values: Values) -> Iterator[Handed]:
                     yield Kind.OWN, "congruential function", (), Seen(value, scope, scope.place, value), False
 
 
-def _recurrence(node: ast.AST, scope: Scope, values: Values) -> str:
+def _recurrence(node: ast.AST, scope: NameScope, values: Values) -> str:
     """`x = (a * x + c) % m`, `x ^= x << 13`: nothing but x and constants on the right."""
     assert isinstance(node, ast.AugAssign | ast.Assign)
     target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
@@ -66,7 +66,7 @@ def _has_bit_operation(node: ast.expr) -> bool:
     return any(isinstance(one, ast.BinOp) and isinstance(one.op, _BITS) for one in ast.walk(node))
 
 
-def _mixes(value: ast.expr, outer: ast.operator | None, scope: Scope, values: Values) -> str:
+def _mixes(value: ast.expr, outer: ast.operator | None, scope: NameScope, values: Values) -> str:
     operators = {type(one.op) for one in ast.walk(value) if isinstance(one, ast.BinOp)} | {type(outer)}
     if ast.BitXor in operators and operators & {ast.LShift, ast.RShift}:
         return "shift register"
@@ -98,7 +98,7 @@ def _calls(node: ast.expr, names: set[str]) -> bool:
     return False
 
 
-def _leaves(node: ast.expr, scope: Scope, values: Values) -> Iterator[str]:
+def _leaves(node: ast.expr, scope: NameScope, values: Values) -> Iterator[str]:
     """What an expression is made of beside numbers, as text."""
     match node:
         case ast.BinOp(left=left, right=right):
@@ -113,12 +113,12 @@ def _leaves(node: ast.expr, scope: Scope, values: Values) -> Iterator[str]:
                 yield ast.unparse(node)
 
 
-def _numbers(node: ast.expr, scope: Scope, values: Values) -> list[float]:
+def _numbers(node: ast.expr, scope: NameScope, values: Values) -> list[float]:
     found = (_number(one, scope, values) for one in ast.walk(node) if isinstance(one, ast.expr))
     return [one for one in found if one is not None]
 
 
-def _number(node: ast.expr, scope: Scope, values: Values) -> float | None:
+def _number(node: ast.expr, scope: NameScope, values: Values) -> float | None:
     value = values.of(node, scope)
     if isinstance(value, Constant) and isinstance(value.value, int | float):
         return value.value

@@ -1,8 +1,8 @@
 """How often a place in a program is reached."""
 
 from guards.seeding.facts import Reach
-from guards.source.index import Scope, Seen
-from guards.source.program import Program
+from guards.source.index import NameScope, Seen
+from guards.source.program import SourceProgram
 
 _HOOKS = {"forward", "step", "backward", "__call__", "__iter__", "__next__", "__getitem__", "__getattr__"}
 _OFTENEST = (Reach.LOOPED, Reach.WORKER, Reach.ALWAYS, Reach.CONDITIONAL)
@@ -11,7 +11,7 @@ _OFTENEST = (Reach.LOOPED, Reach.WORKER, Reach.ALWAYS, Reach.CONDITIONAL)
 class Reaching:
     """Follows call sites outwards; remembers what it has found."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: SourceProgram) -> None:
         self._program = program
         self._known: dict[int, Reach] = {}
 
@@ -24,7 +24,7 @@ class Reaching:
             return Reach.LOOPED
         return Reach.CONDITIONAL if place.conditional and around is not Reach.WORKER else around
 
-    def _reached(self, function: Scope | None) -> Reach:
+    def _reached(self, function: NameScope | None) -> Reach:
         if function is None:
             return Reach.ALWAYS
         if id(function) not in self._known:
@@ -32,7 +32,7 @@ class Reaching:
             self._known[id(function)] = self._from_sites(function)
         return self._known[id(function)]
 
-    def _from_sites(self, function: Scope) -> Reach:
+    def _from_sites(self, function: NameScope) -> Reach:
         sites = self._program.sites(function)
         found = {self.of(site) for site in sites if function_around(site.scope) is not function} - {
             Reach.DEAD
@@ -55,7 +55,7 @@ def _uncalled(name: str) -> Reach:
     return Reach.LOOPED if name in _HOOKS else Reach.DEAD
 
 
-def function_around(scope: Scope | None) -> Scope | None:
+def function_around(scope: NameScope | None) -> NameScope | None:
     """The function that a scope is part of, None at the level of the module."""
     while scope is not None and scope.kind != "function":
         scope = scope.parent

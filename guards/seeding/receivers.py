@@ -2,8 +2,8 @@
 
 import ast
 
-from guards.source.index import Scope
-from guards.source.program import Program, last_name
+from guards.source.index import NameScope
+from guards.source.program import SourceProgram, last_name
 from guards.source.seed_names import FAMOUS, RANDOM_OBJECTS
 from guards.source.value import (
     Attribute,
@@ -20,7 +20,7 @@ from guards.source.value import (
 from guards.source.values import Values
 
 
-def is_generator_call(node: ast.Call, scope: Scope, values: Values) -> bool:
+def is_generator_call(node: ast.Call, scope: NameScope, values: Values) -> bool:
     """Whether `object.name(...)`, name being a seeding function's, may be a call of a generator."""
     assert isinstance(node.func, ast.Attribute)
     name, receiver = node.func.attr, node.func.value
@@ -34,7 +34,7 @@ def is_generator_call(node: ast.Call, scope: Scope, values: Values) -> bool:
     return name not in FAMOUS or not _holds_layers(values, receiver, name)
 
 
-def is_own_method(program: Program, receiver: ast.expr, scope: Scope, name: str) -> bool:
+def is_own_method(program: SourceProgram, receiver: ast.expr, scope: NameScope, name: str) -> bool:
     """Whether the object is of a class of the program that has a method of that name itself."""
     known = program.class_of(receiver, scope)
     owners = [method.parent for method in program.methods(name)]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
-from guards.source.index import Scope, Seen
-from guards.source.program import Program, last_name
+from guards.source.index import NameScope, Seen
+from guards.source.program import SourceProgram, last_name
 from guards.source.value import SELF, Attribute, Call, Instance, Path, Value, alternatives, walk
 from guards.source.values import Values, module_behind
 
@@ -15,7 +15,7 @@ _ALWAYS = {"attrgetter", "methodcaller", "__getattribute__"}
 _HARMLESS_MODULES = ("torch.nn", "torch.optim", "torch.float", "math")
 
 
-def computed_names(program: Program, values: Values) -> Iterator[Handed]:
+def computed_names(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Each by its callee alone: the numbers that a helper sets by name are no fact about seeding."""
     for call in program.calls:
         assert isinstance(call.node, ast.Call)
@@ -30,7 +30,7 @@ def computed_names(program: Program, values: Values) -> Iterator[Handed]:
             yield Kind.REFLECTION, "a module's dictionary", (), call, True
 
 
-def _is_from_a_module(node: ast.Subscript, scope: Scope, values: Values) -> bool:
+def _is_from_a_module(node: ast.Subscript, scope: NameScope, values: Values) -> bool:
     """`vars(torch)[name]` with a name that cannot be worked out."""
     return values.text_of(node.slice, scope) is None and bool(module_behind(values.of(node.value, scope)))
 
@@ -45,14 +45,14 @@ def _by_name(call: Seen, node: ast.Call, name: str, values: Values) -> Iterator[
             yield Kind.REFLECTION, name, (), call, _is_dangerous(target, call.scope, values, name, is_called)
 
 
-def _is_harmless(target: ast.expr, scope: Scope, values: Values) -> bool:
+def _is_harmless(target: ast.expr, scope: NameScope, values: Values) -> bool:
     """self, an object of a class, a part of torch that holds no generator."""
     if found := values.dotted(target, scope):
         return all(path.startswith(_HARMLESS_MODULES) for path in found)
     return all(_is_object(one) for one in alternatives(values.of(target, scope)))
 
 
-def _is_dangerous(target: ast.expr, scope: Scope, values: Values, name: str, is_called: bool) -> bool:
+def _is_dangerous(target: ast.expr, scope: NameScope, values: Values, name: str, is_called: bool) -> bool:
     """A module whose function is called or replaced, or what holds the harness's seed."""
     value = values.of(target, scope)
     if any(_holds_seed(one) for one in walk(value)):
@@ -88,7 +88,7 @@ def _is_object(value: Value) -> bool:
     return value == SELF
 
 
-def interceptors(program: Program) -> Iterator[Handed]:
+def interceptors(program: SourceProgram) -> Iterator[Handed]:
     """Classes that answer for any name; plain where the answer does not come from another object."""
     for index in program.indexes.values():
         for name in _INTERCEPTORS:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
 from guards.source.index import Index, Seen, field_name
-from guards.source.program import Program, last_name
+from guards.source.program import SourceProgram, last_name
 from guards.source.seed_names import FAMOUS, SINKS, STREAMS, SWITCHES, VARIABLES
 from guards.source.value import OPAQUE, Value
 from guards.source.values import Values
@@ -22,7 +22,7 @@ _OVERWRITES = {
 }
 
 
-def stores(program: Program, values: Values) -> Iterator[Handed]:
+def stores(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Stores that replace a seeding function, a generator's state, defaults or the command line."""
     for index in program.indexes.values():
         for store in index.stores:
@@ -48,7 +48,7 @@ def _stored(store: Seen, values: Values) -> Value:
     return values.of(value, store.scope) if isinstance(value, ast.expr) else OPAQUE
 
 
-def variables(program: Program, values: Values) -> Iterator[Handed]:
+def variables(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Environment variables that fix hashing or determinism, however they are set."""
     for index in program.indexes.values():
         yield from _named(index, program, values)
@@ -60,7 +60,7 @@ def variables(program: Program, values: Values) -> Iterator[Handed]:
                     yield Kind.SWITCH, str(keyword.arg), (value,), call, True
 
 
-def _named(index: Index, program: Program, values: Values) -> Iterator[Handed]:
+def _named(index: Index, program: SourceProgram, values: Values) -> Iterator[Handed]:
     for text in index.strings:
         assert isinstance(text.node, ast.Constant)
         name, parent = str(text.node.value), text.parent

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
-from guards.source.index import Binding, Scope, Seen
-from guards.source.program import Program, last_name
+from guards.source.index import Binding, NameScope, Seen
+from guards.source.program import SourceProgram, last_name
 from guards.source.values import Values
 
 _MODULES = (
@@ -32,7 +32,7 @@ _BASES = {
 _METHODS = {"generate_state", "random_raw", "getrandbits"}
 
 
-def undone(program: Program, values: Values) -> Iterator[Handed]:
+def undone(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Each use, by what it reaches for; what the incumbent has as often is no fact about a change."""
     for scope in program.all_scopes():
         yield from _imports(scope)
@@ -43,7 +43,7 @@ def undone(program: Program, values: Values) -> Iterator[Handed]:
                 yield Kind.UNDO, what, (), leaf, True
 
 
-def _imports(scope: Scope) -> Iterator[Handed]:
+def _imports(scope: NameScope) -> Iterator[Handed]:
     for bindings in scope.bindings.values():
         for one in bindings:
             if one.how == "import" and _is_around(str(one.detail)):
@@ -80,7 +80,7 @@ def _starts(path: str, modules: tuple[str, ...]) -> bool:
     )
 
 
-def _classes(scope: Scope, values: Values) -> Iterator[Handed]:
+def _classes(scope: NameScope, values: Values) -> Iterator[Handed]:
     """A class that is a generator of its own."""
     node = scope.node
     if not isinstance(node, ast.ClassDef):

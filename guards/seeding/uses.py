@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from guards.source.index import FunctionNode, Index, Scope, Seen, all_arguments
-from guards.source.program import Program, last_name
+from guards.source.index import FunctionNode, Index, NameScope, Seen, all_arguments
+from guards.source.program import SourceProgram, last_name
 from guards.source.seed_names import RANDOM_OBJECTS, SINKS, is_seed_keyword, is_seeding_path
 from guards.source.values import Values
 
@@ -63,7 +63,7 @@ class Use:
     certain: bool
 
 
-def uses(program: Program, values: Values) -> Iterator[Use]:
+def uses(program: SourceProgram, values: Values) -> Iterator[Use]:
     """The places where the harness's seed steers something."""
     names = _tainted_names(program)
     for index in program.indexes.values():
@@ -79,7 +79,7 @@ def uses(program: Program, values: Values) -> Iterator[Use]:
                 )
 
 
-def _steered(leaf: Seen, index: Index, program: Program) -> ast.AST | None:
+def _steered(leaf: Seen, index: Index, program: SourceProgram) -> ast.AST | None:
     """The expression or statement around a leaf that depends on the seed, None for harmless places."""
     node = leaf.node
     while (parent := index.parents.get(id(node))) is not None:
@@ -104,7 +104,7 @@ def _is_presence_test(node: ast.AST) -> bool:
     )
 
 
-def _call(call: ast.Call, inside: ast.AST, scope: Scope, program: Program) -> str:
+def _call(call: ast.Call, inside: ast.AST, scope: NameScope, program: SourceProgram) -> str:
     """ "stop": harmless or looked at elsewhere; "on": the seed passes through; "use": something depends on it."""
     name = last_name(call.func)
     if call.func is inside:
@@ -125,7 +125,7 @@ def _is_opaque(found: ast.AST, leaf: Seen, values: Values) -> bool:
     return any(name in RANDOM_OBJECTS or name[:1].isupper() or "random" in name for name in names)
 
 
-def _tainted_names(program: Program) -> Held:
+def _tainted_names(program: SourceProgram) -> Held:
     """Variables and parameters that hold the harness's seed, or something plainly made of it."""
     names: Held = set()
     for _ in range(_ROUNDS):
@@ -141,7 +141,7 @@ def _tainted_names(program: Program) -> Held:
     return names
 
 
-def _bound(scope: Scope, names: Held, program: Program) -> Held:
+def _bound(scope: NameScope, names: Held, program: SourceProgram) -> Held:
     found: Held = set()
     for name, bindings in scope.bindings.items():
         key = (id(scope), name)
@@ -152,7 +152,7 @@ def _bound(scope: Scope, names: Held, program: Program) -> Held:
     return found
 
 
-def _stored(index: Index, names: Held, program: Program) -> Held:
+def _stored(index: Index, names: Held, program: SourceProgram) -> Held:
     """Attributes of the program's own objects: `self.order_seed = seed + 1`."""
     found: Held = set()
     for store in index.stores:
@@ -162,7 +162,7 @@ def _stored(index: Index, names: Held, program: Program) -> Held:
     return found
 
 
-def _passed(call: Seen, names: Held, program: Program) -> Iterator[tuple[int, str]]:
+def _passed(call: Seen, names: Held, program: SourceProgram) -> Iterator[tuple[int, str]]:
     assert isinstance(call.node, ast.Call)
     carrying = [n for n, one in enumerate(call.node.args) if _carries(one, call.scope, names, program)]
     keywords = [k.arg for k in call.node.keywords if k.arg and _carries(k.value, call.scope, names, program)]
@@ -176,14 +176,14 @@ def _passed(call: Seen, names: Held, program: Program) -> Iterator[tuple[int, st
         yield from ((id(function), name) for name in found)
 
 
-def _called(call: Seen, program: Program) -> list[Scope]:
+def _called(call: Seen, program: SourceProgram) -> list[NameScope]:
     assert isinstance(call.node, ast.Call)
     if last_name(call.node.func) != "__init__":
         return program.entered(call.node.func, call.scope)
     return [one for one in program.own_functions("__init__") if program.enters(call, one)]
 
 
-def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:
+def _positional(function: NameScope, indexes: list[int]) -> Iterator[str]:
     node = function.node
     assert isinstance(node, FunctionNode)
     arguments = all_arguments(node.args)
@@ -193,7 +193,7 @@ def _positional(function: Scope, indexes: list[int]) -> Iterator[str]:
             yield arguments[index + shift].arg
 
 
-def _carries(node: ast.AST | None, scope: Scope, names: Held, program: Program) -> bool:
+def _carries(node: ast.AST | None, scope: NameScope, names: Held, program: SourceProgram) -> bool:
     """Whether an expression is the seed or plainly made of it (what a generator draws is not)."""
     parts: list[ast.expr] = []
     match node:
@@ -216,7 +216,7 @@ def _carries(node: ast.AST | None, scope: Scope, names: Held, program: Program) 
     return any(_carries(part, scope, names, program) for part in parts)
 
 
-def _is_tainted(node: ast.AST, scope: Scope, names: Held, fields: set[str]) -> bool:
+def _is_tainted(node: ast.AST, scope: NameScope, names: Held, fields: set[str]) -> bool:
     if isinstance(node, ast.Name):
         home = scope.find(node.id)
         return home is not None and (id(home), node.id) in names

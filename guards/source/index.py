@@ -19,20 +19,20 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @dataclass(eq=False, slots=True, repr=False)
-class Scope:
+class NameScope:
     """A module, class, function or comprehension. bindings: name -> every way in which it gets a value."""
 
     node: ast.AST
     kind: str
-    parent: "Scope | None"
+    parent: "NameScope | None"
     place: "Place"
     bindings: dict[str, list["Binding"]] = field(default_factory=lambda: defaultdict(list))
     returns: list[ast.expr] = field(default_factory=list)
     digest: str = ""
 
-    def find(self, name: str) -> "Scope | None":
+    def find(self, name: str) -> "NameScope | None":
         """The scope in which a name that is read here is bound; classes are not seen from inside functions."""
-        scope: Scope | None = self
+        scope: NameScope | None = self
         while scope is not None:
             if name in scope.bindings and (scope is self or scope.kind != "class"):
                 return scope
@@ -53,7 +53,7 @@ class Binding:
     parameter | opaque."""
 
     how: str
-    scope: Scope
+    scope: NameScope
     node: ast.AST | None = None
     detail: str | int = ""
 
@@ -72,7 +72,7 @@ class Seen:
     """A node with its scope and place. parent: the node that holds it."""
 
     node: ast.AST
-    scope: Scope
+    scope: NameScope
     place: Place
     parent: ast.AST
 
@@ -81,17 +81,17 @@ class Seen:
 class Index:
     """All that one pass finds. fields: attribute or string key -> expressions stored under it anywhere."""
 
-    module: Scope
-    scopes: dict[int, Scope] = field(default_factory=dict)  # by id of the function or class node
+    module: NameScope
+    scopes: dict[int, NameScope] = field(default_factory=dict)  # by id of the function or class node
     calls: list[Seen] = field(default_factory=list)
     leaves: list[Seen] = field(default_factory=list)  # names and attributes that are read
     stores: list[Seen] = field(default_factory=list)  # attributes and subscripts that are written
     strings: list[Seen] = field(default_factory=list)
     discards: list[Seen] = field(default_factory=list)  # expressions whose value nobody takes
-    fields: dict[str, list[tuple[ast.expr, Scope]]] = field(default_factory=lambda: defaultdict(list))
-    spelled: list[tuple[ast.expr, ast.expr, Scope]] = field(default_factory=list)  # keys that are no literal
-    functions: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
-    classes: dict[str, list[Scope]] = field(default_factory=lambda: defaultdict(list))
+    fields: dict[str, list[tuple[ast.expr, NameScope]]] = field(default_factory=lambda: defaultdict(list))
+    spelled: list[tuple[ast.expr, ast.expr, NameScope]] = field(default_factory=list)  # keys that are no literal
+    functions: dict[str, list[NameScope]] = field(default_factory=lambda: defaultdict(list))
+    classes: dict[str, list[NameScope]] = field(default_factory=lambda: defaultdict(list))
     loaded: set[str] = field(default_factory=set)
     parents: dict[int, ast.AST] = field(default_factory=dict)  # id of an expression -> the node that holds it
     assigned: list[Seen] = field(default_factory=list)  # plain assignments
@@ -110,17 +110,17 @@ class Indexer:
     """Walks a module once."""
 
     def __init__(self, tree: ast.Module) -> None:
-        module = Scope(tree, "module", None, Place())
+        module = NameScope(tree, "module", None, Place())
         self.index = Index(module)
         self._block(tree.body, module, Place())
 
-    def _block(self, body: list[ast.stmt], scope: Scope, place: Place) -> None:
+    def _block(self, body: list[ast.stmt], scope: NameScope, place: Place) -> None:
         for statement in body:
             self._statement(statement, scope, place)
             if isinstance(statement, _ENDS):
                 place = Place(place.looped, place.conditional, True)
 
-    def _statement(self, node: ast.stmt, scope: Scope, place: Place) -> None:
+    def _statement(self, node: ast.stmt, scope: NameScope, place: Place) -> None:
         handler = _STATEMENTS.get(type(node))
         if handler is not None:
             handler(self, node, scope, place)
@@ -128,88 +128,88 @@ class Indexer:
         for child in ast.iter_child_nodes(node):
             self._visit(child, scope, place, node)
 
-    def _assign(self, node: ast.Assign, scope: Scope, place: Place) -> None:
+    def _assign(self, node: ast.Assign, scope: NameScope, place: Place) -> None:
         self.index.assigned.append(Seen(node, scope, place, node))
         for target in node.targets:
             self._bind(target, Binding("expression", scope, node.value), place, node)
         self._visit(node.value, scope, place, node)
 
-    def _annotated(self, node: ast.AnnAssign, scope: Scope, place: Place) -> None:
+    def _annotated(self, node: ast.AnnAssign, scope: NameScope, place: Place) -> None:
         if node.value is not None:
             self._bind(node.target, Binding("expression", scope, node.value), place, node)
             self._visit(node.value, scope, place, node)
 
-    def _augmented(self, node: ast.AugAssign, scope: Scope, place: Place) -> None:
+    def _augmented(self, node: ast.AugAssign, scope: NameScope, place: Place) -> None:
         self.index.augmented.append(Seen(node, scope, place, node))
         self._bind(node.target, Binding("augmented", scope, node, type(node.op).__name__), place, node)
         self._visit(node.value, scope, place, node)
 
-    def _for(self, node: "ast.For | ast.AsyncFor", scope: Scope, place: Place) -> None:
+    def _for(self, node: "ast.For | ast.AsyncFor", scope: NameScope, place: Place) -> None:
         self._visit(node.iter, scope, place, node)
         inner = Place(True, place.conditional, place.dead)
         self._bind(node.target, Binding("each", scope, node.iter), inner, node)
         self._block(node.body, scope, inner)
         self._block(node.orelse, scope, place)
 
-    def _while(self, node: ast.While, scope: Scope, place: Place) -> None:
+    def _while(self, node: ast.While, scope: NameScope, place: Place) -> None:
         self._visit(node.test, scope, place, node)
         dead = place.dead or _constant_truth(node.test) is False
         self._block(node.body, scope, Place(True, place.conditional, dead))
         self._block(node.orelse, scope, place)
 
-    def _with(self, node: "ast.With | ast.AsyncWith", scope: Scope, place: Place) -> None:
+    def _with(self, node: "ast.With | ast.AsyncWith", scope: NameScope, place: Place) -> None:
         for item in node.items:
             self._visit(item.context_expr, scope, place, node)
             if item.optional_vars is not None:
                 self._bind(item.optional_vars, Binding("expression", scope, item.context_expr), place, node)
         self._block(node.body, scope, place)
 
-    def _import(self, node: ast.Import, scope: Scope, _: Place) -> None:
+    def _import(self, node: ast.Import, scope: NameScope, _: Place) -> None:
         for alias in node.names:
             root = alias.name.split(".")[0]
             name, detail = alias.asname or root, alias.name if alias.asname else root
             scope.bindings[name].append(Binding("import", scope, node, detail))
 
-    def _import_from(self, node: ast.ImportFrom, scope: Scope, _: Place) -> None:
+    def _import_from(self, node: ast.ImportFrom, scope: NameScope, _: Place) -> None:
         base = "." * node.level + (node.module or "")
         for alias in node.names:
             name, detail = alias.asname or alias.name, f"{base}.{alias.name}"
             scope.bindings[name].append(Binding("import", scope, node, detail))
 
-    def _global(self, node: ast.Global, scope: Scope, _: Place) -> None:
+    def _global(self, node: ast.Global, scope: NameScope, _: Place) -> None:
         for name in node.names:
             scope.bindings.setdefault(name, self.index.module.bindings[name])
 
-    def _nonlocal(self, node: ast.Nonlocal, scope: Scope, _: Place) -> None:
+    def _nonlocal(self, node: ast.Nonlocal, scope: NameScope, _: Place) -> None:
         for name in node.names:
             outer = scope.parent.find(name) if scope.parent else None
             if outer is not None:
                 scope.bindings.setdefault(name, outer.bindings[name])
 
-    def _return(self, node: ast.Return, scope: Scope, place: Place) -> None:
+    def _return(self, node: ast.Return, scope: NameScope, place: Place) -> None:
         if node.value is not None:
             scope.returns.append(node.value)
             self._visit(node.value, scope, place, node)
 
-    def _discarded(self, node: "ast.Expr | ast.Assert", scope: Scope, place: Place) -> None:
+    def _discarded(self, node: "ast.Expr | ast.Assert", scope: NameScope, place: Place) -> None:
         """An expression whose value nobody takes."""
         value = node.value if isinstance(node, ast.Expr) else node.test
         self.index.discards.append(Seen(value, scope, place, node))
         self._visit(value, scope, place, node)
 
-    def _delete(self, node: ast.Delete, scope: Scope, place: Place) -> None:
+    def _delete(self, node: ast.Delete, scope: NameScope, place: Place) -> None:
         for target in node.targets:
             if not isinstance(target, ast.Name):
                 self._visit(target, scope, place, node)
 
-    def _if(self, node: ast.If, scope: Scope, place: Place) -> None:
+    def _if(self, node: ast.If, scope: NameScope, place: Place) -> None:
         self._visit(node.test, scope, place, node)
         truth = True if _is_main_test(node.test) else _constant_truth(node.test)
         unsure = place.conditional or truth is None
         self._block(node.body, scope, Place(place.looped, unsure, place.dead or truth is False))
         self._block(node.orelse, scope, Place(place.looped, unsure, place.dead or truth is True))
 
-    def _try(self, node: "ast.Try | ast.TryStar", scope: Scope, place: Place) -> None:
+    def _try(self, node: "ast.Try | ast.TryStar", scope: NameScope, place: Place) -> None:
         self._block(node.body, scope, place)
         unsure = Place(place.looped, True, place.dead)
         for handler in node.handlers:
@@ -219,7 +219,7 @@ class Indexer:
         self._block(node.orelse, scope, unsure)
         self._block(node.finalbody, scope, place)
 
-    def _match(self, node: ast.Match, scope: Scope, place: Place) -> None:
+    def _match(self, node: ast.Match, scope: NameScope, place: Place) -> None:
         self._visit(node.subject, scope, place, node)
         for case in node.cases:
             for part in ast.walk(case.pattern):
@@ -230,8 +230,8 @@ class Indexer:
                 self._visit(case.guard, scope, place, node)
             self._block(case.body, scope, Place(place.looped, True, place.dead))
 
-    def _function(self, node: FunctionNode, scope: Scope, place: Place) -> None:
-        inner = Scope(node, "function", scope, place)
+    def _function(self, node: FunctionNode, scope: NameScope, place: Place) -> None:
+        inner = NameScope(node, "function", scope, place)
         self.index.scopes[id(node)] = inner
         for argument in all_arguments(node.args):
             inner.bindings[argument.arg].append(Binding("parameter", inner, node, argument.arg))
@@ -248,8 +248,8 @@ class Indexer:
         self.index.functions[node.name].append(inner)
         self._block(node.body, inner, Place())
 
-    def _class(self, node: ast.ClassDef, scope: Scope, place: Place) -> None:
-        inner = Scope(node, "class", scope, place)
+    def _class(self, node: ast.ClassDef, scope: NameScope, place: Place) -> None:
+        inner = NameScope(node, "class", scope, place)
         self.index.scopes[id(node)] = inner
         scope.bindings[node.name].append(Binding("class", inner, node))
         self.index.classes[node.name].append(inner)
@@ -274,13 +274,13 @@ class Indexer:
             for child in ast.iter_child_nodes(target):
                 self._visit(child, scope, place, target)
 
-    def _stored(self, target: ast.expr, value: ast.expr, scope: Scope) -> None:
+    def _stored(self, target: ast.expr, value: ast.expr, scope: NameScope) -> None:
         if (key := field_name(target)) is not None:
             self.index.fields[key].append((value, scope))
         elif isinstance(target, ast.Subscript) and not isinstance(target.slice, _NO_TEXT):
             self.index.spelled.append((target.slice, value, scope))
 
-    def _visit(self, node: ast.AST, scope: Scope, place: Place, parent: ast.AST) -> None:
+    def _visit(self, node: ast.AST, scope: NameScope, place: Place, parent: ast.AST) -> None:
         self.index.parents[id(node)] = parent
         handler = _EXPRESSIONS.get(type(node))
         if handler is not None and handler(self, node, scope, place, parent):
@@ -290,34 +290,34 @@ class Indexer:
 
     # Handlers of expressions say whether they have looked inside.
 
-    def _read(self, node: ast.Name, scope: Scope, place: Place, parent: ast.AST) -> bool:
+    def _read(self, node: ast.Name, scope: NameScope, place: Place, parent: ast.AST) -> bool:
         self.index.loaded.add(node.id)
         self.index.leaves.append(Seen(node, scope, place, parent))
         return True
 
-    def _literal(self, node: ast.Constant, scope: Scope, place: Place, parent: ast.AST) -> bool:
+    def _literal(self, node: ast.Constant, scope: NameScope, place: Place, parent: ast.AST) -> bool:
         if isinstance(node.value, str):
             self.index.strings.append(Seen(node, scope, place, parent))
         elif type(node.value) is int and node.value >= _LARGE_NUMBER:
             self.index.numbers.append(Seen(node, scope, place, parent))
         return True
 
-    def _product(self, node: ast.BinOp, scope: Scope, place: Place, parent: ast.AST) -> bool:
+    def _product(self, node: ast.BinOp, scope: NameScope, place: Place, parent: ast.AST) -> bool:
         if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Call) | isinstance(
             node.right, ast.Call
         ):
             self.index.products.append(Seen(node, scope, place, parent))
         return False
 
-    def _attribute(self, node: ast.Attribute, scope: Scope, place: Place, parent: ast.AST) -> bool:
+    def _attribute(self, node: ast.Attribute, scope: NameScope, place: Place, parent: ast.AST) -> bool:
         self.index.leaves.append(Seen(node, scope, place, parent))
         return False
 
-    def _called(self, node: ast.Call, scope: Scope, place: Place, parent: ast.AST) -> bool:
+    def _called(self, node: ast.Call, scope: NameScope, place: Place, parent: ast.AST) -> bool:
         self.index.calls.append(Seen(node, scope, place, parent))
         return False
 
-    def _dictionary(self, node: ast.Dict, scope: Scope, _: Place, __: ast.AST) -> bool:
+    def _dictionary(self, node: ast.Dict, scope: NameScope, _: Place, __: ast.AST) -> bool:
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 self.index.fields[key.value].append((value, scope))
@@ -325,24 +325,24 @@ class Indexer:
                 self.index.spelled.append((key, value, scope))
         return False
 
-    def _walrus(self, node: ast.NamedExpr, scope: Scope, place: Place, _: ast.AST) -> bool:
+    def _walrus(self, node: ast.NamedExpr, scope: NameScope, place: Place, _: ast.AST) -> bool:
         self._bind(node.target, Binding("expression", _holder(scope), node.value), place, node)
         self._visit(node.value, scope, place, node)
         return True
 
-    def _lambda(self, node: ast.Lambda, scope: Scope, place: Place, _: ast.AST) -> bool:
+    def _lambda(self, node: ast.Lambda, scope: NameScope, place: Place, _: ast.AST) -> bool:
         self._function(node, scope, place)
         return True
 
-    def _choice(self, node: ast.IfExp | ast.BoolOp, scope: Scope, place: Place, _: ast.AST) -> bool:
+    def _choice(self, node: ast.IfExp | ast.BoolOp, scope: NameScope, place: Place, _: ast.AST) -> bool:
         first, *rest = [node.test, node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
         self._visit(first, scope, place, node)
         for part in rest:
             self._visit(part, scope, Place(place.looped, True, place.dead), node)
         return True
 
-    def _comprehension(self, node: Comprehension, scope: Scope, place: Place, _: ast.AST) -> bool:
-        inner = Scope(node, "comprehension", scope, place)
+    def _comprehension(self, node: Comprehension, scope: NameScope, place: Place, _: ast.AST) -> bool:
+        inner = NameScope(node, "comprehension", scope, place)
         self.index.scopes[id(node)] = inner
         looped = Place(True, place.conditional, place.dead)
         for generator in node.generators:
@@ -375,7 +375,7 @@ def _part(binding: Binding, index: int, count: int) -> Binding:
     return Binding("item" if binding.how == "expression" else "each", binding.scope, value, index)
 
 
-def _holder(scope: Scope) -> Scope:
+def _holder(scope: NameScope) -> NameScope:
     """Where `:=` inside a comprehension binds."""
     while scope.kind == "comprehension" and scope.parent is not None:
         scope = scope.parent

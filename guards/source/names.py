@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 
 from guards.source import operations
-from guards.source.index import Binding, FunctionNode, Scope, Seen, all_arguments
+from guards.source.index import Binding, FunctionNode, NameScope, Seen, all_arguments
 from guards.source.paths import Paths
-from guards.source.program import Program, last_name
+from guards.source.program import SourceProgram, last_name
 from guards.source.value import (
     CYCLE,
     HARNESS,
@@ -31,7 +31,7 @@ Environment = dict[str, Value]
 class Names(ABC):
     """Remembers what it has found. Values that were seen from inside a cycle are not remembered for ever."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: SourceProgram) -> None:
         self.program = program
         self.paths = Paths(program, self.text_of)
         self._names: dict[tuple[int, str], Value] = {}
@@ -41,18 +41,18 @@ class Names(ABC):
         self._cycles = 0
 
     @abstractmethod
-    def of(self, node: ast.AST | None, scope: Scope, environment: Environment | None = None) -> Value:
+    def of(self, node: ast.AST | None, scope: NameScope, environment: Environment | None = None) -> Value:
         """The value of an expression that stands in `scope`."""
 
     @abstractmethod
-    def text_of(self, node: ast.expr, scope: Scope) -> str | None:
+    def text_of(self, node: ast.expr, scope: NameScope) -> str | None:
         """The text that an expression comes down to, None where it is not known."""
 
     @abstractmethod
-    def returned(self, function: Scope, environment: Environment) -> Value:
+    def returned(self, function: NameScope, environment: Environment) -> Value:
         """What a function gives back, its parameters being what the environment says."""
 
-    def name(self, name: str, scope: Scope, environment: Environment | None = None) -> Value:
+    def name(self, name: str, scope: NameScope, environment: Environment | None = None) -> Value:
         """Everything that a name can stand for where it is read."""
         home = scope.find(name)
         if home is None:
@@ -65,7 +65,7 @@ class Names(ABC):
             return self._passing[key]
         return self._names[key] if key in self._names else self._remembered(key, name, home)
 
-    def _remembered(self, key: tuple[int, str], name: str, home: Scope) -> Value:
+    def _remembered(self, key: tuple[int, str], name: str, home: NameScope) -> Value:
         before = self._cycles
         value = self._bound(name, home, None)
         if self._cycles != before and self._open:
@@ -85,7 +85,7 @@ class Names(ABC):
         finally:
             self._open.discard(key)
 
-    def _bound(self, name: str, home: Scope, environment: Environment | None) -> Value:
+    def _bound(self, name: str, home: NameScope, environment: Environment | None) -> Value:
         bindings = home.bindings[name]
 
         def compute() -> Value:
@@ -127,7 +127,7 @@ class Names(ABC):
 
     # parameters
 
-    def parameter(self, function: Scope, name: str) -> Value:
+    def parameter(self, function: NameScope, name: str) -> Value:
         """Everything that is passed for a parameter anywhere, its default where it is left out."""
 
         if is_self(function, name):
@@ -139,7 +139,7 @@ class Names(ABC):
 
         return self._guarded((function, name), compute)
 
-    def _free(self, function: Scope, name: str) -> Value:
+    def _free(self, function: NameScope, name: str) -> Value:
         node = function.node
         assert isinstance(node, FunctionNode)
         default = defaults(node).get(name)
@@ -147,7 +147,7 @@ class Names(ABC):
         free = Free(names.index(name))
         return union([free, self.of(default, outer(function))]) if default is not None else free
 
-    def _passed(self, function: Scope, name: str) -> Iterable[Value]:
+    def _passed(self, function: NameScope, name: str) -> Iterable[Value]:
         for site in self.program.sites(function):
             assert isinstance(site.node, ast.Call)
             yield self.arguments(function, site.node, site.scope, None).get(name, OPAQUE)
@@ -155,7 +155,7 @@ class Names(ABC):
         for escape in self.program.escapes(function):
             yield Compound("passed", self._siblings(escape))
 
-    def _decorated(self, function: Scope) -> Iterable[Value]:
+    def _decorated(self, function: NameScope) -> Iterable[Value]:
         """What a decorator of the program's own may pass instead: it is named by its code."""
         marks = function.node.decorator_list if isinstance(function.node, ast.FunctionDef) else []
         for mark in marks:
@@ -173,7 +173,7 @@ class Names(ABC):
         return tuple(self.of(other, escape.scope) for other in others)
 
     def arguments(
-        self, function: Scope, call: ast.Call, scope: Scope, environment: Environment | None
+        self, function: NameScope, call: ast.Call, scope: NameScope, environment: Environment | None
     ) -> Environment:
         """Parameter -> value for one call of a function of the program."""
         node = function.node
@@ -196,7 +196,7 @@ class Names(ABC):
         return self._completed(function, node, bound, rest)
 
     def _completed(
-        self, function: Scope, node: FunctionNode, bound: Environment, rest: list[Value]
+        self, function: NameScope, node: FunctionNode, bound: Environment, rest: list[Value]
     ) -> Environment:
         """Defaults for what was not passed, and starred arguments for what may come out of them."""
         for name, default in defaults(node).items():
@@ -228,7 +228,7 @@ class Names(ABC):
             found.append(Option(self.program.options[name]))
         return union(found) if found else OPAQUE
 
-    def _computed_stores(self) -> dict[str, list[tuple[ast.expr, Scope]]]:
+    def _computed_stores(self) -> dict[str, list[tuple[ast.expr, NameScope]]]:
         """Key -> what is stored under it, for keys that are spelled as an expression: `"".join(["se", "ed"])`."""
         if self._spelled is None:
             self._spelled = {}  # for keys that depend on each other
@@ -237,7 +237,7 @@ class Names(ABC):
                     self._spelled.setdefault(text, []).append((value, scope))
         return self._spelled
 
-    _spelled: dict[str, list[tuple[ast.expr, Scope]]] | None = None
+    _spelled: dict[str, list[tuple[ast.expr, NameScope]]] | None = None
 
 
 def defaults(node: FunctionNode) -> dict[str, ast.expr]:
@@ -254,7 +254,7 @@ def _keyword_defaults(node: FunctionNode) -> Iterator[tuple[str, ast.expr]]:
             yield argument.arg, default
 
 
-def is_method(function: Scope) -> bool:
+def is_method(function: NameScope) -> bool:
     """Whether the first parameter is the object itself."""
     node = function.node
     if function.parent is None or function.parent.kind != "class" or not isinstance(node, ast.FunctionDef):
@@ -262,7 +262,7 @@ def is_method(function: Scope) -> bool:
     return not any(isinstance(mark, ast.Name) and mark.id == "staticmethod" for mark in node.decorator_list)
 
 
-def is_self(function: Scope, name: str) -> bool:
+def is_self(function: NameScope, name: str) -> bool:
     """Whether a parameter is the object that a method is called on."""
     node = function.node
     if not is_method(function) or not isinstance(node, ast.FunctionDef):
@@ -272,11 +272,11 @@ def is_self(function: Scope, name: str) -> bool:
     return not is_class and bool(first) and first[0].arg == name
 
 
-def outer(function: Scope) -> Scope:
+def outer(function: NameScope) -> NameScope:
     """Where a function's defaults and decorators are read."""
     return function.parent or function
 
 
-def _is_property(method: Scope) -> bool:
+def _is_property(method: NameScope) -> bool:
     marks = method.node.decorator_list if isinstance(method.node, ast.FunctionDef) else []
     return any(last_name(mark) in ("property", "cached_property") for mark in marks)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from guards.source import folding
-from guards.source.index import FunctionNode, Index, Scope, all_arguments, indexed
+from guards.source.index import FunctionNode, Index, NameScope, all_arguments, indexed
 from guards.source.syntax import Source
 
 _KEPT_ATTRIBUTES = {
@@ -70,7 +70,7 @@ class _Writer:
     def __post_init__(self) -> None:
         self.own_attributes = _own_attributes(self.index)
 
-    def block(self, body: list[ast.stmt], scope: Scope) -> None:
+    def block(self, body: list[ast.stmt], scope: NameScope) -> None:
         self.parts.append("{")
         imports = [one for one in body if isinstance(one, ast.Import | ast.ImportFrom)]
         self.parts += sorted(name for one in imports for name in self._imported(one))
@@ -89,7 +89,7 @@ class _Writer:
                 used.append(f"import:{base}{alias.name}")
         return used
 
-    def _dropped(self, node: ast.stmt, scope: Scope) -> bool:
+    def _dropped(self, node: ast.stmt, scope: NameScope) -> bool:
         if isinstance(node, ast.Pass):
             return True
         if isinstance(node, ast.Expr):
@@ -100,7 +100,7 @@ class _Writer:
             return unread and len(targets) == len(node.targets) and not _is_global(targets, scope)
         return False
 
-    def write(self, node: Any, scope: Scope) -> None:
+    def write(self, node: Any, scope: NameScope) -> None:
         kind = type(node)
         if kind is ast.Name:
             self.parts.append(self._name(node.id, scope))
@@ -132,7 +132,7 @@ class _Writer:
         else:
             self._other(node, self.index.scopes.get(id(node), scope))
 
-    def _other(self, node: ast.AST, scope: Scope) -> None:
+    def _other(self, node: ast.AST, scope: NameScope) -> None:
         self.parts.append(type(node).__name__)
         for name in node._fields:
             value = getattr(node, name, None)
@@ -147,7 +147,7 @@ class _Writer:
             elif name not in ("ctx", "type_comment", "kind"):
                 self._field(value, scope)
 
-    def _field(self, value: object, scope: Scope) -> None:
+    def _field(self, value: object, scope: NameScope) -> None:
         if isinstance(value, ast.AST):
             self.write(value, scope)
         elif isinstance(value, str):
@@ -162,7 +162,7 @@ class _Writer:
         else:
             self.parts.append(repr(value))
 
-    def _function(self, node: FunctionNode, scope: Scope) -> None:
+    def _function(self, node: FunctionNode, scope: NameScope) -> None:
         inner = self.index.scopes[id(node)]
         self.parts.append("Function" if isinstance(node, ast.FunctionDef) else type(node).__name__)
         if not isinstance(node, ast.Lambda):
@@ -187,13 +187,13 @@ class _Writer:
         else:
             self.block(node.body, inner)
 
-    def _class(self, node: ast.ClassDef, scope: Scope) -> None:
+    def _class(self, node: ast.ClassDef, scope: NameScope) -> None:
         self.parts += ["Class", self._name(node.name, scope)]
         for part in (*node.bases, *node.keywords, *node.decorator_list):
             self.write(part, scope)
         self.block(node.body, self.index.scopes[id(node)])
 
-    def _call(self, node: ast.Call, scope: Scope) -> None:
+    def _call(self, node: ast.Call, scope: NameScope) -> None:
         self.parts.append("Call")
         self.write(node.func, scope)
         for argument in node.args:
@@ -218,7 +218,7 @@ class _Writer:
                     return f"parameter{names.index(name)}"
         return name
 
-    def _method(self, name: str, scope: Scope) -> str:
+    def _method(self, name: str, scope: NameScope) -> str:
         return self._attribute(name) if scope.kind == "class" else self._name(name, scope)
 
     def _attribute(self, name: str) -> str:
@@ -226,7 +226,7 @@ class _Writer:
             return name
         return self.attributes.setdefault(name, f"own{len(self.attributes)}")
 
-    def _name(self, name: str, scope: Scope) -> str:
+    def _name(self, name: str, scope: NameScope) -> str:
         home = scope.find(name)
         if home is None:
             return name
@@ -253,7 +253,7 @@ def _own_attributes(index: Index) -> set[str]:
     return {name for name in found if not name.startswith("__")} - _KEPT_ATTRIBUTES
 
 
-def _is_global(names: list[str], scope: Scope) -> bool:
+def _is_global(names: list[str], scope: NameScope) -> bool:
     return scope.kind == "module" and any(name.isupper() for name in names)
 
 

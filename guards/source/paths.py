@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Callable
 
-from guards.source.index import Binding, Scope
-from guards.source.program import Program
+from guards.source.index import Binding, NameScope
+from guards.source.program import SourceProgram
 
 _DEPTH = 60
 _IMPORTERS = {"builtins.__import__", "importlib.import_module"}
@@ -16,11 +16,11 @@ class Paths:
     text_of: the text that an expression comes down to, None where it is not known.
     """
 
-    def __init__(self, program: Program, text_of: Callable[[ast.expr, Scope], str | None]) -> None:
+    def __init__(self, program: SourceProgram, text_of: Callable[[ast.expr, NameScope], str | None]) -> None:
         self._program, self._text_of = program, text_of
         self._known: dict[tuple[int, str], tuple[str, ...]] = {}
 
-    def of(self, node: ast.AST, scope: Scope, depth: int = 0) -> tuple[str, ...]:
+    def of(self, node: ast.AST, scope: NameScope, depth: int = 0) -> tuple[str, ...]:
         """The dotted paths that an expression may stand for; nothing for what is the program's own."""
         if depth > _DEPTH:
             return ()
@@ -37,7 +37,7 @@ class Paths:
                 return self._name(name, scope, depth)
         return ()
 
-    def _name(self, name: str, scope: Scope, depth: int) -> tuple[str, ...]:
+    def _name(self, name: str, scope: NameScope, depth: int) -> tuple[str, ...]:
         home = scope.find(name)
         if home is None:
             return (f"builtins.{name}",)
@@ -56,7 +56,7 @@ class Paths:
             return self.of(binding.node, binding.scope, depth + 1)
         return ()
 
-    def _reached_by_name(self, node: ast.Call, scope: Scope, depth: int) -> tuple[str, ...]:
+    def _reached_by_name(self, node: ast.Call, scope: NameScope, depth: int) -> tuple[str, ...]:
         """getattr(module, "name"), __import__("module"), import_module("module")."""
         called = self.of(node.func, scope, depth + 1)
         if "builtins.getattr" in called and len(node.args) >= 2:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 
-from guards.source.index import Binding, FunctionNode, Index, Scope, Seen, indexed
+from guards.source.index import Binding, FunctionNode, Index, NameScope, Seen, indexed
 from guards.source.syntax import Source
 
 SEED_OPTION = "--seed"
@@ -23,7 +23,7 @@ _NAMESPACES = {
 _SETTERS = {"setattr", "__setattr__", "setdefault", "putenv", "setenv", "__setitem__"}
 
 
-class Program:
+class SourceProgram:
     """The indexes of all files, and what only several of them together can tell."""
 
     def __init__(self, files: Sequence[Source]) -> None:
@@ -36,33 +36,33 @@ class Program:
         """The index of one file by its path."""
         return self.indexes[_module_name(path)]
 
-    def lookup(self, dotted: str) -> tuple[Scope, str] | None:
+    def lookup(self, dotted: str) -> tuple[NameScope, str] | None:
         """The module scope and name behind `module.name`, when that module is one of the program's files."""
         module, _, name = dotted.strip(".").rpartition(".")
         index = self.indexes.get(module)
         return (index.module, name) if index is not None and name in index.module.bindings else None
 
-    def scope_of(self, node: ast.AST) -> Scope | None:
+    def scope_of(self, node: ast.AST) -> NameScope | None:
         """The scope that a function, lambda, class or comprehension opens."""
         for index in self.indexes.values():
             if id(node) in index.scopes:
                 return index.scopes[id(node)]
         return None
 
-    def methods(self, name: str) -> list[Scope]:
+    def methods(self, name: str) -> list[NameScope]:
         """Every method of that name, in any class."""
         found = [scope for index in self.indexes.values() for scope in index.functions.get(name, ())]
         return [scope for scope in found if scope.parent is not None and scope.parent.kind == "class"]
 
     @cached_property
-    def classes(self) -> dict[str, list[Scope]]:
-        found: dict[str, list[Scope]] = defaultdict(list)
+    def classes(self) -> dict[str, list[NameScope]]:
+        found: dict[str, list[NameScope]] = defaultdict(list)
         for index in self.indexes.values():
             for name, scopes in index.classes.items():
                 found[name] += scopes
         return found
 
-    def own_functions(self, name: str) -> list[Scope]:
+    def own_functions(self, name: str) -> list[NameScope]:
         """The program's functions that a call by that name may enter; a class by its __init__."""
         names = {name} | {target for target, aliases in self.aliases.items() if name in aliases}
         found = [
@@ -78,11 +78,11 @@ class Program:
                 ]
         return found
 
-    def is_own(self, reference: ast.AST, scope: Scope) -> bool:
+    def is_own(self, reference: ast.AST, scope: NameScope) -> bool:
         """Whether a call of a reference may enter a function or class of the program."""
         return bool(self.entered(reference, scope))
 
-    def entered(self, reference: ast.AST, scope: Scope) -> list[Scope]:
+    def entered(self, reference: ast.AST, scope: NameScope) -> list[NameScope]:
         """The program's functions that a call of a reference may enter; a class by its __init__."""
         if self.is_imported(reference, scope):
             return []
@@ -90,7 +90,7 @@ class Program:
             one for one in self.own_functions(last_name(reference)) if self.reaches(reference, scope, one)
         ]
 
-    def is_own_class(self, reference: ast.AST, scope: Scope) -> bool:
+    def is_own_class(self, reference: ast.AST, scope: NameScope) -> bool:
         """Whether a reference has the name of a class of the program, and is not imported."""
         return last_name(reference) in self.classes and not self.is_imported(reference, scope)
 
@@ -116,12 +116,12 @@ class Program:
                         found[target].add(name)
         return found
 
-    def all_scopes(self) -> Iterator[Scope]:
+    def all_scopes(self) -> Iterator[NameScope]:
         for index in self.indexes.values():
             yield index.module
             yield from index.scopes.values()
 
-    def names_of(self, function: Scope) -> set[str]:
+    def names_of(self, function: NameScope) -> set[str]:
         """Every name under which a function, method or class may be called."""
         node = function.node
         if isinstance(node, ast.Lambda):
@@ -152,7 +152,7 @@ class Program:
                         found[id(binding.node)].add(name)
         return found
 
-    def sites(self, function: Scope) -> list[Seen]:
+    def sites(self, function: NameScope) -> list[Seen]:
         """Calls that may reach a function. A lambda that is called on the spot has its own call as site."""
         named = (call for name in self.names_of(function) for call in self.calls_by_name.get(name, ()))
         found = [
@@ -168,7 +168,7 @@ class Program:
             ]
         return found
 
-    def reaches(self, reference: ast.AST, scope: Scope, function: Scope) -> bool:
+    def reaches(self, reference: ast.AST, scope: NameScope, function: NameScope) -> bool:
         """Whether a reference that has a function's name can mean it, by what stands before the dot.
 
         `model.train` is no function of the file that is called `train`, `platform.system` no method of it.
@@ -184,7 +184,7 @@ class Program:
             )
         return isinstance(reference, ast.Name) or self._module_behind(reference, scope)
 
-    def is_imported(self, reference: ast.AST, scope: Scope) -> bool:
+    def is_imported(self, reference: ast.AST, scope: NameScope) -> bool:
         """Whether a dotted name starts at an import of something that is none of the program's files."""
         root = reference
         while isinstance(root, ast.Attribute):
@@ -196,7 +196,7 @@ class Program:
         foreign = [one for one in details if one not in self.indexes and self.lookup(one) is None]
         return len(foreign) == len(home.bindings[root.id])
 
-    def _module_behind(self, reference: ast.AST, scope: Scope) -> bool:
+    def _module_behind(self, reference: ast.AST, scope: NameScope) -> bool:
         """Whether `module` of `module.name` is one of the program's files."""
         base = reference.value if isinstance(reference, ast.Attribute) else None
         home = scope.find(base.id) if isinstance(base, ast.Name) else None
@@ -204,12 +204,12 @@ class Program:
             return False
         return any(one.how == "import" and str(one.detail) in self.indexes for one in home.bindings[base.id])
 
-    def _may_be_own(self, receiver: ast.expr, scope: Scope, owner: Scope) -> bool:
+    def _may_be_own(self, receiver: ast.expr, scope: NameScope, owner: NameScope) -> bool:
         """Whether an object can be of a class of the program, as far as it is seen where the object comes from."""
         known = self.class_of(receiver, scope)
         return known is None or self.are_related(known, owner)
 
-    def class_of(self, receiver: ast.expr, scope: Scope) -> Scope | None:
+    def class_of(self, receiver: ast.expr, scope: NameScope) -> NameScope | None:
         """The class of `self`, and of a name that is only ever bound to objects of one class; None if not known."""
         if not isinstance(receiver, ast.Name):
             return None
@@ -221,14 +221,14 @@ class Program:
         made = {self._made_by(one) for one in home.bindings[receiver.id]}
         return made.pop() if len(made) == 1 else None
 
-    def _made_by(self, binding: Binding) -> Scope | None:
+    def _made_by(self, binding: Binding) -> NameScope | None:
         if binding.how != "expression" or not isinstance(binding.node, ast.Call):
             return None
         scopes = self.classes.get(last_name(binding.node.func), [])
         is_plain = isinstance(binding.node.func, ast.Name) and len(scopes) == 1
         return scopes[0] if is_plain else None
 
-    def are_related(self, one: Scope, other: Scope) -> bool:
+    def are_related(self, one: NameScope, other: NameScope) -> bool:
         """Whether two classes of the program are the same, or one comes from the other or from a common base."""
         return bool(self._family(one) & self._family(other))
 
@@ -236,7 +236,7 @@ class Program:
         """Whether a function is handed to a data loader, to be called once in each worker."""
         return isinstance(leaf.parent, ast.keyword) and leaf.parent.arg == "worker_init_fn"
 
-    def _family(self, scope: Scope) -> set[str]:
+    def _family(self, scope: NameScope) -> set[str]:
         """A class, its bases and theirs, and what derives from it, by name."""
         found, todo = set[str](), [getattr(scope.node, "name", "")]
         while todo:
@@ -264,20 +264,20 @@ class Program:
                 found[base].add(name)
         return found
 
-    def enters(self, call: Seen, constructor: Scope) -> bool:
+    def enters(self, call: Seen, constructor: NameScope) -> bool:
         """Whether `super().__init__()` or `Base.__init__(self)` means this constructor."""
         assert isinstance(call.node, ast.Call)
         assert isinstance(call.node.func, ast.Attribute)
         names = self.names_of(constructor)
         if last_name(call.node.func.value) in names:
             return True
-        scope: Scope | None = call.scope
+        scope: NameScope | None = call.scope
         while scope is not None and scope.kind != "class":
             scope = scope.parent
         bases = scope.node.bases if scope is not None and isinstance(scope.node, ast.ClassDef) else []
         return any(last_name(base) in names for base in bases)
 
-    def escapes(self, function: Scope) -> list[Seen]:
+    def escapes(self, function: NameScope) -> list[Seen]:
         """Reads of a function's name that neither call it nor give it another name."""
         named = (leaf for name in self.names_of(function) for leaf in self._handed_on.get(name, ()))
         return [leaf for leaf in named if self.reaches(leaf.node, leaf.scope, function)]
@@ -303,7 +303,7 @@ class Program:
 
     # what is stored under a name
 
-    def stored(self, name: str) -> Iterator[tuple[ast.expr, Scope]]:
+    def stored(self, name: str) -> Iterator[tuple[ast.expr, NameScope]]:
         """Expressions that are stored under an attribute or a string key anywhere."""
         for index in self.indexes.values():
             yield from index.fields.get(name, ())
@@ -335,7 +335,7 @@ class Program:
             yield from zip(_annotated(scope), node.args, strict=False)
 
     @cached_property
-    def spelled_stores(self) -> list[tuple[ast.expr, ast.expr, Scope]]:
+    def spelled_stores(self) -> list[tuple[ast.expr, ast.expr, NameScope]]:
         """(key, value, scope) of what is stored under a key that is spelled as an expression."""
         found = [one for index in self.indexes.values() for one in index.spelled]
         for call in self.calls:
@@ -347,7 +347,7 @@ class Program:
                     found.append((key, value, call.scope))
         return found
 
-    def _class_level(self, scope: Scope, name: str) -> Iterator[tuple[ast.expr, Scope]]:
+    def _class_level(self, scope: NameScope, name: str) -> Iterator[tuple[ast.expr, NameScope]]:
         """A value given in a class body counts unless every construction gives another."""
         defaults = [one.node for one in scope.bindings.get(name, ()) if one.how == "expression"]
         if not defaults:
@@ -400,7 +400,7 @@ def last_name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _class_of_first_parameter(home: Scope, name: str) -> Scope | None:
+def _class_of_first_parameter(home: NameScope, name: str) -> NameScope | None:
     """The class whose method has a name as its first parameter: self."""
     holder = home.parent
     if home.kind != "function" or holder is None or holder.kind != "class":
@@ -425,7 +425,7 @@ def _alias_target(binding: Binding) -> str:
     return str(binding.detail).rpartition(".")[2] if binding.how == "import" else ""
 
 
-def _annotated(scope: Scope) -> list[str]:
+def _annotated(scope: NameScope) -> list[str]:
     """The fields of a dataclass in order."""
     body = scope.node.body if isinstance(scope.node, ast.ClassDef) else []
     return [

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
-from guards.source.index import Scope
+from guards.source.index import NameScope
 
 MOST_NODES = 80  # larger values are named by their digest
 
@@ -84,21 +84,21 @@ class Free(Value):
 class Function(Value):
     """A function, method or lambda of the program; equal code has an equal repr."""
 
-    scope: Scope
+    scope: NameScope
 
 
 @dataclass(frozen=True, slots=True)
 class Class(Value):
     """A class of the program."""
 
-    scope: Scope
+    scope: NameScope
 
 
 @dataclass(frozen=True, slots=True)
 class Instance(Value):
     """An object of a class of the program. Whose it is does not count between programs."""
 
-    scope: Scope = field(repr=False, compare=False)
+    scope: NameScope = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from guards.source import folding, operations
-from guards.source.index import Scope
+from guards.source.index import NameScope
 from guards.source.names import Environment, Names
-from guards.source.program import Program
+from guards.source.program import SourceProgram
 from guards.source.syntax import Source
 from guards.source.value import (
     DEEP,
@@ -55,12 +55,12 @@ class TooComplex(Exception):
 class Values(Names):
     """Evaluates expressions of one program; remembers what it has found."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: SourceProgram) -> None:
         super().__init__(program)
         self._inlined: dict[tuple[int, tuple[Value, ...]], Value] = {}
         self._steps = self._depth = self._inline_depth = 0
 
-    def of(self, node: ast.AST | None, scope: Scope, environment: Environment | None = None) -> Value:
+    def of(self, node: ast.AST | None, scope: NameScope, environment: Environment | None = None) -> Value:
         """The value of an expression that stands in `scope`. Raises TooComplex."""
         self._steps += 1
         if self._steps > _STEPS:
@@ -76,12 +76,12 @@ class Values(Names):
         finally:
             self._depth -= 1
 
-    def text_of(self, node: ast.expr, scope: Scope) -> str | None:
+    def text_of(self, node: ast.expr, scope: NameScope) -> str | None:
         """The text that an expression comes down to, None where it is not known."""
         value = self.of(node, scope)
         return value.value if isinstance(value, Constant) and isinstance(value.value, str) else None
 
-    def dotted(self, node: ast.AST, scope: Scope) -> tuple[str, ...]:
+    def dotted(self, node: ast.AST, scope: NameScope) -> tuple[str, ...]:
         """The dotted paths into imported modules that a name or an attribute may stand for."""
         return self.paths.of(node, scope)
 
@@ -90,15 +90,15 @@ class Values(Names):
     def _constant(self, node: ast.Constant, *_: object) -> Value:
         return constant(node.value)
 
-    def _name(self, node: ast.Name, scope: Scope, environment: Environment | None) -> Value:
+    def _name(self, node: ast.Name, scope: NameScope, environment: Environment | None) -> Value:
         return self.name(node.id, scope, environment)
 
-    def _attribute(self, node: ast.Attribute, scope: Scope, environment: Environment | None) -> Value:
+    def _attribute(self, node: ast.Attribute, scope: NameScope, environment: Environment | None) -> Value:
         if found := self.paths.of(node, scope):
             return union(self.at(path) for path in found)
         return self._member(node.value, node.attr, scope, environment)
 
-    def _member(self, base: ast.expr, name: str, scope: Scope, environment: Environment | None) -> Value:
+    def _member(self, base: ast.expr, name: str, scope: NameScope, environment: Environment | None) -> Value:
         stored = self.field(name)
         if stored != OPAQUE:
             return stored
@@ -106,7 +106,7 @@ class Values(Names):
             return union(Function(method) for method in methods)
         return Attribute(self.of(base, scope, environment), name)
 
-    def _subscript(self, node: ast.Subscript, scope: Scope, environment: Environment | None) -> Value:
+    def _subscript(self, node: ast.Subscript, scope: NameScope, environment: Environment | None) -> Value:
         base = self.of(node.value, scope, environment)
         if isinstance(base, Constant):
             found = operations.folded(lambda: folding.subscript(base.value, node.slice))
@@ -128,57 +128,57 @@ class Values(Names):
 
     # operations
 
-    def _binary(self, node: ast.BinOp, scope: Scope, environment: Environment | None) -> Value:
+    def _binary(self, node: ast.BinOp, scope: NameScope, environment: Environment | None) -> Value:
         left, right = self.of(node.left, scope, environment), self.of(node.right, scope, environment)
         return operations.binary(type(node.op).__name__, left, right)
 
-    def _unary(self, node: ast.UnaryOp, scope: Scope, environment: Environment | None) -> Value:
+    def _unary(self, node: ast.UnaryOp, scope: NameScope, environment: Environment | None) -> Value:
         return operations.unary(type(node.op).__name__, self.of(node.operand, scope, environment))
 
-    def _either(self, node: ast.IfExp, scope: Scope, environment: Environment | None) -> Value:
+    def _either(self, node: ast.IfExp, scope: NameScope, environment: Environment | None) -> Value:
         test = self.of(node.test, scope, environment)
         if isinstance(test, Constant):
             return self.of(node.body if test.value else node.orelse, scope, environment)
         return union(self.of(part, scope, environment) for part in (node.body, node.orelse))
 
-    def _boolean(self, node: ast.BoolOp, scope: Scope, environment: Environment | None) -> Value:
+    def _boolean(self, node: ast.BoolOp, scope: NameScope, environment: Environment | None) -> Value:
         return union(self.of(part, scope, environment) for part in node.values)
 
     def _sequence(
-        self, node: ast.Tuple | ast.List | ast.Set, scope: Scope, environment: Environment | None
+        self, node: ast.Tuple | ast.List | ast.Set, scope: NameScope, environment: Environment | None
     ) -> Value:
         return operations.sequence([self.of(part, scope, environment) for part in node.elts])
 
-    def _text(self, node: ast.JoinedStr, scope: Scope, environment: Environment | None) -> Value:
+    def _text(self, node: ast.JoinedStr, scope: NameScope, environment: Environment | None) -> Value:
         return operations.text([self.of(part, scope, environment) for part in node.values])
 
-    def _formatted(self, node: ast.FormattedValue, scope: Scope, environment: Environment | None) -> Value:
+    def _formatted(self, node: ast.FormattedValue, scope: NameScope, environment: Environment | None) -> Value:
         value = self.of(node.value, scope, environment)
         if node.format_spec is None and node.conversion == -1:
             return value
         return Compound("formatted", (value, constant(node.conversion)))
 
-    def _lambda(self, node: ast.Lambda, scope: Scope, _: object) -> Value:
+    def _lambda(self, node: ast.Lambda, scope: NameScope, _: object) -> Value:
         return Function(self.program.scope_of(node) or scope)
 
-    def _walrus(self, node: ast.NamedExpr, scope: Scope, environment: Environment | None) -> Value:
+    def _walrus(self, node: ast.NamedExpr, scope: NameScope, environment: Environment | None) -> Value:
         return self.of(node.value, scope, environment)
 
-    def _starred(self, node: ast.Starred, scope: Scope, environment: Environment | None) -> Value:
+    def _starred(self, node: ast.Starred, scope: NameScope, environment: Environment | None) -> Value:
         return Compound("star", (self.of(node.value, scope, environment),))
 
-    def _generic(self, node: ast.AST, scope: Scope, environment: Environment | None) -> Value:
+    def _generic(self, node: ast.AST, scope: NameScope, environment: Environment | None) -> Value:
         inner = self.program.scope_of(node) or scope
         children = [one for one in ast.iter_child_nodes(node) if _counts(one)]
         return Compound(type(node).__name__, tuple(self.of(one, inner, environment) for one in children))
 
     # calls
 
-    def _call(self, node: ast.Call, scope: Scope, environment: Environment | None) -> Value:
+    def _call(self, node: ast.Call, scope: NameScope, environment: Environment | None) -> Value:
         called = self.of(node.func, scope, environment)
         return union(self._result(one, node, scope, environment) for one in alternatives(called))
 
-    def _result(self, called: Value, node: ast.Call, scope: Scope, environment: Environment | None) -> Value:
+    def _result(self, called: Value, node: ast.Call, scope: NameScope, environment: Environment | None) -> Value:
         match called:
             case Function(function):
                 return self._inline(function, node, scope, environment)
@@ -195,7 +195,7 @@ class Values(Names):
         self,
         called: Value,
         node: ast.Call,
-        scope: Scope,
+        scope: NameScope,
         environment: Environment | None,
         arguments: tuple[Value, ...],
     ) -> Value | None:
@@ -215,7 +215,7 @@ class Values(Names):
         return None
 
     def _inline(
-        self, function: Scope, call: ast.Call, scope: Scope, environment: Environment | None
+        self, function: NameScope, call: ast.Call, scope: NameScope, environment: Environment | None
     ) -> Value:
         if self._inline_depth >= _INLINE_DEPTH:
             return DEEP
@@ -233,7 +233,7 @@ class Values(Names):
         finally:
             self._inline_depth -= 1
 
-    def returned(self, function: Scope, environment: Environment) -> Value:
+    def returned(self, function: NameScope, environment: Environment) -> Value:
         """What a function gives back, its parameters being what the environment says."""
         if not function.returns:
             is_async = isinstance(function.node, ast.AsyncFunctionDef)
@@ -244,7 +244,7 @@ class Values(Names):
 @lru_cache(maxsize=16)
 def analysed(files: tuple[Source, ...]) -> Values:
     """The values of a program, made once for all who ask."""
-    return Values(Program(files))
+    return Values(SourceProgram(files))
 
 
 def _is_namespace(base: Value) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.compare.sessions import Result, arms_of, gains, hours_to_target, results
+from harness.compare.sessions import SessionResult, arms_of, gains, hours_to_target, results
 from harness.compare.statistics import Difference, Estimate, differences, estimate
 from harness.errors import UserError
 from harness.report.escape import one_line
@@ -35,7 +35,7 @@ class Comparison:
     """relative: gains are shares of the baseline because several tasks are compared."""
 
     folder: Path
-    rows: list[Result]
+    rows: list[SessionResult]
     summaries: list[ArmSummary]
     differences: list[Difference]
     relative: bool
@@ -60,13 +60,13 @@ def compare(folder: Path, target: float | None = None) -> Comparison:
     return Comparison(folder, rows, summaries, differences(able), relative, unit, goal, _notes(rows))
 
 
-def _target(arms: dict[str, list[Result]], relative: bool) -> float | None:
+def _target(arms: dict[str, list[SessionResult]], relative: bool) -> float | None:
     """Half of the best arm's mean certified gain; none with several tasks, whose units differ."""
     means = [estimate(found).mean for rows in arms.values() if (found := gains(rows, relative))]
     return None if relative or not means or max(means) <= 0 else max(means) / 2
 
 
-def _summary(arm: str, rows: Sequence[Result], relative: bool, target: float | None) -> ArmSummary:
+def _summary(arm: str, rows: Sequence[SessionResult], relative: bool, target: float | None) -> ArmSummary:
     found = gains(rows, relative)
     gain = estimate(found) if found else None
     counted = [row for row in rows if row.counts]
@@ -92,7 +92,7 @@ def _summary(arm: str, rows: Sequence[Result], relative: bool, target: float | N
     )
 
 
-def _notes(rows: Sequence[Result]) -> list[str]:
+def _notes(rows: Sequence[SessionResult]) -> list[str]:
     notes = [f"{row.arm}, repeat {row.repeat} failed: {row.note}" for row in rows if row.status == "failed"]
     notes += [f"{row.folder.name} has not ended and is left out" for row in rows if row.status == "open"]
     notes += [

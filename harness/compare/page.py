@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness.compare.chart import arms_chart, colour, profile_chart
 from harness.compare.comparison import ArmSummary, Comparison
-from harness.compare.sessions import Result, arms_of, gains
+from harness.compare.sessions import SessionResult, arms_of, gains
 from harness.compare.statistics import Difference, Estimate
 from harness.compare.text import sentence
 from harness.report.escape import as_html, one_line
@@ -135,7 +135,7 @@ def _arms_about(found: Comparison) -> str:
     return words + " Hours are trial hours of the search, without certificates."
 
 
-def _sessions(rows: list[Result]) -> str:
+def _sessions(rows: list[SessionResult]) -> str:
     headings = (
         "arm",
         "task",

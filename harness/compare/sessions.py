@@ -19,7 +19,7 @@ _FALSE_KEEPS = {"greedy": 0.5, "strict": 0.01}
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SessionResult:
     """One session. status: ended | open | failed. gain: certified, 0 when nothing was kept (there is no change) or
     the arm failed, None when keeps were never certified. relative: gain as a share of the baseline.
 
@@ -54,7 +54,7 @@ class Result:
         return self.status != "open" and self.gain is not None
 
 
-def results(folder: Path) -> list[Result]:
+def results(folder: Path) -> list[SessionResult]:
     """Every session in or below the folder, and every arm of its sweep that failed without one."""
     found = [(each, load(each)) for each in session_folders(folder)]
     record = read_record(folder)
@@ -110,7 +110,7 @@ def _result(
     choices: Mapping[str, str],
     distinct: set[str],
     failed: Mapping[str, Mapping[str, Any]],
-) -> Result:
+) -> SessionResult:
     reason = next((row for arm, row in failed.items() if arm in folder.parts), None)
     status = "failed" if reason else ("ended" if session.ended else "open")
     gain, error = _certified(session)
@@ -118,7 +118,7 @@ def _result(
         gain = 0.0
     baseline = _baseline(session)
     tested = sum(any(trial.value is not None for trial in p.candidate_trials) for p in session.decided)
-    return Result(
+    return SessionResult(
         arm=label(choices, distinct),
         choices=choices,
         folder=folder,
@@ -181,9 +181,9 @@ def _steps(session: SessionRecord) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _failure(folder: Path, choices: Mapping[str, Any], row: Mapping[str, Any]) -> Result:
+def _failure(folder: Path, choices: Mapping[str, Any], row: Mapping[str, Any]) -> SessionResult:
     plain = {str(key): str(value) for key, value in choices.items()}
-    return Result(
+    return SessionResult(
         arm=label(plain), choices=plain, folder=folder, task=plain.get("task", ""), repeat=plain.get("repeat", "0"),
         status="failed", gain=0.0, error=0.0, relative=0.0, claimed=0.0, keeps=0, tested=0, false_keeps=0.0,
         hours=0.0, dollars=0.0, steps=(), passed=False, unit="", isolation_certified=True,
@@ -191,15 +191,15 @@ def _failure(folder: Path, choices: Mapping[str, Any], row: Mapping[str, Any]) -
     )  # fmt: skip
 
 
-def arms_of(rows: Sequence[Result]) -> dict[str, list[Result]]:
+def arms_of(rows: Sequence[SessionResult]) -> dict[str, list[SessionResult]]:
     """Arm -> its sessions, in the order of first appearance."""
-    found: dict[str, list[Result]] = {}
+    found: dict[str, list[SessionResult]] = {}
     for row in rows:
         found.setdefault(row.arm, []).append(row)
     return found
 
 
-def gains(rows: Sequence[Result], relative: bool) -> list[Gain]:
+def gains(rows: Sequence[SessionResult], relative: bool) -> list[Gain]:
     """Of the sessions that count. relative: as shares of the baseline, for several tasks with their own units."""
     found = []
     for row in rows:
@@ -210,6 +210,6 @@ def gains(rows: Sequence[Result], relative: bool) -> list[Gain]:
     return found
 
 
-def hours_to_target(row: Result, target: float) -> float | None:
+def hours_to_target(row: SessionResult, target: float) -> float | None:
     """Trial hours until the claimed gain reached the target; None if it never did."""
     return next((hours for hours, gain in row.steps if gain >= target), None)

@@ -69,7 +69,7 @@ def tolerance_of(dtype: str, baseline_noise: float = 0.0) -> Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AuditPlan:
     """Rows to look at: rows[k] is cut after position positions[k]; the first `uniform` were drawn uniformly."""
 
     rows: Indices
@@ -79,7 +79,7 @@ class Plan:
     donors: Indices
 
 
-def draw(rows: Tokens, losses: Losses, cuts: int, replays: int, random: np.random.Generator) -> Plan:
+def draw(rows: Tokens, losses: Losses, cuts: int, replays: int, random: np.random.Generator) -> AuditPlan:
     """rows [n, T+1], losses [n, T] of the main predictor. No row is used twice, so the cold predictor learns nothing
     about one audited text from another; donors of replacement text are the rows that are left.
     """
@@ -95,7 +95,7 @@ def draw(rows: Tokens, losses: Losses, cuts: int, replays: int, random: np.rando
     positions = np.concatenate([random.integers(0, max(1, length - 1), len(uniform)), where[by_gain]])
     rest = order[~np.isin(order, chosen)]
     replays = min(replays, (len(rest) + 1) // 2)
-    return Plan(chosen, positions, len(uniform), rest[:replays], rest[replays:])
+    return AuditPlan(chosen, positions, len(uniform), rest[:replays], rest[replays:])
 
 
 def _draw_by_gain(rows: Tokens, losses: Losses, random: np.random.Generator) -> tuple[Losses, Indices]:
@@ -115,7 +115,7 @@ def _draw_by_gain(rows: Tokens, losses: Losses, random: np.random.Generator) -> 
     return keys, np.minimum(where, max(0, losses.shape[1] - 2))
 
 
-def swapped(rows: Tokens, plan: Plan, random: np.random.Generator) -> Tokens:
+def swapped(rows: Tokens, plan: AuditPlan, random: np.random.Generator) -> Tokens:
     """Inputs [K, T]: the rows with everything after each drawn position taken from another row's text.
 
     The first token after the position really changes, if any donor's differs.

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from harness.records import Json
 from harness.sandbox import wire
 from harness.sandbox.strict_json import NotStrictJson, parsed
-from harness.scoring.inference import Meter
+from harness.scoring.inference import AnswerMeter
 from harness.scoring.limits import PredictorLimits
 from harness.scoring.reasons import PredictorFault
 
@@ -41,7 +41,7 @@ class Connection:
         question_bytes: int,
         answer_bytes: int,
         shared: bool = True,
-        meter: Meter | None = None,
+        meter: AnswerMeter | None = None,
     ) -> None:
         """question_bytes, answer_bytes: size of one slot. shared: memory is shared, else packets are sent.
 

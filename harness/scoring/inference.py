@@ -60,7 +60,7 @@ def total_seconds(side: Mapping[str, float]) -> float | None:
     return side[LOAD_SECONDS] + side[ANSWER_SECONDS] if side.get(QUESTIONS) else None
 
 
-class Meter:
+class AnswerMeter:
     """Divides a predictor's time, from its start to its last answer, into loading and answering.
 
     Loading is what comes before the first answer, less what an answer usually takes, and the bursts of later ones:

@@ -25,7 +25,7 @@ from harness.scoring import reasons
 from harness.scoring.artefact_reader import BadArtefact, read_artefact
 from harness.scoring.connection import Connection
 from harness.scoring.fixed_words import fixed_words
-from harness.scoring.inference import Allowance, Meter
+from harness.scoring.inference import Allowance, AnswerMeter
 from harness.scoring.log_softmax_gpu import loss_workers
 from harness.scoring.reasons import PredictorFault
 from harness.scoring.settings import Scoring
@@ -45,7 +45,7 @@ class Session(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
+class ScoringPlan:
     """One score. predictor: "tokens", "items" or "none"; load: what the predictors' hosts are told.
 
     clock: "cpu" or "wall", as training is billed. allowed: None where there is no baseline to compare with.
@@ -65,11 +65,11 @@ class Plan:
     allowed: Allowance | None = None
 
 
-def plan_of(message: dict[str, Any]) -> Plan:
+def plan_of(message: dict[str, Any]) -> ScoringPlan:
     """From what travels as JSON."""
     allowed = message.get("allowed")
     kept = {"settings": Scoring(**message["settings"]), "allowed": Allowance(**allowed) if allowed else None}
-    return Plan(**{**message, **kept})
+    return ScoringPlan(**{**message, **kept})
 
 
 def main(descriptor: int, early: Sequence[str] = ()) -> None:
@@ -116,7 +116,7 @@ class _Asked:
         wire.receive(self._channel)
 
 
-def score(plan: Plan, descriptors: list[int], session: Session) -> dict[str, Any]:
+def score(plan: ScoringPlan, descriptors: list[int], session: Session) -> dict[str, Any]:
     """op, status, value, side, reason, detail: fields of records.Score. Never raises.
 
     descriptors: what travels beside the plan; the predictors' ends are closed.
@@ -131,11 +131,11 @@ class _Rejected(Exception):
 class _Scoring:
     """One score under way."""
 
-    def __init__(self, plan: Plan, descriptors: list[int], session: Session) -> None:
+    def __init__(self, plan: ScoringPlan, descriptors: list[int], session: Session) -> None:
         self._plan, self._descriptors, self._session = plan, descriptors, session
         local = time.process_time if plan.clock == "cpu" else time.monotonic
         remote = session.cpu_seconds if plan.clock == "cpu" else time.monotonic
-        self._meter = Meter(local if plan.predictor == "none" else remote, plan.allowed)
+        self._meter = AnswerMeter(local if plan.predictor == "none" else remote, plan.allowed)
         self._main: Connection | None = None
 
     def answer(self) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def _raise_swallowed(fault: PredictorFault | None) -> None:
 
 
 def _connected(
-    end: socket.socket, plan: Plan, source: int, artefact: int, meter: Meter | None = None
+    end: socket.socket, plan: ScoringPlan, source: int, artefact: int, meter: AnswerMeter | None = None
 ) -> Connection:
     """Each predictor gets files of its own: a shared one could carry words (its offset, a lock) to the other."""
     question_bytes, answer_bytes = slot_bytes(plan.settings, plan.predictor, plan.classes)

@@ -24,7 +24,7 @@ MOST_PROBLEMS = 25  # unusable proposals in a row, before the agent is given up
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class SearchEnd:
     """Why a search ended; the text says the same to people."""
 
     cause: EndCause
@@ -41,7 +41,7 @@ class Session:
     referee: Referee
     limits: SessionLimits
 
-    def run(self) -> End:
+    def run(self) -> SearchEnd:
         """Search until a limit is reached or the agent ends it, then certify; why it ended is returned.
 
         Raises HarnessError when the task or the machine does not work; the session can then be resumed.
@@ -62,7 +62,7 @@ class Session:
         self.synchronise()
         return True
 
-    def _step(self) -> End | None:
+    def _step(self) -> SearchEnd | None:
         """One proposal, from asking to decision; why the search ends, or None to go on."""
         state = self.trial_runner.state
         try:
@@ -71,12 +71,12 @@ class Session:
             self.limits.check_proposal(state)
             proposal = state.open or self.intake.next()
             if proposal is None:
-                return End(EndCause.AGENT_FINISHED, "the agent has no more proposals")
+                return SearchEnd(EndCause.AGENT_FINISHED, "the agent has no more proposals")
             self._settle(proposal, self.referee.decide(proposal))
         except LimitReached as limit:
-            return End(limit.cause, str(limit))
+            return SearchEnd(limit.cause, str(limit))
         except AgentError as error:
-            return End(EndCause.AGENT_FAILED, f"the agent cannot go on: {error}")
+            return SearchEnd(EndCause.AGENT_FAILED, f"the agent cannot go on: {error}")
         if state.decided[-1].reason == TAMPERED:
             what = state.decided[-1].ruling.message
             raise HarnessError(
@@ -86,7 +86,7 @@ class Session:
         last = [proposal.decided_by for proposal in state.decided[-MOST_PROBLEMS:]]
         failing = len(last) == MOST_PROBLEMS and set(last) == {DecidedBy.AGENT}
         text = f"{MOST_PROBLEMS} proposals in a row were unusable"
-        return End(EndCause.UNUSABLE_PROPOSALS, text) if failing else None
+        return SearchEnd(EndCause.UNUSABLE_PROPOSALS, text) if failing else None
 
     def _settle(self, proposal: ProposalRecord, ruling: Ruling) -> None:
         """The decision's row first, then the branch: after a crash in between, `synchronise` makes up for it."""
@@ -129,7 +129,7 @@ class Session:
         if state.incumbent != certified and self.limits.budget.certificate:
             certify(self.trial_runner, self.intake.files_of, self.limits.budget.certificate)
 
-    def _end(self, end: End) -> None:
+    def _end(self, end: SearchEnd) -> None:
         state = self.trial_runner.state
         row = SessionEndedRow(
             cause=end.cause,

@@ -17,7 +17,7 @@ from harness.task.task import Profile, Task, TaskData
 from harness.trial import salted_seeding
 from harness.trial.gate_keeper import TrainingFiles
 from harness.trial.seeds import derived
-from harness.trial.trial import Bench, run_trial
+from harness.trial.trial import TrialSetting, run_trial
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PRELUDE_FOLDER = "harness/prelude"
@@ -135,7 +135,7 @@ class LocalExecutor:
         gpu: int | None,
         dice: Dice,
     ) -> None:
-        self._bench = Bench(sandbox, task.artefact, folder)
+        self._bench = TrialSetting(sandbox, task.artefact, folder)
         self._public, self._profile, self._gpu, self._dice = data.public, profile, gpu, dice
         self._script = task.script
         self._folders = {True: placebo, False: data.public / "train"}
@@ -181,7 +181,7 @@ class LocalExecutor:
             self._training.popitem()[1].close()
 
 
-def _explained(result: TrialResult, spec: TrialSpec, bench: Bench) -> TrialResult:
+def _explained(result: TrialResult, spec: TrialSpec, bench: TrialSetting) -> TrialResult:
     """A trial that left no artefact says how long it had, what it took and what to do."""
     if result.artefact or result.reason not in ("no_artefact", "deadline", "startup", "idle", "late"):
         return result

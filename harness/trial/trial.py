@@ -104,7 +104,7 @@ class Times(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class TrialSetting:
     """What the trials of a session have in common. artefact: file name in out/. folder: the session's."""
 
     sandbox: Sandbox
@@ -113,7 +113,7 @@ class Bench:
 
 
 def run_trial(
-    bench: Bench, spec: TrialSpec, command: Command, training: TrainingFiles, stop: Stop | None = None
+    bench: TrialSetting, spec: TrialSpec, command: Command, training: TrainingFiles, stop: Stop | None = None
 ) -> TrialResult:
     """Start, watch, kill, prove empty, take the artefact. command: without the gate, which is added here.
 
@@ -170,7 +170,7 @@ def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) 
     return end
 
 
-def _result(bench: Bench, spec: TrialSpec, process: Process, timer: Timer, end: End) -> TrialResult:
+def _result(bench: TrialSetting, spec: TrialSpec, process: Process, timer: Timer, end: End) -> TrialResult:
     times = timer.measured(end)
     outcome, reason = _verdict(end, timer.ended_for, spec.clock, times)
     assert process.out is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agents.command_line.harvest import Unreadable, harvest, open_one
+from harness.agents.command_line.harvest import UnreadableFolder, harvest, open_one
 
 
 def taken(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -36,7 +36,7 @@ def test_takes_files_and_notes_links(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trick", ["link_at_top", "pipe", "huge", "deep", "many", "missing"])
 def test_what_is_no_ordinary_folder_of_files_is_refused(tmp_path: Path, trick: str) -> None:
-    """Unreadable, in one line; never a hang, never a file from elsewhere."""
+    """UnreadableFolder, in one line; never a hang, never a file from elsewhere."""
     work = tmp_path / "work"
     if trick == "link_at_top":
         work.symlink_to("/etc")
@@ -52,7 +52,7 @@ def test_what_is_no_ordinary_folder_of_files_is_refused(tmp_path: Path, trick: s
     if trick == "many":
         for number in range(2001):
             (work / str(number)).touch()
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableFolder) as caught:
         taken(tmp_path)
     assert "\n" not in str(caught.value)
 

@@ -11,7 +11,7 @@ from harness.scoring.inference import (
     LOAD_SECONDS,
     QUESTIONS,
     Allowance,
-    Meter,
+    AnswerMeter,
     allowance,
 )
 from harness.scoring.reasons import PredictorFault
@@ -29,7 +29,7 @@ class Clock:
 def metered(times: list[float], allowed: Allowance | None = None, questions: int = 10) -> dict[str, float]:
     """The cost of answers that arrived after so many seconds each, checked as the referee does."""
     clock = Clock()
-    meter = Meter(clock, allowed)
+    meter = AnswerMeter(clock, allowed)
     meter.start()
     for seconds in times:
         meter.asked += questions
@@ -89,7 +89,7 @@ def test_what_is_allowed_passes(times: list[float]) -> None:
 def test_who_lets_us_wait_is_ended_as_soon_as_no_answer_can_be_in_time() -> None:
     """Not after minutes: a predictor that never answers has loaded for too long."""
     clock = Clock()
-    meter = Meter(clock, ALLOWED)
+    meter = AnswerMeter(clock, ALLOWED)
     meter.start()
     meter.asked = 10
     clock.seconds = 1.9

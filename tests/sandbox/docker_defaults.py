@@ -128,12 +128,12 @@ def refuse(numbers: list[tuple[int, int]]) -> None:
             code += [op(_JEQ, pair[column], 0, 1), no]
     text = b"".join([*code, op(_RET, _ALLOW)])
 
-    class Program(ctypes.Structure):
+    class FilterProgram(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
     # With the right to (CAP_SYS_ADMIN has gone): a container's runtime sets it for everybody, here this bit is needed.
     _libc.prctl(38, 1, 0, 0, 0)
-    program = Program(len(text) // 8, text)
+    program = FilterProgram(len(text) // 8, text)
     if _libc.syscall(_SECCOMP[column], 1, 0, ctypes.byref(program)):
         raise OSError(ctypes.get_errno(), "seccomp")
 

@@ -17,7 +17,7 @@ from harness.records import Clock, Limits, Role, TrialResult, TrialSpec
 from harness.sandbox.open import Command, Sandbox, open_sandbox
 from harness.trial.gate_keeper import TrainingFiles
 from harness.trial.local import gate_files
-from harness.trial.trial import Bench, run_trial
+from harness.trial.trial import TrialSetting, run_trial
 
 LEVELS = ("L3", "L2", "L1")
 PRELUDE = """\
@@ -82,7 +82,7 @@ class TrialBench:
             temporary_bytes=temporary_bytes,
             most_files=1024,
         )
-        bench = Bench(self.sandbox, artefact, self.folder)
+        bench = TrialSetting(self.sandbox, artefact, self.folder)
         return run_trial(bench, spec, command, self.training if gated else self.nothing)
 
     def answer(self, result: TrialResult) -> Any:

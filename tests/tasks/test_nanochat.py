@@ -1,7 +1,6 @@
 """The language-model task: its split, its bytes, its metric and its program, as plain functions."""
 
 import dataclasses
-import importlib.util
 import json
 import math
 import subprocess
@@ -13,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from task_modules import load_file
 
 from harness.gate import Training
 from harness.task.golden import GOLDEN_SECRET
@@ -22,13 +22,7 @@ SMALL = {"depth": 1, "width": 16, "heads": 2, "context": 16, "rows": 2}
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"nanochat_{name.replace('/', '_')}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_file(FOLDER, name, "nanochat")
 
 
 prepare, evaluate, train = load("prepare"), load("evaluate"), load("train")

@@ -2,11 +2,9 @@
 
 import gzip
 import hashlib
-import importlib.util
 import json
 import re
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,18 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from task_modules import load_file
 
 FOLDER = Path(__file__).parents[2] / "tasks" / "nanochat"
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"nanochat_data_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_file(FOLDER, name, "nanochat_data")
 
 
 prepare, shards, own_texts = load("prepare"), load("shards"), load("texts")

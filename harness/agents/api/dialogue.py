@@ -13,7 +13,7 @@ from harness.agents.api.model import (
     Refused,
     Reply,
     Request,
-    Result,
+    ToolResult,
     Trouble,
 )
 from harness.agents.api.patience import Patience
@@ -110,14 +110,14 @@ class Dialogue:
             results.append(self._called(call))
         return Exchange(reply, tuple(results), words=self._hint(reply))
 
-    def _called(self, call: Call) -> Result:
+    def _called(self, call: Call) -> ToolResult:
         self.recorder.note("call", json.dumps(call.input, ensure_ascii=True), name=one_line(call.name, 60))
         try:
             result = self.bench.call(call)
         except BadCall as mistake:
             self.faults[mistake.kind] += 1
             self._repairs += mistake.kind in _REPAIRS or mistake.kind == "empty"
-            result = Result(call.number, str(mistake), failed=True)
+            result = ToolResult(call.number, str(mistake), failed=True)
         self.recorder.note("result", result.text, name=one_line(call.name, 60), failed=result.failed)
         return result
 

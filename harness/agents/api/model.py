@@ -29,7 +29,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ToolResult:
     """What a tool answered. number: of the call."""
 
     number: str
@@ -60,7 +60,7 @@ class Exchange:
     """A reply and what we said to it: results of its calls, or words where it made none."""
 
     reply: Reply
-    results: tuple[Result, ...] = ()
+    results: tuple[ToolResult, ...] = ()
     words: str = ""
 
 

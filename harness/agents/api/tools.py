@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.agents.api.model import Call, Result, Tool
+from harness.agents.api.model import Call, Tool, ToolResult
 from harness.agents.data_text import as_data, finite_number, one_line, tail
 from harness.records import Files, Json, PastProposal, View
 
@@ -95,7 +95,7 @@ class Workbench:
         self._view = view
         self._smoke_test = smoke_test
 
-    def call(self, call: Call) -> Result:
+    def call(self, call: Call) -> ToolResult:
         """Raises BadCall."""
         tool = next((tool for tool in TOOLS if tool.name == call.name), None)
         if tool is None:
@@ -105,7 +105,7 @@ class Workbench:
             text: str = getattr(self, f"tool_{tool.name}")(**values)
         except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
             raise BadCall("malformed_call", f"{tool.name} cannot do that: {one_line(str(error))}") from None
-        return Result(call.number, text)
+        return ToolResult(call.number, text)
 
     def _text(self, path: str) -> str:
         files: Files = {**self._view.readable, **self._view.editable, **self.changed}

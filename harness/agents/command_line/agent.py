@@ -23,7 +23,7 @@ from harness.agents.api.model import Faults
 from harness.agents.api.tools import SmokeTest
 from harness.agents.bill import Bill
 from harness.agents.command_line.broker import Answer, Broker, json_answer
-from harness.agents.command_line.harvest import Harvest, Unreadable, harvest
+from harness.agents.command_line.harvest import Harvest, UnreadableFolder, harvest
 from harness.agents.command_line.logins import Login
 from harness.agents.command_line.proxy import Proxy, Upstream
 from harness.agents.command_line.stream import Event, Spoken, Stream
@@ -379,7 +379,7 @@ def _taken(out: int, status: int, problem: str, broken: bool, events: list[Event
     left = _Left(status, problem, broken, events, log)
     try:
         left.found = harvest(out, "work")
-    except Unreadable as error:
+    except UnreadableFolder as error:
         left.problem, left.broken = left.problem or str(error), True
     return left
 

@@ -11,7 +11,7 @@ _LEFT_OUT = {"__pycache__", "node_modules"}
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-class Unreadable(Exception):
+class UnreadableFolder(Exception):
     """What is there cannot be taken: too much of it, or no ordinary files. One line."""
 
 
@@ -22,7 +22,7 @@ class Harvest:
 
 
 def harvest(folder: int, name: str) -> Harvest:
-    """Everything below `name` in the open folder, hidden files and caches left out. Raises Unreadable."""
+    """Everything below `name` in the open folder, hidden files and caches left out. Raises UnreadableFolder."""
     found = Harvest()
     try:
         top = os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=folder)
@@ -31,7 +31,7 @@ def harvest(folder: int, name: str) -> Harvest:
         finally:
             os.close(top)
     except OSError as error:
-        raise Unreadable(f"the agent's folder cannot be read: {error.strerror}") from None
+        raise UnreadableFolder(f"the agent's folder cannot be read: {error.strerror}") from None
     return found
 
 
@@ -49,12 +49,12 @@ def open_one(folder: int, name: str) -> int | None:
 
 def _walk(folder: int, prefix: str, found: Harvest, depth: int) -> None:
     if depth > _MOST_DEPTH:
-        raise Unreadable(f"the agent's folders are deeper than {_MOST_DEPTH}")
+        raise UnreadableFolder(f"the agent's folders are deeper than {_MOST_DEPTH}")
     for name in sorted(os.listdir(folder)):
         if name.startswith(".") or name in _LEFT_OUT:
             continue
         if len(found.files) + len(found.links) >= _MOST_FILES:
-            raise Unreadable(f"the agent left more than {_MOST_FILES} files")
+            raise UnreadableFolder(f"the agent left more than {_MOST_FILES} files")
         _take(folder, name, f"{prefix}{name}", found, depth)
 
 
@@ -64,7 +64,7 @@ def _take(folder: int, name: str, path: str, found: Harvest, depth: int) -> None
         found.links[path] = os.readlink(name, dir_fd=folder)
         return
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-        raise Unreadable(f"{path!a} is no ordinary file")
+        raise UnreadableFolder(f"{path!a} is no ordinary file")
     opened = os.open(name, _FLAGS, dir_fd=folder)
     try:
         if stat.S_ISDIR(kind):
@@ -72,7 +72,7 @@ def _take(folder: int, name: str, path: str, found: Harvest, depth: int) -> None
         else:
             content = _read(opened, _MOST_FILE_BYTES + 1)
             if len(content) > _MOST_FILE_BYTES:
-                raise Unreadable(f"{path!a} is larger than {_MOST_FILE_BYTES} bytes")
+                raise UnreadableFolder(f"{path!a} is larger than {_MOST_FILE_BYTES} bytes")
             found.files[path] = content
     finally:
         os.close(opened)

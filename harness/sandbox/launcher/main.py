@@ -22,7 +22,7 @@ from harness.sandbox.launcher.memory import Memory, available_bytes
 from harness.sandbox.launcher.plan import Plan, read_plan
 from harness.sandbox.launcher.storage import PlainFolder, SizedFolders
 from harness.sandbox.launcher.supervise import Kill, Wakeup, empty, say, watch
-from harness.sandbox.launcher.watch import Meter, all_processes, descendants, waited_seconds
+from harness.sandbox.launcher.watch import CpuMeter, all_processes, descendants, waited_seconds
 
 _MACHINE_FLOOR_BYTES = 256 << 20
 
@@ -105,7 +105,7 @@ def _start_and_watch(
 ) -> None:
     wakeup = Wakeup()
     child, requests = begin(plan, control, wakeup)
-    meter, memory = Meter(), Memory(plan.uid, plan.memory_bytes, plan.folder)
+    meter, memory = CpuMeter(), Memory(plan.uid, plan.memory_bytes, plan.folder)
 
     def look() -> None:
         processes = list_all()

@@ -143,11 +143,11 @@ def install(options: Options) -> int:
     """
     instructions = program(os.uname().machine, options)
 
-    class Program(ctypes.Structure):
+    class FilterProgram(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    argument = ctypes.byref(Program(len(instructions) // 8, instructions))
+    argument = ctypes.byref(FilterProgram(len(instructions) // 8, instructions))
     flags = _NEW_LISTENER if options.asks else 0
     return syscall("seccomp", _SECCOMP[os.uname().machine], _SECCOMP_SET_MODE_FILTER, flags, argument)
 

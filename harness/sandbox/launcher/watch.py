@@ -52,7 +52,7 @@ def group_descends_from_us(group: int) -> bool:
     return any(fields[2] == str(group) for fields in map(_stat, descendants()) if fields)
 
 
-class Meter:
+class CpuMeter:
     """CPU seconds, a running total over looks."""
 
     def __init__(self) -> None:

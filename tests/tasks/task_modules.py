@@ -1,11 +1,12 @@
 """Task folders as modules: each has a prepare, an evaluate and a train, so they may not stay in sys.modules."""
 
 import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -23,6 +24,18 @@ def load_modules(folder: Path, *names: str) -> SimpleNamespace:
         for name in siblings:
             sys.modules.pop(name, None)
         sys.modules.update(before)
+
+
+def load_file(folder: Path, name: str, prefix: str) -> ModuleType:
+    """One file of a task's folder, kept in sys.modules under a name of its own: what it defines can be pickled."""
+    module_name = f"{prefix}_{name.replace('/', '_')}"
+    spec = importlib.util.spec_from_file_location(module_name, folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 class Subject:

@@ -68,7 +68,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
 
 def test_works_from_any_folder(tmp_path: Path) -> None:
     """`python -m harness` finds its own files wherever it is called."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "harness", "preset=smoke", "--cfg"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
