@@ -19,12 +19,13 @@ LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITEC
     ["trial", "scoring", "keep", "report"],
     ["agents", "config", "compare"],
     ["session", "sweep"],
+    ["redteam"],
     ["commands"],
     ["__main__"],
 ]
 RANK = {zone: rank for rank, zones in enumerate(LAYERS) for zone in zones}
 COMMAND_ALIASES = {
-    f"harness.{name}.__main__" for name in ("ledger", "report", "compare")
+    f"harness.{name}.__main__" for name in ("ledger", "report", "compare", "redteam")
 }  # `python -m harness.report`
 STARTS_PROCESSES = {  # module -> what it may start: only sandbox/ starts what is not trusted
     "harness.sandbox",

@@ -8,27 +8,19 @@ for each; exit code 1 if one of them fails.
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.commands import run
 from harness.errors import UserError
-from harness.records import Files, Outcome, Role, Score, Split, TrialResult, TrialSpec
+from harness.records import Outcome, Score, TrialResult
+from harness.session.rig import Rig, opened
 from harness.task import golden
 from harness.task.check_forgery import GARBAGE, forger, sayer
 from harness.task.check_held_out import held_out, secret_shown, tree_shown
 from harness.task.check_imports import late_imports, watched
 from harness.task.check_leak import MOST_SHARE, leak
 from harness.task.check_order import reordering
-
-if TYPE_CHECKING:
-    from harness.config.setup import Setup
-    from harness.protocols import Evaluator, Executor
-    from harness.scoring.evaluator import SandboxEvaluator
-    from harness.task.task import Profile, Task, TaskData
 
 USAGE = "python -m harness.check_task NAME [key=value ...]"
 _SEEDS = (1, 2, 1)
@@ -50,34 +42,6 @@ class Report:
         print(self.lines[-1], flush=True)
 
 
-@dataclass(frozen=True)
-class Rig:
-    """Open parts for trials and scores outside a session."""
-
-    task: "Task"
-    data: "TaskData"
-    profile_name: str
-    profile: "Profile"
-    folder: Path
-    executor: "Executor"
-    evaluator: "SandboxEvaluator"
-    open_evaluator: "Callable[[str, Path], Evaluator]"
-
-    def trial(self, name: str, source: Files, seed: int) -> TrialResult:
-        clock, limits = self.profile.trial_clock(), self.profile.limits()
-        return self.executor.run(TrialSpec(name, "", Role.NOISE, seed, clock, limits), source)
-
-    def score(self, result: TrialResult, source: Files) -> Score:
-        return self.evaluator.score(result, source, Split.VAL)
-
-    def score_bytes(self, name: str, content: bytes, source: Files) -> Score:
-        """As if a trial had left this artefact."""
-        path = f"artefacts/{name}{Path(self.task.artefact).suffix}"
-        (self.folder / "artefacts").mkdir(exist_ok=True)
-        (self.folder / path).write_bytes(content)
-        return self.score(TrialResult(name, Outcome.COMPLETED, "", artefact=path), source)
-
-
 def main(arguments: list[str]) -> int:
     """Raises UserError."""
     if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
@@ -85,38 +49,10 @@ def main(arguments: list[str]) -> int:
     from harness.config.setup import load
 
     setup = load([f"task={arguments[0]}", *arguments[1:]])
-    with tempfile.TemporaryDirectory(prefix="check-") as folder, _rig(setup, Path(folder)) as rig:
+    with tempfile.TemporaryDirectory(prefix="check-") as folder, opened(setup, Path(folder)) as rig:
         report = check(rig)
     print("the task keeps the contract" if not report.failed else f"{report.failed} of the checks failed")
     return 1 if report.failed else 0
-
-
-@contextmanager
-def _rig(setup: "Setup", folder: Path) -> Iterator[Rig]:
-    from harness.scoring.evaluator import SandboxEvaluator
-    from harness.task.prepare import prepared
-    from harness.task.task import Profile, TaskData
-
-    task, profile = setup.task, setup.budget.trial_profile(setup.task)
-    data = prepared(task, setup.budget.profile, choices=setup.data)
-    with ExitStack() as stack:
-        sandbox = setup.open_sandbox()
-        stack.callback(sandbox.close)
-        executor = setup.executor.open(sandbox, task, data, profile, folder)
-
-        stack.callback(executor.close)
-
-        def evaluator_on(scored: TaskData, other: Profile, place: Path) -> SandboxEvaluator:
-            gpu = setup.executor.device(other)
-            return SandboxEvaluator(sandbox, task, scored, other, place, setup.scoring, gpu)
-
-        def golden_evaluator(name: str, place: Path) -> SandboxEvaluator:
-            return evaluator_on(golden.golden_data(task, name), task.profiles.get(name, profile), place)
-
-        evaluator = evaluator_on(data, profile, folder)
-        stack.callback(evaluator.close)
-        name = setup.budget.profile
-        yield Rig(task, data, name, profile, folder, executor, evaluator, golden_evaluator)
 
 
 def check(rig: Rig) -> Report:

@@ -1,0 +1,114 @@
+"""The harness's own attacks, each beside an honest twin, on a task and on this machine.
+
+    python -m harness.redteam [task=NAME] [key=value ...]     task and settings as for a session
+
+    --static         only what static guards are asked, without a trial: seconds
+    --only A,B       only these attacks
+    --attacks DIR    attacks of your own, instead of the shipped ones
+    --html FILE      the result as a page
+    --json FILE      the result for programs
+
+Says of each attack whether it was caught, and of its twin whether it was blocked; catch rate and false-block rate with
+intervals. Exit code 0: every attack that applies was caught and no twin was blocked. 1: otherwise. 2: the arguments
+cannot be used.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.commands import run
+from harness.errors import UserError
+from harness.redteam.attack import ATTACKS, Attack, attacks
+from harness.redteam.program import Program
+from harness.redteam.result import Result, line
+from harness.redteam.suite import Bench, Finding, asked_guards, findings
+
+if TYPE_CHECKING:
+    from harness.config.setup import Setup
+
+
+def main(arguments: list[str]) -> int:
+    """Raises UserError."""
+    options, settings = _options(arguments)
+    chosen = _chosen(attacks(options.attacks), options.only, options.static)
+    for file in (options.html, options.json):
+        if file and not file.parent.is_dir():
+            raise UserError(f"{file}: there is no folder {file.parent}")
+    from harness.config.setup import load
+
+    setup = load(settings)
+    about = {"task": setup.task.name, "profile": setup.budget.profile}
+    print(f"{len(chosen)} attacks on {about['task']}, profile {about['profile']}", flush=True)
+    result = Result(about, list(_said(_all(setup, chosen))))
+    print("\n".join(["", *result.summary()]))
+    if options.html:
+        _write(options.html, result.as_page())
+    if options.json:
+        _write(options.json, json.dumps(result.as_json(), indent=1) + "\n")
+    return 0 if result.good else 1
+
+
+def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        "harness redteam", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", nargs="*", metavar="key=value")
+    parser.add_argument("--static", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--attacks", type=Path, default=ATTACKS)
+    parser.add_argument("--html", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_intermixed_args(arguments)
+    if words := [setting for setting in options.settings if "=" not in setting]:
+        raise UserError(f"{words[0]!r} is no key=value; did you mean task={words[0]}?")
+    return options, options.settings
+
+
+def _chosen(found: list[Attack], only: str, static: bool) -> list[Attack]:
+    names = list(filter(None, only.split(",")))
+    if unknown := set(names) - {attack.name for attack in found}:
+        known = ", ".join(attack.name for attack in found)
+        raise UserError(f"--only: no attack {sorted(unknown)[0]!r}; there are {known}")
+    chosen = [each for each in found if (not names or each.name in names) and (each.static or not static)]
+    if not chosen:
+        raise UserError("none of the chosen attacks is asked of static guards; leave out --static")
+    return sorted(chosen, key=lambda attack: not attack.static)
+
+
+def _all(setup: "Setup", chosen: list[Attack]) -> Iterator[Finding]:
+    """The static ones at once, then the others in one sandbox, which is opened only if there are any."""
+    profile, source = setup.budget.trial_profile(setup.task), setup.task.source()
+    program = Program(setup.task, profile, source)
+    yield from findings(
+        [each for each in chosen if each.static], program, asked_guards(program, setup.guards)
+    )
+    dynamic = [each for each in chosen if not each.static]
+    if not dynamic:
+        return
+    from harness.session.rig import opened
+
+    with tempfile.TemporaryDirectory(prefix="redteam-") as folder, opened(setup, Path(folder)) as rig:
+        program = Program(setup.task, profile, source, rig.data)
+        yield from findings(dynamic, program, Bench(rig, program, setup.guards).respond)
+
+
+def _said(found: Iterator[Finding]) -> Iterator[Finding]:
+    for each in found:
+        print(line(each), flush=True)
+        yield each
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, "harness.redteam"))

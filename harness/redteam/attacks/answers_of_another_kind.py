@@ -1,0 +1,27 @@
+"""Answers of a kind that evaluate.py did not reckon with."""
+
+from harness.redteam.program import Candidate, NotApplicable, Program
+
+REASONS = ("predictor.", "artefact.", "evaluation.")
+ANSWERS = """
+plain = answers
+def answers(items):
+    found = plain(items)
+    {body}
+"""
+BAD = "return [[[[None]]] for _ in found]"
+GOOD = "return list(found)"
+
+
+def answering(program: Program, body: str) -> Candidate:
+    if program.task.predictor != "items":
+        raise NotApplicable("the predictor answers no items")
+    return program.answering(ANSWERS.format(body=body))
+
+
+def attack(program: Program) -> Candidate:
+    return answering(program, BAD)
+
+
+def twin(program: Program) -> Candidate:
+    return answering(program, GOOD)

@@ -1,0 +1,16 @@
+"""Variables of whoever calls, through the stack."""
+
+from harness.redteam.program import Candidate, Program
+
+STATIC = True
+REASONS = ("scope.introspection",)
+BAD = 'import sys\n\nprint(sys._getframe(0).f_globals["__name__"])'
+GOOD = "import sys\n\nprint(sys.byteorder)"
+
+
+def attack(program: Program) -> Candidate:
+    return program.inserted(BAD)
+
+
+def twin(program: Program) -> Candidate:
+    return program.tuned().inserted(GOOD)
