@@ -201,7 +201,7 @@ def test_a_foreign_repository_is_only_read(tmp_path: Path) -> None:
 
 PROBE = """
 import json, os, sys, torch
-shapes = json.load(open(sys.argv[1]))
+shapes, count = json.load(open(sys.argv[1])), int(sys.argv[3])
 for name, folder in shapes.items():
     sys.stdout.flush()
     if os.fork() == 0:
@@ -214,10 +214,10 @@ for name, folder in shapes.items():
         space = {"__name__": "__main__"}
         exec(text, space)
         torch.manual_seed(7)
-        model = space["Mixer"](space["Sizes"](int(sys.argv[3])))
+        model = space["Mixer"](space["Sizes"](count))
         save_file(model.state_dict(), folder + "/weights.safetensors", {"autocast": ""})
         forward = launch.load_predictor(folder + "/weights.safetensors", sys.argv[2])
-        tokens = torch.randint(0, int(sys.argv[3]), (3, 17))
+        tokens = torch.randint(0, count, (3, 17))
         expected = model(tokens, tokens)
         expected = expected[0] if isinstance(expected, tuple) else model(tokens)
         with torch.inference_mode():

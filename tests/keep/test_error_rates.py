@@ -72,14 +72,12 @@ def test_also_after_a_night_that_kept_something(null_nights: list[Night]) -> Non
 
 
 @pytest.mark.slow
-def test_reused_baseline_trials_would_pass_too_often() -> None:
-    """Fresh certificates hold their 2.5 % in 2000 nights with a keep; reused baseline trials trip that test."""
+def test_fresh_certificates_hold_their_level_in_many_nights() -> None:
+    """In 2000 nights that kept something although nothing had an effect, 2.5 % of the certificates pass."""
     many = nights(Race(), "null 100", 6700, seed=5)
     passes, count = certificates(many, np.random.default_rng(6), reuse_baseline=False, most=2000)
     assert count == 2000
     assert passes <= 78
-    passes, _ = certificates(many, np.random.default_rng(6), reuse_baseline=True, most=2000)
-    assert passes > 78
 
 
 def test_reused_baseline_trials_are_biased() -> None:
