@@ -10,7 +10,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and named(arguments[0]):
         return run_named(arguments[0], arguments[1:])
-    from harness.commands.run import main as session
+    from harness.commands.start import main as session
 
     return run(session, argv=arguments)
 

@@ -96,7 +96,7 @@ def test_a_session_that_has_ended_is_shown_again_and_nothing_is_run(tmp_path: Pa
         with started(tmp_path, *more) as process:
             output, _ = process.communicate()
         assert process.returncode == 0, output
-    assert len([row for row in rows(tmp_path) if row["kind"] == "trial_started"]) == 2
+    assert len([row for row in rows(tmp_path) if row["kind"] == "trial_started"]) == 3
     with started(tmp_path, *more, "budget.seconds=0.6") as process:
         output, _ = process.communicate()
     assert process.returncode == 2

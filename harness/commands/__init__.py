@@ -76,7 +76,7 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
     if name.replace("_", "-") not in commands():
         return _complain("harness", UserError(_unknown(name)), EXIT_USER_ERROR)
     module = importlib.import_module(f"harness.commands.{name.replace('-', '_')}")
-    own_help = "argparse" in vars(module) or name == "run"
+    own_help = "argparse" in vars(module) or name == "start"
     return run(
         module.main,
         f"harness.{module.__name__.rpartition('.')[2]}",

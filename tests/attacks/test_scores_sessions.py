@@ -64,7 +64,10 @@ def test_unbilled_work_of_digits_is_rejected_in_a_session(tmp_path: Path) -> Non
         "digits",
         patches,
         "2-training-while-loading",
-        ("save_file(weights, out /", 'save_file({**weights, "images": images, "labels": labels}, out /'),
+        (
+            "    save(weights, steps, loss, out)\n    print(",
+            '    save({**weights, "images": images, "labels": labels}, steps, loss, out)\n    print(',
+        ),
         ("weights = load_file(artefact_path)\n", "weights = load_file(artefact_path)\n" + DIGITS_LATE),
     )
     patch("digits", patches, "3-a-larger-model", ("HIDDEN = 32", "HIDDEN = 48"))

@@ -1,4 +1,4 @@
-"""`harness [run] [group=choice] [key=value] ...`: starts or resumes a session; with -m, a sweep of sessions."""
+"""`harness [start] [group=choice] [key=value] ...`: starts or resumes a session; with -m, a sweep of sessions."""
 
 import sys
 
