@@ -24,6 +24,17 @@ _os._exit = _at_the_end
 """
 
 
+_TOKEN_ANSWERS = """
+import torch
+plain, memory = answers, []
+def answers(tokens):
+    with torch.inference_mode():
+        logits = plain(tokens)
+        {body}
+        return logits + 0.0
+"""
+
+
 class NotApplicable(Exception):
     """The task has nothing that this attack could use; the message says what is missing."""
 
@@ -102,6 +113,15 @@ class Program:
             f"{body}    return answers\n"
         )
         return self.changed(entry, before_main(self.files[entry].decode(), wrapped))
+
+    def answering_tokens(self, body: str) -> Candidate:
+        """The token predictor rebuilt: `body`, one line, may change `logits` for `tokens`; `memory` lasts.
+
+        Raises NotApplicable where the predictor answers something else.
+        """
+        if self.task.predictor != "tokens":
+            raise NotApplicable("the predictor answers no tokens")
+        return self.answering(_TOKEN_ANSWERS.format(body=body))
 
     def seed_reads(self) -> list[ast.Attribute]:
         """Where the script reads the referee's seed: `options.seed`. Raises NotApplicable where it does not."""
