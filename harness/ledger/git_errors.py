@@ -63,7 +63,13 @@ def _cure(path: Path, what: str) -> str:
     known = next((cure for word, cure in _CURES.items() if word in what.lower()), "")
     if "dubious ownership" in what and path.is_dir() and path.stat().st_uid == os.geteuid():
         known = ""  # a guess of GitPython's about whatever it cannot read
+    if not known and _is_anothers(path):
+        return _CURES["dubious ownership"]  # git left without a word that reached us, e.g. a broken pipe
     return known or (_DAMAGED if path.is_dir() else f"it is gone: {_DAMAGED}")
+
+
+def _is_anothers(path: Path) -> bool:
+    return path.is_dir() and path.stat().st_uid not in (os.geteuid(), int(os.environ.get("SUDO_UID") or -1))
 
 
 def is_the_machines(error: GitError) -> bool:

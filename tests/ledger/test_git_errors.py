@@ -1,5 +1,6 @@
 """Whatever happens to a session's repository, people read one line that says what to do."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import LedgerError
+from harness.ledger.git_errors import said
 from harness.ledger.workspace import FOLDER_NAME, BadPath, Workspace
 
 
@@ -56,6 +58,16 @@ def test_a_repository_of_another_user_is_one_line(tmp_path: Path) -> None:
     of_another_user(tmp_path / FOLDER_NAME)
     with pytest.raises(LedgerError, match="it belongs to another user: give it to yourself"):
         Workspace(tmp_path, "test").propose(1, commit, {"train.py": b"x = 2\n"}, (), "two")
+
+
+def test_a_pipe_that_git_closed_first_is_no_damage(tmp_path: Path) -> None:
+    """Git may have left before it was asked: the pipe's error says nothing, the folder's owner does."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a repository away")
+    tmp_path.joinpath("theirs").mkdir()
+    of_another_user(tmp_path / "theirs")
+    with pytest.raises(LedgerError, match="Broken pipe; it belongs to another user"), said(tmp_path / "theirs"):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def test_a_proposals_bad_path_is_still_the_proposals(tmp_path: Path) -> None:
