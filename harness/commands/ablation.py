@@ -1,7 +1,14 @@
-"""`python -m harness.ablation DIR [runs=3]`: which keeps of a session's stack still matter.
+"""`harness ablation TAG [runs=3]`: which keeps of a session's stack still matter.
+
+TAG is the session's tag, or its folder.
 
 Each keep in turn is taken back from the head (three-way, so that the others stay) and measured against the head
 on fresh seeds. A keep that later ones build on cannot be taken back alone; that is said, not guessed.
+
+Examples:
+
+    harness ablation nanochat-claude-1a2b3c4d
+    harness ablation sessions/nanochat-claude-1a2b3c4d runs=5
 """
 
 import math
@@ -20,7 +27,7 @@ from harness.session.reopen import only_folder, reopened
 if TYPE_CHECKING:
     from harness.session.folder import Bench
 
-_USAGE = "usage: python -m harness.ablation DIR [runs=3], DIR is the folder of a session"
+_USAGE = "usage: harness ablation TAG [runs=3]; harness list shows the tags"
 _DEFAULT_RUNS = 3
 _HEAD_FACTOR = 2  # every comparison uses the head's trials
 _ALPHA = 0.05

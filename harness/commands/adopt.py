@@ -6,10 +6,12 @@ in for its prepare.py. Nothing in PATH is written, and nothing of it runs outsid
 unmodified script measure how much of its budget goes by uncounted, and how much a score varies with the seed;
 trials=0 leaves that out.
 
-  harness adopt ~/autoresearch                   tasks/autoresearch in the current folder
-  harness adopt ~/autoresearch name=mine         another name
-  harness task=autoresearch agent=claude         what can be done then
-  harness task=autoresearch agent=replay         which keeps of its recorded night hold up?
+Examples:
+
+    harness adopt ~/autoresearch                   # tasks/autoresearch in the current folder
+    harness adopt ~/autoresearch name=mine         # another name
+    harness task=autoresearch agent=claude         # what can be done then
+    harness task=autoresearch agent=replay         # which keeps of its recorded night hold up?
 """
 
 import json

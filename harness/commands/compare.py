@@ -1,19 +1,27 @@
-"""`harness compare DIR`: which arm of a sweep is better, by how much, at what cost, and how sure that is."""
+"""`harness compare DIR`: which arm of a sweep is better, by how much, at what cost, and how sure that is.
 
-import argparse
+DIR is the folder of a sweep, or one that holds several sessions.
+
+Examples:
+
+    harness compare sessions/my-sweep
+    harness compare sessions --html compare.html
+"""
+
 import sys
 from pathlib import Path
 
-from harness.commands import run
+from harness.commands import Parser, run
 from harness.compare.comparison import compare
 from harness.compare.text import as_json, text
 from harness.errors import UserError
+from harness.ledger.lookup import place
 
 
 def main(argv: list[str]) -> int:
     """Prints the comparison; writes files when asked to. Raises UserError, LedgerError."""
-    parser = argparse.ArgumentParser(prog="python -m harness.compare", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, or of several sessions")
+    parser = Parser("compare", __doc__)
+    parser.add_argument("folder", type=place, metavar="DIR", help="folder of a sweep, or of several sessions")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also as a page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also as data")
     parser.add_argument(

@@ -4,15 +4,17 @@ FILE is a results.tsv as autoresearch and its forks write it: a line of column n
 found by name (val_<metric> and status are needed). A keep that was decided on one trial against one trial is told from
 noise only if it is large against the spread that a change of seed makes: --sd, of one trial, from `harness noise`.
 
-  harness replay-night results.tsv
-  harness replay-night results.tsv --sd 3e-4 --html night.html
+Examples:
+
+    harness replay-night results.tsv
+    harness replay-night results.tsv --sd 3e-4 --html night.html
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from harness.commands import run
+from harness.commands import Parser, run
 from harness.compare.night import default_sds, report
 from harness.errors import UserError
 from harness.ledger.recorded_night import Night, read_night
@@ -33,9 +35,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="harness replay-night", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("replay-night", __doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="a results.tsv")
     parser.add_argument(
         "--sd", type=float, nargs="+", help="of one trial's score (default: what is usual for autoresearch)"

@@ -1,11 +1,21 @@
-"""`python -m harness.report DIR`: the session, or every session of a sweep, as one HTML file each."""
+"""`harness report TAG`: a session, or every session of a sweep, as one HTML file each.
+
+TAG is a session's tag, or the folder of a session or of a sweep.
+
+Examples:
+
+    harness report nanochat-claude-1a2b3c4d
+    harness report sessions/my-sweep --tables
+    harness report nanochat-claude-1a2b3c4d --markdown --out night.md
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from harness.commands import run
+from harness.commands import Parser, run
 from harness.errors import UserError
+from harness.ledger.lookup import place
 from harness.ledger.reading import one_session, session_folders
 from harness.ledger.session_record import SessionRecord, load
 from harness.ledger.sweep_record import FILE_NAME as SWEEP
@@ -50,12 +60,14 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m harness.report", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a session or of a sweep")
+    parser = Parser("report", __doc__)
+    parser.add_argument(
+        "folder", type=place, metavar="TAG", help="a session's tag, or the folder of one or of a sweep"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: DIR/report.html)")
     parser.add_argument("--markdown", action="store_true", help="Markdown instead of HTML")
     parser.add_argument(
-        "--control", type=Path, metavar="DIR", help="a control session to draw beside this one"
+        "--control", type=place, metavar="TAG", help="a control session to draw beside this one"
     )
     parser.add_argument(
         "--tables", action="store_true", help="also write trials.csv and proposals.csv (and Parquet)"

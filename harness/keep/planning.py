@@ -1,5 +1,7 @@
 """What a session can be expected to see and to cost, said before it starts."""
 
+import math
+
 from harness.keep.power import race, smallest_effect, smallest_step
 from harness.keep.race import Race
 from harness.keep.stack import Stack
@@ -31,6 +33,16 @@ def plan(
     said += _of_race(rule, sd, unit) if isinstance(rule, Race) else []
     said += _of_stack(rule, sd, unit) if isinstance(rule, Stack) else []
     return said
+
+
+def trials_expected(
+    rule: KeepRule, trials: int | None, proposals: int | None, certificate: int
+) -> int | None:
+    """Trials of a whole session, None if nothing limits them. The arguments are as in `plan`."""
+    reserved = rule.incumbent_runs + 2 * certificate
+    each = _TRIALS_PER_DECISION.get(type(rule), _OTHERWISE)
+    decisions = decisions_expected(trials_left(0.0, None, trials, reserved), proposals, each)
+    return None if decisions is None else reserved + math.ceil(decisions * each)
 
 
 def trials_left(trial_seconds: float, hours: float | None, trials: int | None, reserved: int) -> int | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
+from harness.ledger import lookup
 from harness.ledger.rows import SessionEndedRow
 from harness.ledger.session_record import load as load_session
 
@@ -32,11 +33,11 @@ def reopened(folder: Path) -> "Iterator[tuple[Setup, Bench]]":
 
 
 def only_folder(arguments: list[str], usage: str) -> tuple[Path, int]:
-    """(DIR, N) from the arguments `DIR [runs=N]`; N is 0 when it is not given. Raises UserError."""
+    """(folder, N) from the arguments `TAG [runs=N]`; N is 0 when it is not given. Raises UserError."""
     folders = [argument for argument in arguments if not argument.startswith("runs=")]
     runs = [argument.removeprefix("runs=") for argument in arguments if argument.startswith("runs=")]
     if len(folders) != 1 or folders[0].startswith("-"):
         raise UserError(usage)
     if runs and not (runs[-1].isdecimal() and int(runs[-1]) >= 2):
         raise UserError(f"runs={runs[-1]}: give a whole number from 2 on")
-    return Path(folders[0]), int(runs[-1]) if runs else 0
+    return lookup.session(folders[0]), int(runs[-1]) if runs else 0

@@ -14,16 +14,14 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.config.compose import composed
-from harness.config.schema import check_part
+from harness.config.compose import sweeper_params
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
@@ -33,7 +31,9 @@ from harness.report.words import signed
 from harness.sandbox.host.devices import permitted_gpus
 from harness.sandbox.machine import memory_bytes
 from harness.sweep.arms import Arm, Sweep, sweep_of
+from harness.sweep.checked import checked
 from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
+from harness.sweep.estimate import estimate_lines
 from harness.task.task import Profile
 from harness.trial.turns import VARIABLE, Turns
 
@@ -43,22 +43,27 @@ _MOST_ABREAST = 4
 _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its share of a trial
 
 
-def main(argv: list[str]) -> int:
-    """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
-    sweep = sweep_of(argv)
-    profiles = [_profile(composed(list(arm.arguments))[0]) for arm in sweep.arms]
-    places = trial_places([each for each in profiles if each], permitted_gpus(), sweep.slots)
+def main(argv: list[str], dry: bool = False) -> int:
+    """0 when every arm has ended, failed ones included; 1 when all failed. dry: only says what would be started.
+
+    Raises UserError before any arm is started when one of them cannot be.
+    """
+    sweep, setups = checked(sweep_of([*argv, *sweeper_params(argv)]))
+    profiles = [setup.budget.trial_profile(setup.task) for setup in setups]
+    places = trial_places(profiles, permitted_gpus(), sweep.slots)
+    abreast = sweep.abreast or _abreast(len(sweep.arms), len(places))
+    if dry:
+        for line in estimate_lines(sweep, setups, len(places), abreast):
+            print(line)
+        return 0
     with _locked(sweep.folder):
         record = Record(sweep.folder)
         if not record.rows:
             arms = {arm.name: arm.choices for arm in sweep.arms}
             record.add("sweep_started", arguments=argv, arms=arms)
-        runner = Runner(sweep, record, places, sweep.abreast or _abreast(len(sweep.arms), len(places)))
-        runner.run()
+        Runner(sweep, record, places, abreast).run()
         failed = [row for row in record.ended().values() if row["code"] != 0]
-        _say(
-            f"{len(sweep.arms)} arms, {len(failed)} failed; compare: python -m harness.compare {sweep.folder}"
-        )
+        _say(f"{len(sweep.arms)} arms, {len(failed)} failed; compare: harness compare {sweep.folder}")
         return 1 if len(failed) == len(sweep.arms) else 0
 
 
@@ -245,16 +250,6 @@ def trial_places(
             "trials that share one slow each other; leave it out, or give fixed work: budget.steps=N"
         )
     return [gpus[slot % len(gpus)] for slot in range(slots or len(gpus))]
-
-
-def _profile(config: Mapping[str, Any]) -> Profile | None:
-    """What a trial of this configuration gets; None where it has a mistake, which its session will tell."""
-    try:
-        budget, task = (check_part(name, config[name]).build() for name in ("budget", "task"))
-        profile: Profile = budget.trial_profile(task)
-    except (UserError, KeyError):
-        return None
-    return profile
 
 
 def _abreast(arms: int, slots: int) -> int:

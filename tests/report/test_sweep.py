@@ -73,8 +73,8 @@ def test_same_command_same_folder_in_any_order_and_a_tag_names_it():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["agent=random"], [], ["agent=a,b", "sweep.slots=0"], ["agent=a,a"], ["agent=glob(*)"], ["=,"],
-     ["a=range(0,2000)"], ["a=1,2", "session.tag=x,y"]],
+    [["agent=random"], [], ["agent=a,b", "sweep.slots=0"], ["agent=a,a"], ["agent=glob(x*)"], ["=,"],
+     ["a=range(0,2000)"], ["a=1,2", "session.tag=x,y"], ["keep.alpha=interval(0,1)"], ["budget.hours=glob(*)"]],
 )  # fmt: skip
 def test_what_is_no_sweep_is_one_line(arguments):
     """A user's mistake is a UserError."""
@@ -100,14 +100,6 @@ def test_one_timed_trial_a_gpu():
     assert trial_places([host], [0], 3) == trial_places([timed], [], 3) == [None] * 3
     with pytest.raises(UserError, match="there is 1 GPU, and timed trials"):
         trial_places([timed, fixed], [0], 2)
-
-
-@pytest.mark.parametrize(
-    "config", [{}, {"task": {"profiles": ["gpu"]}, "budget": {"profile": "gpu"}}, {"budget": 1}]
-)
-def test_a_configuration_with_holes_is_left_to_its_session(config):
-    """A task's file without profiles, a budget's without a clock: no traceback of the sweep's."""
-    assert sweeps._profile(config) is None
 
 
 def test_a_sweep_that_would_share_a_gpu_is_refused_before_it_starts(tmp_path, monkeypatch):
