@@ -41,8 +41,8 @@ def main(argv: list[str]) -> int:
             _picture(session, folder, controls, options)
             continue
         file = options.out or folder / ("report.md" if options.markdown else "report.html")
-        page = partial(html_report, session, folder, *controls, axis=options.axis)
-        _write(file, markdown_report(session) if options.markdown else page())
+        whole = partial(html_report, session, folder, *controls, axis=options.axis)
+        _write(file, markdown_report(session) if options.markdown else whole())
         if not options.markdown:
             for page, words in transcript_pages(session, folder):
                 _write(page, words, quiet=True)
@@ -69,7 +69,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
         help="a control session to draw beside this one; can be repeated",
     )
     parser.add_argument(
-        "--axis", choices=(PROPOSALS, HOURS), default=PROPOSALS, help="of the progress chart (default: proposals)"
+        "--axis",
+        choices=(PROPOSALS, HOURS),
+        default=PROPOSALS,
+        help="of the progress chart (default: proposals)",
     )
     parser.add_argument(
         "--png",

@@ -10,7 +10,7 @@ GLOSSARY: Mapping[str, str] = {
     "baseline": "The task's program as it was given, measured by the same rules. It is never replaced.",
     "incumbent": "The best state so far: the baseline with all changes that stand.",
     "kept": "A change that the keep rule took into the incumbent. It was selected on val, so its gain is a claim.",
-    "discarded": "A change that was not kept: by a guard, by a failed trial, or because it was not better than noise.",
+    "discarded": "A change that was not kept: by a guard, by a failed trial, or for not being better than noise.",
     "provisional": "Kept for now: a certified step has yet to show that it holds on fresh trials.",
     "rolled back": "Kept provisionally and given up again: on fresh trials it did not hold.",
     "certified step": "A stack of keeps that held in a race of fresh trials against the last certified state.",
@@ -25,13 +25,13 @@ GLOSSARY: Mapping[str, str] = {
     "seed": "The number that fixes a trial's dice. The referee draws it after the change is committed.",
     "score": "What the evaluator measured of what a trial left behind. Nothing that the program says of itself counts.",
     "claim": "What the agent's program says of itself (its own losses, steps): shown, never believed.",
-    "guard": "A check that rejects what would cheat or compare unfairly: changed seeds, leaked data, time that was not billed.",
+    "guard": "A check that rejects what would cheat or compare unfairly: changed seeds, leaked data, stolen time.",
     "verdict": "What a guard says of a proposal or a trial: accept, reject or inconclusive.",
     "val": "The split that the search sees: proposals are selected by its scores.",
     "sealed split": "Held-out data that the search never saw; used once, for the certificate.",
     "control": "A session on the same task without research: random changes, or a search over numbers.",
     "isolation": "How well untrusted programs are shut in, L0 to L3, measured by the harness's own attacks.",
-    "UNVERIFIED": "Isolation was not proven on this machine; a candidate could have forged the numbers.",
+    "unproven isolation": "The harness's own attacks were not all stopped here: a candidate could have forged numbers.",
     "crash": "The candidate's program failed or ran out of time: its worst score, not retried.",
 }
 
@@ -46,4 +46,8 @@ def explained(term: str, shown: str = "") -> str:
 def glossary_list() -> str:
     """All of it as a definition list. HTML."""
     entries = sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
-    return "<dl>" + "".join(f"<dt>{as_html(term)}</dt><dd>{as_html(about)}</dd>" for term, about in entries) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<dt>{as_html(term)}</dt><dd>{as_html(about)}</dd>" for term, about in entries)
+        + "</dl>"
+    )

@@ -14,7 +14,9 @@ def curve_of(trial: TrialRecord) -> list[float]:
     """The losses that its program wrote while it trained; [] without any."""
     said = trial.measured.claims.get("curve")
     values = said if isinstance(said, list | tuple) else []
-    return [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return [
+        float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
 
 
 def curves_chart(session: SessionRecord, proposal: ProposalRecord, width: float = 520) -> str:
@@ -22,7 +24,9 @@ def curves_chart(session: SessionRecord, proposal: ProposalRecord, width: float 
     own = [curve for trial in proposal.trials if len(curve := curve_of(trial)) > 1][:_MOST]
     if not own:
         return ""
-    base = [curve for trial in session.trials_by_role[Role.BASELINE] if len(curve := curve_of(trial)) > 1][-1:]
+    base = [curve for trial in session.trials_by_role[Role.BASELINE] if len(curve := curve_of(trial)) > 1][
+        -1:
+    ]
     values = sorted(value for curve in (*own, *base) for value in curve)
     low, high = values[0], values[min(len(values) - 1, int(0.97 * len(values)))]  # the first losses are huge
     drawing = Drawing(width, 170, "loss as the candidate's program tells it, over the trial")
@@ -31,7 +35,9 @@ def curves_chart(session: SessionRecord, proposal: ProposalRecord, width: float 
     for value, text in zip(marks, tick_texts(marks), strict=True):
         drawing.line(52, down(value), width - 10, down(value), "grid")
         drawing.text(46, down(value) + 4, text, "axis end")
-    drawing.text((across.start + across.end) / 2, 162, "share of the trial (claimed loss, not a score)", "axis middle")
+    drawing.text(
+        (across.start + across.end) / 2, 162, "share of the trial (claimed loss, not a score)", "axis middle"
+    )
     for curve, style in [(each, "reference") for each in base] + [(each, "curve") for each in own]:
         drawing.path(_points(curve, across, down), style)
     return f'<div class="curves">{drawing.svg("curve")}</div>'

@@ -82,7 +82,12 @@ class Rectangle:
         """Whether the segment passes through or touches (Liang and Barsky's clipping)."""
         (x, y), across, down = start, end[0] - start[0], end[1] - start[1]
         first, last = 0.0, 1.0
-        sides = ((-across, x - self.left), (across, self.right - x), (-down, y - self.top), (down, self.bottom - y))
+        sides = (
+            (-across, x - self.left),
+            (across, self.right - x),
+            (-down, y - self.top),
+            (down, self.bottom - y),
+        )
         for slope, room in sides:
             if slope == 0:
                 if room < 0:
@@ -150,17 +155,18 @@ def _candidates(text: str, anchor: Point, size: float) -> Iterator[Label]:
                     yield Label(text, box, (anchor, end) if away > _LEADER_FROM else None)
 
 
-def _collides(
-    label: Label, found: Sequence[Label], keep_off: Sequence[Rectangle], anchor: Point
-) -> bool:
+def _collides(label: Label, found: Sequence[Label], keep_off: Sequence[Rectangle], anchor: Point) -> bool:
     for other in found:
         if label.box.touches(other.box) or (other.leader and label.box.crossed(*other.leader)):
             return True
-        if label.leader and (other.box.crossed(*label.leader) or (other.leader and _cross(label.leader, other.leader))):
+        if label.leader and (
+            other.box.crossed(*label.leader) or (other.leader and _cross(label.leader, other.leader))
+        ):
             return True
-    return any(label.box.touches(each) for each in keep_off if not each.holds(anchor)) or any(
-        label.leader is not None and each.crossed(*label.leader) for each in keep_off if not each.holds(anchor)
-    )
+    if any(label.box.touches(each) for each in keep_off):
+        return True
+    others = [each for each in keep_off if not each.holds(anchor)]
+    return label.leader is not None and any(each.crossed(*label.leader) for each in others)
 
 
 def _cross(one: tuple[Point, Point], other: tuple[Point, Point]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.ledger.session_record import SessionRecord
 from harness.report.charts.labels import text_width
 from harness.report.charts.marks import draw_mark, legend
-from harness.report.charts.paint import PALETTE, PAINTS, TEXT
+from harness.report.charts.paint import PAINTS, PALETTE, TEXT
 from harness.report.charts.progress import PROPOSALS, Frame, ProgressChart, span_text
 from harness.report.charts.svg import Drawing
 from harness.report.escape import one_line
@@ -32,7 +32,12 @@ def picture(session: SessionRecord, controls: Sequence[SessionRecord] = (), axis
 
 def _under(session: SessionRecord) -> str:
     start = session.started
-    parts = (f"task {start.task or '?'}", f"agent {start.agent or '?'}", cost_text(session), span_text(session))
+    parts = (
+        f"task {start.task or '?'}",
+        f"agent {start.agent or '?'}",
+        cost_text(session),
+        span_text(session),
+    )
     return one_line(" · ".join(parts), 140)
 
 

@@ -68,7 +68,9 @@ class ProgressChart:
     def drawing(self) -> Drawing:
         """All of it."""
         metric = one_line(self.session.metric, 40)
-        return self.onto(Drawing(self.frame.width, self.frame.height, f"{metric} of every proposal, keeps marked"))
+        return self.onto(
+            Drawing(self.frame.width, self.frame.height, f"{metric} of every proposal, keeps marked")
+        )
 
     def onto(self, drawing: Drawing) -> Drawing:
         with drawing.layer("under"):
@@ -107,7 +109,9 @@ class ProgressChart:
     def _down(self) -> Scale:
         """Scores far worse than the baseline are drawn at the edge: the interesting part keeps its height."""
         session, frame = self.session, self.frame
-        kept = [keep.score for each in (session, *self.controls) for keep in each.keeps if keep.score is not None]
+        kept = [
+            keep.score for each in (session, *self.controls) for keep in each.keeps if keep.score is not None
+        ]
         row = session.certificate or CertificateRow()
         sealed = [value for value in (*row.head_scores, *row.baseline_scores) if value is not None]
         values = [*session.baseline_values, *kept, *sealed] or [0.0, 1.0]
@@ -115,7 +119,11 @@ class ProgressChart:
         low, high = min(values) - pad, max(values) + pad
         lanes = len(LANES) * _LANE + 8
         top, bottom = frame.top, frame.height - frame.bottom
-        return Scale(low, high, bottom, top + lanes) if session.sign < 0 else Scale(low, high, bottom - lanes, top)
+        return (
+            Scale(low, high, bottom, top + lanes)
+            if session.sign < 0
+            else Scale(low, high, bottom - lanes, top)
+        )
 
     def _x(self, session: SessionRecord, proposal: ProposalRecord) -> float:
         if self.frame.axis == HOURS:
@@ -158,7 +166,9 @@ class ProgressChart:
     def _places(self) -> list[tuple[float, str]]:
         count = 4 if self.frame.narrow else 10
         if self.frame.axis == PROPOSALS:
-            return [(value, f"{value:.0f}") for value in ticks(0, self.across.high, count) if value == int(value)]
+            return [
+                (value, f"{value:.0f}") for value in ticks(0, self.across.high, count) if value == int(value)
+            ]
         scale, unit = (60.0, "min") if self.across.high < 2 else (1.0, "h")
         values = ticks(0, self.across.high * scale, count)
         return [(v / scale, f"{text} {unit}") for v, text in zip(values, tick_texts(values), strict=True)]
@@ -208,11 +218,21 @@ class ProgressChart:
         frame, session = self.frame, self.session
         keeps = sorted(session.keeps, key=lambda keep: -step_gain(session, keep))
         keeps = [keep for keep in keeps if keep.score is not None and keep.title][: 4 if frame.narrow else 16]
-        wanted = [(shortened(one_line(keep.title, 200), 22 if frame.narrow else 38), self._spot(keep)) for keep in keeps]
+        wanted = [
+            (shortened(one_line(keep.title, 200), 22 if frame.narrow else 38), self._spot(keep))
+            for keep in keeps
+        ]
         corners = self._staircase(session)
         spots = [self._spot(each) for each in session.decided]
-        area = Rectangle(frame.left + 4, min(self.down.start, self.down.end), frame.edge - 4, max(self.down.start, self.down.end))
-        dots = [Rectangle(x - 7, y - 7, x + 7, y + 7) for x, y in (self._spot(keep) for keep in session.keeps)]
+        area = Rectangle(
+            frame.left + 4,
+            min(self.down.start, self.down.end),
+            frame.edge - 4,
+            max(self.down.start, self.down.end),
+        )
+        dots = [
+            Rectangle(x - 7, y - 7, x + 7, y + 7) for x, y in (self._spot(keep) for keep in session.keeps)
+        ]
         others = [self._staircase(control) for control in self.controls]
         segments = [pair for points in (corners, *others) for pair in pairwise(points)]
         score = session.baseline_score
@@ -230,7 +250,9 @@ class ProgressChart:
         middle = frame.edge + frame.right / 2
         drawing.text(middle, frame.height - frame.bottom + 36, "certificate", "axis middle")
         if row is None:
-            drawing.text(middle, frame.height / 2, "none yet" if not self.session.ended else "none", "axis middle")
+            drawing.text(
+                middle, frame.height / 2, "none yet" if not self.session.ended else "none", "axis middle"
+            )
             return
         for name, scores, share in (("baseline", row.baseline_scores, 0.3), ("head", row.head_scores, 0.7)):
             x, values = frame.edge + frame.right * share, [value for value in scores if value is not None]

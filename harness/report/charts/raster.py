@@ -91,7 +91,9 @@ class _Brush:
         halo = round((paint.width / 2) * _FINER * _SCALE) if paint.halo else 0
         if halo:
             edge = self._colour(paint.stroke, 1.0)
-            self._onto.text(at, text, fill=edge, font=font, anchor=anchor, stroke_width=halo, stroke_fill=edge)
+            self._onto.text(
+                at, text, fill=edge, font=font, anchor=anchor, stroke_width=halo, stroke_fill=edge
+            )
         bold = round(size / 45) if paint.bold else 0
         fill = self._colour(paint.fill or TEXT.fill, paint.opacity)
         self._onto.text(at, text, fill=fill, font=font, anchor=anchor, stroke_width=bold, stroke_fill=fill)

@@ -1,4 +1,4 @@
-"""The little drawing that the charts need, as SVG. What a class looks like stands in paint.py, once for every output."""
+"""The little drawing that the charts need, as SVG. What a class looks like stands in paint.py, for every output."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -104,7 +104,9 @@ class Words:
     text: str
 
     def svg(self) -> str:
-        return f'<text class="{self.style}" x="{self.x:.1f}" y="{self.y:.1f}">{as_html(self.text, 300)}</text>'
+        return (
+            f'<text class="{self.style}" x="{self.x:.1f}" y="{self.y:.1f}">{as_html(self.text, 300)}</text>'
+        )
 
 
 Shape = Line | Dot | Box | Words

@@ -27,9 +27,7 @@ from harness.report.words import (
 )
 
 
-def html_report(
-    session: SessionRecord, folder: Path, *controls: SessionRecord, axis: str = PROPOSALS
-) -> str:
+def html_report(session: SessionRecord, folder: Path, *controls: SessionRecord, axis: str = PROPOSALS) -> str:
     """The whole page. folder: the session's, for the commands that reproduce. controls: control sessions.
 
     axis: of the progress chart, proposals or hours.
@@ -107,14 +105,23 @@ def _tiles(session: SessionRecord) -> str:
     if claimed is not None and session.keeps:
         tiles.append(tile("claimed gain", signed(claimed), "the search's own scores, on val"))
     kept = f"{len(session.keeps)} of {len(session.decided)}"
-    tiles.append(tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed", "kept"))
+    tiles.append(
+        tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed", "kept")
+    )
     about = f"baseline {score_text(session.baseline_score)}"
-    tiles.append(tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent"))
+    tiles.append(
+        tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")
+    )
     for name, value in list(session.started.references.items())[:2]:
         tiles.append(tile(f"reference: {name}", score_text(value), "not a result of this session"))
     if found is not None:
         tiles.append(
-            tile("noise (sd)", f"{found.sd:.2g}", f"{found.low:.2g} to {found.high:.2g}, df {found.df}", "noise")
+            tile(
+                "noise (sd)",
+                f"{found.sd:.2g}",
+                f"{found.low:.2g} to {found.high:.2g}, df {found.df}",
+                "noise",
+            )
         )
     held = duration(session.trial_seconds())
     tiles.append(tile("trials", str(len(session.trials)), f"held the machine for {held}", "trial"))
@@ -129,7 +136,9 @@ def progress(session: SessionRecord, controls: Sequence[SessionRecord] = (), axi
         return ""
     frames = (replace(WIDE, axis=axis), replace(NARROW, axis=axis))
     charts = "".join(progress_chart(session, frame, *controls) for frame in frames)
-    return section("Progress", f"<figure>{charts}<figcaption>{chart_legend(session, controls)}</figcaption></figure>")
+    return section(
+        "Progress", f"<figure>{charts}<figcaption>{chart_legend(session, controls)}</figcaption></figure>"
+    )
 
 
 def chart_legend(session: SessionRecord, controls: Sequence[SessionRecord] = ()) -> str:
