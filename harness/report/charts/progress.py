@@ -16,7 +16,7 @@ from harness.report.headline import certified_change, claimed_change, percent
 from harness.report.words import duration, score_text, why
 
 PROPOSALS, HOURS = "proposals", "hours"
-_LANE = 11.0  # pixels, for each kind of proposal without a score
+_LANE = 13.0  # pixels, for each kind of proposal without a score
 _MANY = 150
 _LABEL = 12.5
 

@@ -82,7 +82,8 @@ def top(session: SessionRecord) -> str:
 
 def _headline(session: SessionRecord) -> str:
     """What may be said of this session, in a sentence; then what the certificate says, in its own words."""
-    said = [f'<p class="headline">{as_html(headline(session))}</p>']
+    whole = as_html(headline(session)).replace(" %", "&nbsp;%").replace(", \u2212", ",&nbsp;\u2212")
+    said = [f'<p class="headline">{whole}</p>']
     if session.keeps and not session.certificate:
         words = "Every gain below is a claim of the search, selected on the data it is shown on."
         said.append(f'<p class="subline soft">{words}</p>')
