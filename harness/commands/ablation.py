@@ -25,7 +25,7 @@ from harness.records import Files, Role
 from harness.session.reopen import only_folder, reopened
 
 if TYPE_CHECKING:
-    from harness.session.folder import Bench
+    from harness.session.folder import OpenSession
 
 _USAGE = "usage: harness ablation TAG [runs=3]; harness list shows the tags"
 _DEFAULT_RUNS = 3
@@ -108,7 +108,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def ablated(bench: "Bench", folder: Path, runs: int) -> list[Contribution]:
+def ablated(bench: "OpenSession", folder: Path, runs: int) -> list[Contribution]:
     """Measures the head and every ablation of it, by turns."""
     workspace = bench.workspace
     keeps = workspace.keeps()
@@ -131,7 +131,7 @@ def ablated(bench: "Bench", folder: Path, runs: int) -> list[Contribution]:
     )
 
 
-def _loss(bench: "Bench", files: Files, what: str, number: int) -> float | None:
+def _loss(bench: "OpenSession", files: Files, what: str, number: int) -> float | None:
     """One trial; one that an earlier, interrupted call already made is not repeated."""
     state, name = bench.trial_runner.state, f"ablation-{what}-{number}"
     for seen in state.observations.get(f"ablation-{what}", []):

@@ -129,11 +129,11 @@ def test_a_file_that_would_be_passed_over_is_named(here: Path) -> None:
     """One of ours and one of the user's with the same name and other words: refused; with --config-path theirs wins."""
     (here / "conf" / "keep").mkdir()
     (here / "conf" / "keep" / "race.yaml").write_text("defaults: [strict]\nalpha: 0.2\n")
-    code, _, err = call("--cfg")
+    code, _, err = call("keep=race", "--cfg")
     assert (code, err.count("\n")) == (2, 1)
     assert "keep=race is a choice of harness's own" in err
     assert composed(["keep=strict"])[1]["keep"] == "strict"
-    assert composed(["-cp", str(here / "conf")])[0]["keep"]["alpha"] == 0.2
+    assert composed(["-cp", str(here / "conf"), "keep=race"])[0]["keep"]["alpha"] == 0.2
 
 
 def test_a_primary_configuration_of_ones_own(here: Path) -> None:
