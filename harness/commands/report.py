@@ -6,6 +6,7 @@ Examples:
 
     harness report nanochat-claude-1a2b3c4d
     harness report sessions/my-sweep --tables
+    harness report nanochat-claude-1a2b3c4d --png --control sessions/nanochat-random-1a2b3c4d
     harness report nanochat-claude-1a2b3c4d --markdown --out night.md
 """
 
@@ -73,12 +74,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: DIR/report.html)")
     parser.add_argument("--markdown", action="store_true", help="Markdown instead of HTML")
     parser.add_argument(
-<<<<<<< HEAD
-        "--control", type=place, metavar="TAG", help="a control session to draw beside this one"
-=======
         "--control",
-        type=Path,
-        metavar="DIR",
+        type=place,
+        metavar="TAG",
         action="append",
         default=[],
         help="a control session to draw beside this one; can be repeated",
@@ -93,7 +91,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
         "--png",
         action="store_true",
         help="only the progress chart as a picture: progress.png and .svg, bright and dark",
->>>>>>> main
     )
     parser.add_argument(
         "--tables", action="store_true", help="also write trials.csv and proposals.csv (and Parquet)"
