@@ -48,6 +48,8 @@ def run(
             print(inspect.cleandoc(about), flush=True)
             return 0
         return body(arguments)
+    except SystemExit as left:  # argparse leaves when it has shown its help
+        return left.code if isinstance(left.code, int) else 0
     except FolderInUse as error:
         return _complain(name, error, EXIT_IN_USE if IN_SWEEP in os.environ else EXIT_USER_ERROR)
     except UserError as error:

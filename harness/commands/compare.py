@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not options.folder.is_dir():
         raise UserError(f"{options.folder} is not a folder; give the folder of a sweep")
+    print(f"comparing the sessions in {options.folder} ...", file=sys.stderr, flush=True)
     found = compare(options.folder, options.target)
     print(text(found))
     if options.html is not None:

@@ -17,7 +17,7 @@ from harness.ledger.lookup import USUAL, is_open
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
 from harness.report.escape import one_line
-from harness.report.words import cost_text, signed
+from harness.report.words import cost_text, gain_text
 
 _HEADINGS = ("session", "state", "task", "agent", "kept", "gain", "cost")
 
@@ -56,7 +56,7 @@ def row(folder: Path, below: Path) -> tuple[str, ...]:
         one_line(session.started.task, 30),
         one_line(session.started.agent, 30),
         f"{len(session.keeps)} of {len(session.decided)}",
-        _gain(session),
+        gain_text(session),
         cost_text(session),
     )
 
@@ -65,17 +65,6 @@ def _state(folder: Path, session: SessionRecord) -> str:
     if is_open(folder):
         return "under way"
     return "ended" if session.ended is not None else "interrupted"
-
-
-def _gain(session: SessionRecord) -> str:
-    """Certified where there is a certificate, else as the search claims it."""
-    certificate = session.certificate
-    if certificate is not None and certificate.gain is not None:
-        return f"{signed(certificate.gain)} {'certified' if certificate.passed else 'NOT certified'}"
-    baseline, incumbent = session.baseline_score, session.incumbent_score
-    if baseline is None or incumbent is None or not session.keeps:
-        return "-"
-    return f"{signed(session.sign * (incumbent - baseline))} claimed"
 
 
 if __name__ == "__main__":

@@ -37,9 +37,11 @@ def composed(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     programs = [path for path in (_program_path(each, known) for each in said) if path]
     try:
         with opened(given) as hydra:
+            hydra.search_paths = tuple(each for each in said if each.startswith("hydra.searchpath="))
             overrides = [_override(each, known, hydra) for each in said if not _program_path(each, known)]
             config = hydra.compose_config(given.config_name, overrides, RunMode.RUN, from_shell=False)
-            choices = {str(group): _shown(config.hydra.runtime.choices.get(group)) for group in known}
+            made = {**config.hydra.runtime.choices, **_lists(overrides)}
+            choices = {group: str(made.get(group)) for group in known}
             if given.config_path is None and config_folders(given.config_dirs):
                 check_not_shadowed(hydra, choices)
             _check_hydras(config)
@@ -87,13 +89,14 @@ def _gives_several(argument: str) -> bool:
         return True  # whoever reads it as a sweep says what is wrong with it
 
 
-def _shown(choice: object) -> str:
-    """A choice for people and rows; several, as in guards=[default,mine], with a comma."""
-    return (
-        ",".join(map(str, choice))
-        if isinstance(choice, Sequence) and not isinstance(choice, str)
-        else str(choice)
-    )
+def _lists(overrides: Sequence[str]) -> dict[str, str]:
+    """Groups of which several choices were made, as in guards=[default,mine]; Hydra's own account leaves them out."""
+    found = {}
+    for parsed in (_parsed(each, {}) for each in overrides if "=[" in each):
+        value = parsed.value()
+        if isinstance(value, list):
+            found[parsed.key_or_group] = ",".join(map(str, value))
+    return found
 
 
 def _check_hydras(config: DictConfig) -> None:

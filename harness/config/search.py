@@ -23,6 +23,7 @@ class Composer(Hydra):
     """Hydra itself, but that a program may be a file: its path is set as it stands, whatever characters it has."""
 
     program_path = ""
+    search_paths: tuple[str, ...] = ()  # hydra.searchpath=... of the command line
 
     def compose_config(  # the arguments are Hydra's
         self,
@@ -44,7 +45,9 @@ class Composer(Hydra):
     def options_of(self, group: str) -> list[str]:
         """The choices that all sources together offer for a group, plugins' included; [] for what is no group."""
         try:
-            return [*self.config_loader.get_group_options(group)]
+            overrides = [*self.search_paths] or None
+            name = "config" if overrides else None  # where to look is a part of the configuration
+            return [*self.config_loader.get_group_options(group, config_name=name, overrides=overrides)]
         except HydraException:
             return []
 

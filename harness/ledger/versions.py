@@ -49,7 +49,7 @@ def _proposal(session: SessionRecord, what: str) -> Version:
                 raise UserError(
                     f"proposal {what} has no code: {proposal.problem or 'it could not be committed'}"
                 )
-            return Version(proposal.commit, proposal.parent, f"proposal {what} ({proposal.decision})")
+            return Version(proposal.commit, f"{proposal.commit}^", f"proposal {what} ({proposal.decision})")
     raise UserError(f"there is no proposal {what}: {len(session.decided)} are decided")
 
 

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 def reopened(folder: Path) -> "Iterator[tuple[Setup, OpenSession]]":
     """The configuration that the session was started with, and its open bench. Raises HarnessError."""
     from harness.config.setup import load
+    from harness.report.terminal.progress import Progress
     from harness.session.folder import open_session
 
     session = load_session(folder)
     if not session.length:
         raise UserError(f"{folder} holds a session that has not started")
     setup = load(session.started.arguments)
-    with open_session(setup, folder, ()) as bench:
+    with open_session(setup, folder, (Progress(),)) as bench:
         yield setup, bench
         if session.ended is not None:
             own = session.ended.content() | {"trials": bench.trial_runner.state.finished_trials}

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from harness.sweep.arms import Arm, Sweep, sweep_of
 from harness.sweep.checked import checked
 from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
 from harness.sweep.estimate import estimate_lines
+from harness.sweep.live import LiveArms, shown
 from harness.task.task import Profile
 from harness.trial.turns import VARIABLE, Turns
 
@@ -89,6 +90,15 @@ class Runner:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _processes: set["subprocess.Popen[bytes]"] = field(default_factory=set)
     _turns: dict[int | None, Turns] = field(default_factory=dict)
+    _say: Callable[[str], None] = print
+
+    def __post_init__(self) -> None:
+        self._live = LiveArms(
+            {arm.name: (arm.label, self.sweep.folder / arm.name) for arm in self.sweep.arms}
+        )
+        for name, row in self.record.ended().items():
+            if name in self._live.views:
+                self._live.set(name, "ended" if row["code"] == 0 else "FAILED")
 
     def run(self) -> None:
         """Returns when every arm has ended. KeyboardInterrupt ends the sessions in order first."""
@@ -97,6 +107,8 @@ class Runner:
             arm for arm in self.sweep.arms if arm.name not in ended or self._again(ended[arm.name]["code"])
         ]
         waiting = deque(left)
+        for label in self.sweep.merged:
+            _say(f"{label}: its agent reads no program, so it is no arm of its own")
         _say(
             f"sweep {self.sweep.folder}: {len(left)} of {len(self.sweep.arms)} arms, "
             f"{len(self.slots) * self.abreast} at a time, trials of {len(self.slots)}"
@@ -106,6 +118,7 @@ class Runner:
             for slot in self.slots * self.abreast
         ]
         with _terminated_as_interrupted(), ExitStack() as stack:
+            self._say = stack.enter_context(shown(self._live, sys.stdout.isatty()))
             for gpu, trials in Counter(self.slots).items():
                 self._turns[gpu] = Turns(trials)
                 stack.callback(self._turns[gpu].close)
@@ -145,7 +158,8 @@ class Runner:
         folder.mkdir(exist_ok=True)
         with self._lock:
             self.record.add("arm_started", arm=arm.name, gpu=gpu)
-            _say(f"{place}: started")
+            self._tell(f"{place}: started")
+        self._live.set(arm.name, "under way")
         started = time.monotonic()
         code = self._finished(arm, folder, gpu)
         if self._stopping.is_set() or code == _INTERRUPTED:
@@ -154,7 +168,11 @@ class Runner:
         with self._lock:
             seconds = round(time.monotonic() - started, 1)
             self.record.add("arm_ended", arm=arm.name, code=code, seconds=seconds, error=error)
-            _say(f"{place}: {_outcome(folder) if code == 0 else f'FAILED ({code}): {error}'}")
+            self._tell(f"{place}: {_outcome(folder) if code == 0 else f'FAILED ({code}): {error}'}")
+        self._live.set(arm.name, "ended" if code == 0 else "FAILED")
+
+    def _tell(self, text: str) -> None:
+        self._say(_stamped(text))
 
     def _finished(self, arm: Arm, folder: Path, gpu: int | None) -> int:
         """The session's exit code. Waits for a session that an earlier sweep left behind to end."""
@@ -275,5 +293,9 @@ def _last_line(file: Path) -> str:
     return one_line(lines[-1], 300) if lines else ""
 
 
+def _stamped(text: str) -> str:
+    return f"{time.strftime('%H:%M:%S')} {one_line(text, 400)}"
+
+
 def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {one_line(text, 400)}", flush=True)
+    print(_stamped(text), flush=True)

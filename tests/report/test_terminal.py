@@ -39,7 +39,7 @@ def test_plain_output_tells_every_event_on_a_line_and_ends_with_the_table(rows):
     assert "task nanochat" in text
     assert "isolation L3" in text
     assert "guard seed_change: reject (seed.literal) only a seed changes" in text
-    assert "proposal | decision | reason" in text
+    assert "proposal | decision" in text
     assert "certificate passed: gain +" in text
     assert "trigram 1.4350" in text
     assert all(f"proposal {number}: " in text for number in range(1, 9))
