@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SCRIPT = "#!{python} -P\nimport sys\nsys.argv[0] = 'harness'\nfrom harness.__main__ import main\nsys.exit(main())\n"
 
 
@@ -25,7 +25,7 @@ class Page:
 
 
 def page(name: str) -> Page:
-    """A page of docs/ whose blocks are marked: ```python FILE, ```yaml FILE, ```sh."""
+    """A page of docs/ whose blocks are marked: ```python title=FILE, ```yaml title=FILE, ```sh."""
     blocks = _BLOCK.findall((ROOT / "docs" / name).read_text(encoding="utf-8"))
     files = {file: text for _, file, text in blocks if file}
     commands = [
@@ -46,7 +46,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = place / "bin" / "harness"
     script.write_text(_SCRIPT.format(python=sys.executable))
     script.chmod(0o755)
-    (place / "bin" / "python").symlink_to(sys.executable)
+    python = place / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     return place
 
 

@@ -36,8 +36,9 @@ def event_line(session: SessionRecord, row: Row) -> str:
             proposal = session.proposal(row.proposal)
             about = proposal.title or proposal.problem or "(no rationale)"
             return f"proposal {proposal.number}: {one_line(about, 200)}"
-        case TrialStartedRow() if (most := row.clock.seconds + row.clock.startup_seconds) >= LONG_SECONDS:
-            return one_line(f"trial {row.trial_id} ({row.role}) started: at most {duration(most)}", 140)
+        case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
+            most = duration(row.clock.seconds + row.clock.startup_seconds)
+            return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
         case TrialFinishedRow() if row.outcome is not Outcome.COMPLETED:
             took = duration(row.billed_seconds)
             return one_line(f"trial {row.trial_id}: {row.outcome} ({row.reason}) after {took}", 140)
