@@ -16,6 +16,7 @@ from harness.compare.comparison import compare
 from harness.compare.text import as_json, text
 from harness.errors import UserError
 from harness.ledger.lookup import place
+from harness.task.waiting import told
 
 
 def main(argv: list[str]) -> int:
@@ -30,8 +31,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not options.folder.is_dir():
         raise UserError(f"{options.folder} is not a folder; give the folder of a sweep")
-    print(f"comparing the sessions in {options.folder} ...", file=sys.stderr, flush=True)
-    found = compare(options.folder, options.target)
+    with told(f"comparing the sessions in {options.folder}", every_seconds=5.0, at_once=False):
+        found = compare(options.folder, options.target)
     print(text(found))
     if options.html is not None:
         from harness.compare.page import html_comparison

@@ -16,6 +16,7 @@ from harness.commands import run
 from harness.errors import UserError
 from harness.ledger.chain import check, each
 from harness.ledger.lookup import place
+from harness.task.waiting import told
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +33,8 @@ def main(arguments: list[str]) -> int:
         for row in each(folder):
             about = {key: row[key] for key in ("proposal", "trial_id", "decision", "reason") if row.get(key)}
             print(row["seq"], row["time"], row["kind"], *(f"{key}={value}" for key, value in about.items()))
-    length, head = check(folder)
+    with told(f"reading every row of {folder}", every_seconds=5.0, at_once=False):
+        length, head = check(folder)
     print(f"ledger is clean: {length} rows, head {head}")
     return 0
 
