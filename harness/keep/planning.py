@@ -70,9 +70,13 @@ def _decisions(trial_seconds: float, decisions: int | None, trials_each: float) 
 
 def _sizes(half: float, most: float, sd: float | None, unit: str, what: str) -> str:
     if not sd:
-        return f"{half:.1f} sd is {what} with 50 % probability, one of {most:.1f} sd with 80 %"
+        known = "sd: how much one program's score varies from seed to seed, not known here yet"
+        return f"{half:.1f} sd is {what} with 50 % probability, one of {most:.1f} sd with 80 % ({known})"
     name = f" {unit}" if unit else ""
-    return f"{half * sd:.2g}{name} is {what} with 50 % probability, one of {most * sd:.2g} with 80 % (sd {sd:.2g})"
+    return (
+        f"{half * sd:.2g}{name} is {what} with 50 % probability, one of {most * sd:.2g} with 80 % (from seed to seed "
+        f"one program's score varies by {sd:.2g})"
+    )
 
 
 def _of_race(rule: Race, sd: float | None, unit: str) -> list[str]:
