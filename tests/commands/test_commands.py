@@ -9,8 +9,6 @@ from harness.commands import about, commands
 from harness.config.options import options
 from tests.config.test_config import call
 
-OWN_OPTIONS = ("compare", "guard", "redteam", "replay-night", "report")
-
 
 @pytest.mark.parametrize("name", [name for name in commands() if name != "start"])
 def test_help_says_what_it_does_with_examples(name: str) -> None:
@@ -18,9 +16,10 @@ def test_help_says_what_it_does_with_examples(name: str) -> None:
     code, out, err = call(name, "--help")
     assert (code, err) == (0, "")
     assert f"`harness {name}" in out
-    examples = [line for line in out.partition("Examples:\n")[2].splitlines() if line.startswith("    ")]
+    examples = [
+        line for line in out.partition("Examples:\n")[2].splitlines() if line.startswith("    harness ")
+    ]
     assert examples
-    assert all(line.split()[:1] == ["harness"] for line in examples)
     assert any(line.split()[1] == name for line in examples)
     assert len(about()[name]) > 20
 
