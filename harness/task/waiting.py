@@ -11,8 +11,8 @@ EVERY_SECONDS = 30.0
 
 @contextmanager
 def told(what: str, every_seconds: float = EVERY_SECONDS, at_once: bool = True) -> Iterator[None]:
-    """`what`, as in "preparing the data of task digits", is said at once, if wanted; its end if its beginning was and it
-    took a second or more.
+    """`what`, as in "preparing the data of task digits", is said at once, if wanted; its end if its beginning was and
+    it took a second or more.
     """
     started, over = time.monotonic(), threading.Event()
     if at_once:
