@@ -96,8 +96,8 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
         stack.callback(executor.close)
         evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
         stack.callback(evaluator.close)
-        canary: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
-        stack.callback(canary.close)
+        machine_probe: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
+        stack.callback(machine_probe.close)
         for tracker in trackers:
             stack.callback(tracker.close)
             tracker.open(folder, session)
@@ -112,7 +112,7 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
             executor=executor,
             evaluator=evaluator,
             secret=kept_secret(folder / SECRET_NAME),
-            canary=canary,
+            machine_probe=machine_probe,
         )
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup)
