@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    """Built, unpacked elsewhere and called from a third place: the same choices as in the checkout, and every module."""
+    """Built, unpacked elsewhere and called from a third place: the same choices as in the checkout, every module."""
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
