@@ -126,7 +126,6 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"readable": ("prepare.py",)}, "say why in readable_because"),
         ({"predictor": "tokens"}, "predictor tokens needs classes"),
         ({"editable": ()}, "editable is empty"),
         ({"editable": ("evaluate.py",)}, "they are the referee's"),
