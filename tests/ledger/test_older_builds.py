@@ -61,6 +61,8 @@ def test_they_make_a_report(unpacked: Path) -> None:
 def test_one_that_was_killed_goes_on(unpacked: Path) -> None:
     """The same command: earlier trials and decisions stand, the interrupted trial is repeated, the rest is decided.
 
+    What is another default of ours by now (the rule of keeping, the program's words) stays as it was when it began.
+
     Its task lets trials read how data are held out, as no session may that begins today: that is said, once a sitting.
     """
     before = load(unpacked / "cut")
@@ -68,6 +70,7 @@ def test_one_that_was_killed_goes_on(unpacked: Path) -> None:
     done = harness(unpacked, *same, "session.tag=cut")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (done.stdout + done.stderr).count("goes on as it began") == 1
+    assert "began with keep=race, no longer the default" in done.stderr
     after = load(unpacked / "cut")
     earlier = [trial.trial_id for trial in before.trials]
     assert [trial.trial_id for trial in after.trials[: len(earlier)]] == earlier
