@@ -99,14 +99,24 @@ class Ledger:
         self._file.close()
 
 
-_ENCODER = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, check_circular=False
-)
+def _speller() -> Callable[[Any], str]:
+    """JSONEncoder.encode makes its encoder in C anew for every row; where this Python has one, it is made once here."""
+    spell = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return spell.encode
+    encode = make(
+        None, spell.default, json.encoder.encode_basestring_ascii, None, ":", ",", True, False, False
+    )
+    return lambda row: "".join(encode(row, 0))
+
+
+_spelt = _speller()
 
 
 def canonical(row: Mapping[str, Any]) -> bytes:
     """The one spelling of a row. Raises ValueError for numbers that JSON does not have."""
-    return _ENCODER.encode(row).encode("ascii")
+    return _spelt(row).encode("ascii")
 
 
 def row_hash(row: Mapping[str, Any]) -> str:

@@ -185,11 +185,13 @@ def test_verify_names_what_is_wrong(tmp_path: Path, damage: Callable[[bytes], by
 
 @given(contents)
 def test_any_spelling_but_ours_is_noticed(tmp_path_factory: pytest.TempPathFactory, values: dict) -> None:
-    """Whatever a row holds, it verifies as written, and no longer with a space more."""
+    """Whatever a row holds, it verifies as written, in the library's own spelling, and no longer with a space more."""
     folder = tmp_path_factory.mktemp("ledger")
     book = Ledger(folder)
-    book.append("notice", **values)
+    row = book.append("notice", **values)
     book.close()
+    spelt = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    assert (folder / FILE_NAME).read_text() == f"{spelt}\n"
     assert check(folder)[0] == 1
     file = folder / FILE_NAME
     file.write_bytes(file.read_bytes().replace(b'"kind":', b'"kind": '))
