@@ -77,6 +77,7 @@ class Task:
     `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
+    apart_from_data: readable files that prepare.py does not read: the data are not made again when one changes.
     side_limits: side metric -> how much worse than the baseline's mean it may get (see records.SideLimit).
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
     stand in for those of the same name: the editable ones, program.md and `replay`. What is readable only is the
@@ -101,6 +102,7 @@ class Task:
     readable_because: str = ""
     fixed_held_out_because: str = ""
     unsalted_because: str = ""
+    apart_from_data: tuple[str, ...] = ()
     side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
     overlay: str = field(default="", init=False)
 
@@ -127,6 +129,8 @@ class Task:
                 f"readable names {' and '.join(sorted(shown))}: who reads how data are held out can make them again. "
                 "Move what a candidate needs into a module of its own, or say why in readable_because"
             )
+        if odd := set(self.apart_from_data) - set(self.readable):
+            raise ValueError(f"apart_from_data may name readable files only, not {', '.join(sorted(odd))}")
         for overlay in {profile.overlay for profile in self.profiles.values()} - {""}:
             self._check_overlay(overlay)
 

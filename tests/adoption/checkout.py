@@ -39,15 +39,59 @@ class Tokenizer:
         return self.enc.n_vocab
 
 
-def make_dataloader(tokenizer, B, T, split, buffer_size=1000):
+def get_token_bytes(tokenizer):
+    found = []
+    for token in range(tokenizer.get_vocab_size()):
+        text = tokenizer.enc.decode([token])
+        found.append(0 if text in SPECIAL_TOKENS else len(text.encode("utf-8")))
+    return torch.tensor(found)
+
+
+def documents(split):
+    import pyarrow.parquet as parquet
+
+    names = sorted(name for name in os.listdir(DATA_DIR) if (name == VAL_FILENAME) == (split == "val"))
+    epoch = 1
     while True:
-        yield torch.zeros(B, T).long(), torch.zeros(B, T).long(), 1
+        for name in names:
+            shard = parquet.ParquetFile(os.path.join(DATA_DIR, name))
+            for group in range(shard.num_row_groups):
+                texts = shard.read_row_group(group).column("text").to_pylist()
+                for first in range(0, len(texts), 128):
+                    yield texts[first : first + 128], epoch
+        epoch += 1
 
 
+def make_dataloader(tokenizer, B, T, split, buffer_size=1000):
+    first = tokenizer.enc.encode_single_token(BOS_TOKEN)
+    source, waiting = documents(split), []
+    while True:
+        rows = []
+        for _ in range(B):
+            row = []
+            while len(row) <= T:
+                while len(waiting) < buffer_size:
+                    texts, epoch = next(source)
+                    waiting += [[first, *tokens] for tokens in tokenizer.enc.encode_ordinary_batch(texts)]
+                room = T + 1 - len(row)
+                sizes = [len(each) for each in waiting]
+                best = max((size for size in sizes if size <= room), default=min(sizes))
+                row += waiting.pop(sizes.index(best))[:room]
+            rows.append(row)
+        batch = torch.tensor(rows)
+        yield batch[:, :-1].contiguous(), batch[:, 1:].contiguous(), epoch
+
+
+@torch.no_grad()
 def evaluate_bpb(model, tokenizer, batch_size):
+    lengths = get_token_bytes(tokenizer)
+    loader = make_dataloader(tokenizer, batch_size, MAX_SEQ_LEN, "val")
     nats = text_bytes = 0.0
-    for x, y, _ in make_dataloader(tokenizer, batch_size, MAX_SEQ_LEN, "val"):
-        nats += model(x, y, reduction="none").sum().item()
+    for _ in range(EVAL_TOKENS // (batch_size * MAX_SEQ_LEN)):
+        x, y, _ = next(loader)
+        counted = lengths[y.flatten()]
+        nats += (model(x, y, reduction="none").flatten() * (counted > 0)).sum().item()
+        text_bytes += counted.sum().item()
     return nats / (math.log(2) * text_bytes)
 '''
 TRAIN = '''\
@@ -161,7 +205,7 @@ def make_cache(home: Path) -> None:
     data, place = (home / ".cache/autoresearch" / name for name in ("data", "tokenizer"))
     data.mkdir(parents=True)
     place.mkdir()
-    for number, count in ((0, 1500), (1, 1500), (9, 1200)):
+    for number, count in ((0, 1500), (1, 1500), (9, 2600)):
         table = arrow.table({"text": texts(100_000 * number, count)})
         parquet.write_table(table, data / f"shard_{number:05d}.parquet", row_group_size=500)
     made = rustbpe.Tokenizer()

@@ -8,6 +8,7 @@ from harness.report.analysis import categories, claimed_gain, is_tuning, noise, 
 from harness.report.charts.gain import gain_chart
 from harness.report.charts.progress import NARROW, WIDE, progress_chart
 from harness.report.escape import as_html
+from harness.report.html.claimed import claimed
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
 from harness.report.html.pieces import bars, chips, page, section, table, tile
 from harness.report.html.proposals import proposals
@@ -33,6 +34,7 @@ def html_report(session: SessionRecord, folder: Path, control: SessionRecord | N
             _gains(session),
             _verdicts(session),
             _classes(session, control),
+            claimed(session),
             proposals(session),
             attempts(session, folder),
             _noise(session),
@@ -74,15 +76,15 @@ def _headline(session: SessionRecord) -> str:
 
 
 def _tiles(session: SessionRecord) -> str:
-    row, claimed, found = session.certificate, claimed_gain(session), noise(session)
+    row, by_search, found = session.certificate, claimed_gain(session), noise(session)
     tiles = []
     if row is not None and row.gain is not None:
         about = f"{interval_text(row)}, p = {row.p:.3g}"
         tiles.append(tile("certified gain", signed(row.gain), about))
     elif session.keeps:
         tiles.append(tile("certified gain", "none", "not measured"))
-    if claimed is not None and session.keeps:
-        tiles.append(tile("claimed gain", signed(claimed), "the search's own scores, on val"))
+    if by_search is not None and session.keeps:
+        tiles.append(tile("claimed gain", signed(by_search), "the search's own scores, on val"))
     kept = f"{len(session.keeps)} of {len(session.decided)}"
     tiles.append(tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed"))
     about = f"baseline {score_text(session.baseline_score)}"
