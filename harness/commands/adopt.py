@@ -26,7 +26,7 @@ from harness.records import Role
 
 if TYPE_CHECKING:
     from harness.records import Json, Observation
-    from harness.session.folder import Bench
+    from harness.session.folder import OpenSession
     from harness.task.adoption.survey import Said, Survey
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -165,7 +165,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     """One trial tells what of the budget the script does not count; the others how much a score varies."""
     from harness.commands.noise import folder, lines, measure, summary
     from harness.config.setup import load
-    from harness.session.folder import open_bench
+    from harness.session.folder import open_session
     from harness.task.adoption.writing import overhead as overhead_of
     from harness.task.adoption.writing import set_overhead
 
@@ -173,7 +173,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     words = [f"task={name}", f"budget.profile={machine}", *rest]
     print(f"\nmeasuring: 1 + {trials} trials of the unmodified script", flush=True)
     setup = load(words)
-    with open_bench(setup, folder(setup), ()) as bench:
+    with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
         seen = runner.measure(
             bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
@@ -189,7 +189,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
         f" the script is told so much less"
     )
     setup = load(words)
-    with open_bench(setup, folder(setup), ()) as bench:
+    with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
         for line in lines(summary(losses, rates), setup.task.unit) if len(losses) > 1 else ():
             print(line)
@@ -205,7 +205,7 @@ def failed(seen: "Observation", folder: Path) -> str:
     return f"the unmodified script gave no score ({why}){last}; the whole log is in {folder}/logs"
 
 
-def byte_lines(bench: "Bench") -> list[str]:
+def byte_lines(bench: "OpenSession") -> list[str]:
     """How much a score moves because bytes are those of the raw text; nothing where the checkout counts alike."""
     pairs = [
         (trial.value, trial.side.get("bpb_as_printed"))
