@@ -33,7 +33,7 @@ def test_what_is_found(tmp_path: Path, home: Path) -> None:
     assert found.special_tokens == ("<|special_0|>", "<|special_1|>")
     assert found.loader.roles == {"tokenizer": "tokenizer", "rows": "B", "length": "T", "split": "split"}
     assert found.loader.fields == 3
-    assert found.seeds == ("train.py:40 torch.manual_seed(42)",)
+    assert found.seeds == ("train.py:58 torch.manual_seed(42)",)
     assert not found.gpu
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
