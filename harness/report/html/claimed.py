@@ -84,10 +84,10 @@ def _summary(session: SessionRecord, recorded: Sequence[ProposalRecord]) -> str:
     kept = [each for each in recorded if each.kept]
     there = sum(here for _, here in (gains(session, each) for each in kept) if here is not None)
     whole = f", {signed(sum(claims))} together" if claims else ""
+    held = f"{len(kept)} of them held up, {signed(there)} together" if kept else "none of them was kept"
     return (
         f"{len(recorded)} changes of a recorded night, each claimed on one trial that scored itself{whole}. Measured"
-        f" again on fresh seeds, {len(kept)} of them {'was' if len(kept) == 1 else 'were'} kept, {signed(there)}"
-        " together. Levels compare only where machine and budget are alike; gains do."
+        f" again on fresh seeds, {held}. Levels compare only where machine and budget are alike; gains do."
     )
 
 
