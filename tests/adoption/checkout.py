@@ -204,7 +204,7 @@ WORDS = [
 
 
 def texts(start: int, count: int) -> list[str]:
-    """Sentences of a grammar that can be learned a little; some with a sign whose bytes no piece joins."""
+    """Sentences of a grammar that can be learned a little; some with a rare sign, whose bytes no piece joins."""
     found = []
     for number in range(start, start + count):
         state, words = number * 2654435761 % 2**32, []
@@ -212,7 +212,7 @@ def texts(start: int, count: int) -> list[str]:
             state = (state * 1103515245 + 12345) % 2**31
             words.append(WORDS[(state >> 16) % len(WORDS)])
         if number % 7 == 0:
-            words.insert(3, "☕")
+            words.insert(3, chr(0x2600 + number % 199))
         found.append(" ".join(words) + ".")
     return found
 
