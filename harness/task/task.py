@@ -80,6 +80,7 @@ class Task:
     `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
+    apart_from_data: readable files that prepare.py does not read: the data are not made again when one changes.
     side_limits: side metric -> how much worse than the baseline's mean it may get (see records.SideLimit).
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
     stand in for those of the same name: the editable ones, program.md and `replay`. What is readable only is the
@@ -104,6 +105,7 @@ class Task:
     readable_because: str = ""
     fixed_held_out_because: str = ""
     unsalted_because: str = ""
+    apart_from_data: tuple[str, ...] = ()
     side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
     overlay: str = field(default="", init=False)
 
@@ -125,6 +127,8 @@ class Task:
             self._check_file(name)
         if set(self.editable) & set(REFEREE_FILES):
             raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")
+        if odd := set(self.apart_from_data) - set(self.readable):
+            raise ValueError(f"apart_from_data may name readable files only, not {', '.join(sorted(odd))}")
         for overlay in {profile.overlay for profile in self.profiles.values()} - {""}:
             self._check_overlay(overlay)
 
