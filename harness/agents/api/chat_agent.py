@@ -19,15 +19,21 @@ from harness.agents.prices import Prices
 from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
 from harness.agents.spending import Meter, ProposalLimits, SpendTracker, require_prices
+from harness.agents.trying import TOKENS, TinyRequest, tried
 from harness.errors import AgentError, UserError
 from harness.records import Proposal, Usage, View, added
 
 CLASSES = ("hyperparameter", "optimiser", "architecture", "data", "training loop", "systems")
 """Those that the classification guard tells apart and that are worth trying."""
 
-_CHECK_TOKENS, _CHECK_SECONDS, _CHECK_ATTEMPTS, _CHECK_PAUSE_SECONDS = 64, 60.0, 3, 0.5
+_CHECK_SECONDS, _CHECK_ATTEMPTS, _CHECK_PAUSE_SECONDS = 60.0, 3, 0.5
 _NO_SERVICE = ("connection", "timeout", "silence", "cut", "malformed", "too_large")
 _MOST_REFUSED = 3
+
+
+def tiny() -> Request:
+    """A request that costs next to nothing."""
+    return Request(system=("Answer with one word.",), opening=("Are you there?",), tools=())
 
 
 class ChatAgent:
@@ -51,7 +57,9 @@ class ChatAgent:
         file_tokens: int,
         classes: Sequence[str],
         helps: Sequence[str] = HELPS,
+        tiny_request: TinyRequest | None = None,
     ) -> None:
+        """tiny_request: tries the login; None: the provider's own client has to, because it signs requests."""
         if ahead < 0 or memory_tokens < 500 or file_tokens < 0:
             raise ValueError("ahead and file_tokens must not be negative, memory_tokens at least 500")
         if unknown := set(helps) - set(HELPS):
@@ -60,6 +68,7 @@ class ChatAgent:
         self.ahead = ahead
         self.unbooked = Usage()
         self._make_model, self._name = make_model, model
+        self._tiny_request = tiny_request
         self._prices, self._limits, self._patience = prices, limits, patience
         self._memory_tokens, self._file_tokens = memory_tokens, file_tokens
         self._classes, self._helps = tuple(classes), tuple(helps)
@@ -72,10 +81,16 @@ class ChatAgent:
 
     def check(self) -> None:
         """One tiny request, before anything else is done. Raises UserError with the provider's words."""
-        request = Request(system=("Answer with one word.",), opening=("Are you there?",), tools=())
+        if self._tiny_request is not None:
+            self._pay(tried(self._tiny_request))
+        else:
+            self._check_by_model()
+
+    def _check_by_model(self) -> None:
+        request = tiny()
         for attempts_left in reversed(range(_CHECK_ATTEMPTS)):
             try:
-                self._pay(self._opened().ask(request, _CHECK_TOKENS, _CHECK_SECONDS).usage)
+                self._pay(self._opened().ask(request, TOKENS, _CHECK_SECONDS).usage)
                 return
             except Trouble as trouble:
                 self._pay(trouble.usage)
@@ -88,7 +103,7 @@ class ChatAgent:
                 raise UserError(f"{self._name} cannot be used: {_line(refusal)}") from None
 
     def _pay(self, usage: Usage | None) -> None:
-        if usage is not None:
+        if usage is not None and usage.requests:
             priced = replace(usage, dollars=self._prices.dollars(usage))
             self.unbooked = added(self.unbooked, priced)
 

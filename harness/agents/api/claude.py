@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.agents.api.asking import asked
-from harness.agents.api.chat_agent import CLASSES, ChatAgent
-from harness.agents.api.clients import Login, claude_client, claude_login
+from harness.agents.api.chat_agent import CLASSES, ChatAgent, tiny
+from harness.agents.api.clients import Login, claude_address, claude_client, claude_login, plain_headers
 from harness.agents.api.model import Call, Exchange, Reply, Request, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
@@ -14,6 +14,7 @@ from harness.agents.api.watch import Watch, most_bytes
 from harness.agents.memory import HELPS
 from harness.agents.prices import Prices, prices_of
 from harness.agents.spending import ProposalLimits
+from harness.agents.trying import TOKENS, TinyRequest
 from harness.agents.usage import UsageReader
 from harness.records import Usage
 
@@ -60,7 +61,18 @@ class Claude(ChatAgent):
             file_tokens=file_tokens,
             classes=classes,
             helps=helps,
+            tiny_request=_tiny_request(model, base_url, settings, used),
         )
+
+
+def _tiny_request(
+    model: str, base_url: str | None, settings: Mapping[str, Any], login: Login
+) -> TinyRequest | None:
+    headers = plain_headers(login)
+    if headers is None:
+        return None
+    body = {"model": model, **settings, **wire(tiny(), {"type": "ephemeral"}), "max_tokens": TOKENS}
+    return TinyRequest(model, claude_address(base_url), headers, {**body, "stream": True})
 
 
 class Messages:

@@ -27,7 +27,6 @@ from harness.agents.command_line.harvest import Harvest, UnreadableFolder, harve
 from harness.agents.command_line.logins import Login
 from harness.agents.command_line.proxy import Proxy, Upstream
 from harness.agents.command_line.stream import Event, Spoken, Stream
-from harness.agents.command_line.trying import tried
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
 from harness.agents.memory import memory
@@ -35,6 +34,7 @@ from harness.agents.prices import Prices, prices_of
 from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
 from harness.agents.spending import Meter, ProposalLimits, SpendTracker, require_prices
+from harness.agents.trying import TinyRequest, tried
 from harness.errors import AgentError, UserError
 from harness.records import Files, Json, Level, Limits, Proposal, Usage, View, added
 from harness.sandbox.host.programs import needed_by
@@ -153,8 +153,23 @@ class CommandLineAgent:
         raise NotImplementedError
 
     def check(self) -> None:
-        """The login is tried before anything else is done. Raises UserError with the provider's words."""
-        usage = tried(self.upstream(), self.question())
+        """The login is tried before anything else is done: a key with one tiny request, a subscription with a look at
+        the list of models, because its provider answers requests of its own program alone.
+
+        Raises UserError with the provider's words.
+        """
+        upstream = self.upstream()
+        look = upstream.subscription
+        path = "/v1/models".removeprefix(upstream.prefix) if look else upstream.counted[0]
+        usage = tried(
+            TinyRequest(
+                self._model,
+                upstream.base_url.rstrip("/") + path,
+                lambda renewed: {"anthropic-version": "2023-06-01", **upstream.headers(renewed)},
+                None if look else self.question(),
+                renewable=look,
+            )
+        )
         self.unbooked = added(self.unbooked, replace(usage, dollars=self._prices.dollars(usage)))
 
     def open(self, context: AgentContext) -> None:
