@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent, tiny
-from harness.agents.api.clients import Login, claude_address, claude_client, claude_login, plain_headers
-from harness.agents.api.model import Call, Exchange, Reply, Request, Trouble, given, sendable
+from harness.agents.api.clients import ApiLogin, claude_address, claude_client, claude_login, plain_headers
+from harness.agents.api.model import Exchange, Reply, Request, ToolCall, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
 from harness.agents.api.watch import Watch, most_bytes
@@ -66,7 +66,7 @@ class Claude(ChatAgent):
 
 
 def _tiny_request(
-    model: str, base_url: str | None, settings: Mapping[str, Any], login: Login
+    model: str, base_url: str | None, settings: Mapping[str, Any], login: ApiLogin
 ) -> TinyRequest | None:
     headers = plain_headers(login)
     if headers is None:
@@ -84,7 +84,7 @@ class Messages:
         base_url: str | None = None,
         settings: Mapping[str, Any] = {},  # never changed
         cache_hour: bool = False,
-        login: Login | None = None,
+        login: ApiLogin | None = None,
         silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
         self.heard: Callable[[UsageReader], None] = lambda _: None
@@ -154,7 +154,7 @@ def _reply(message: "Message") -> Reply:
         plain = block.model_dump(mode="json", exclude_unset=True, exclude={"parsed_output"}, warnings="none")
         if block.type == "tool_use":
             plain["input"] = given(block.input) or {}
-            calls.append(Call(block.id, str(block.name), given(block.input)))
+            calls.append(ToolCall(block.id, str(block.name), given(block.input)))
         elif block.type == "text":
             texts.append(block.text)
         elif block.type == "thinking":
