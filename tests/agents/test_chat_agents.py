@@ -225,10 +225,11 @@ def test_a_limit_of_a_proposal_is_not_passed(
 def test_no_key_no_price_no_start(
     kind: str, make_provider: MakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Said by the constructor, in one line, with the name of the variable."""
-    provider = make_provider(in_turn())
+    """A missing key is said by the constructor, a missing price once the key was tried; each in one line."""
+    provider = make_provider(in_turn(Turn("yes")))
+    address = provider.url if kind == "claude" else f"{provider.url}/v1"
     with pytest.raises(UserError, match="no prices for model 'big'"):
-        type(agent_for(kind, provider))(model="big", prices=PRICES)
+        type(agent_for(kind, provider))(model="big", prices=PRICES, base_url=address).check()
     variable = "ANTHROPIC_API_KEY" if kind == "claude" else "OPENAI_API_KEY"
     monkeypatch.setenv(variable, " ")
     with pytest.raises(UserError, match=variable):

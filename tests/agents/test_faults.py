@@ -17,6 +17,7 @@ from harness.agents.api.openai import OpenAI
 from harness.agents.prices import Prices
 from harness.agents.spending import ProposalLimits
 from harness.errors import AgentError
+from harness.protocols import Agent
 from harness.records import Proposal, Usage, View
 
 KEY = "sk-canary-4711-sk-canary"
@@ -68,14 +69,16 @@ def told(usage: Usage) -> dict[str, int]:
     return {"input": usage.input_tokens, "cached": usage.cached_input_tokens, "output": usage.output_tokens}
 
 
-def proposed(agent: ChatAgent, view: View) -> Proposal | AgentError:
+def proposed(agent: Agent, view: View) -> Proposal | AgentError:
     try:
-        return agent.propose(view)
+        proposal = agent.propose(view)
     except AgentError as error:
         return error
+    assert proposal is not None
+    return proposal
 
 
-def _slowness() -> float:
+def slowness() -> float:
     """Seconds that a fixed piece of work takes on this machine now, in which an idle one takes hundredths."""
     started = time.monotonic()
     sum(range(1_000_000))
@@ -95,7 +98,7 @@ def check_mode(wire: str, name: str, make_view: Callable[..., View]) -> None:
         took = time.monotonic() - started
         words = str(first) if isinstance(first, AgentError) else repr(first)
         assert KEY not in words
-        assert took < limit_seconds + 5 + 10 * _slowness()
+        assert took < limit_seconds + 5 + 10 * slowness()
         usage = first.usage if isinstance(first, Proposal) else Usage()
         assert min(told(usage).values()) >= 0
         assert 0.0 <= usage.dollars < 5.0
@@ -103,7 +106,7 @@ def check_mode(wire: str, name: str, make_view: Callable[..., View]) -> None:
             assert least >= min(provider.told[count], 0)
         if isinstance(first, Proposal) and not first.problem and provider.requests == 1:
             assert b"BATCH = 16" in first.files["train.py"]
-        if not _unknown_cost(name):
+        if not unknown_cost(name):
             assert told(usage) == provider.told
         provider.times = 0  # the night goes on with a provider that has recovered
         before = dict(provider.told)
@@ -116,7 +119,7 @@ def check_mode(wire: str, name: str, make_view: Callable[..., View]) -> None:
         provider.close()
 
 
-def _unknown_cost(name: str) -> bool:
+def unknown_cost(name: str) -> bool:
     """Replies that were begun and never counted, or whose counts are no counts: an estimate is booked."""
     group, _, rest = name.partition(": ")
     counted = group == "usage" and rest in ("input a float", "all zero")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from harness.agents.api.dialogue import Dialogue
@@ -14,7 +15,7 @@ from harness.agents.bill import Bill
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
 from harness.agents.keys import redacted
-from harness.agents.memory import HELPS
+from harness.agents.memory import DEFAULT_HELPS, checked_helps, help_state
 from harness.agents.prices import Prices
 from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
@@ -48,7 +49,7 @@ class ChatAgent:
         self,
         make_model: Callable[[], Model],
         model: str,
-        prices: Prices,
+        prices: Callable[[], Prices],
         limits: ProposalLimits,
         patience: Patience,
         *,
@@ -56,22 +57,20 @@ class ChatAgent:
         memory_tokens: int,
         file_tokens: int,
         classes: Sequence[str],
-        helps: Sequence[str] = HELPS,
+        helps: Sequence[str] = DEFAULT_HELPS,
         tiny_request: TinyRequest | None = None,
     ) -> None:
-        """tiny_request: tries the login; None: the provider's own client has to, because it signs requests."""
+        """prices: looked up when they are first needed, after the login was tried: the list takes a second to load.
+        tiny_request: tries the login; None: the provider's own client has to, because it signs requests."""
         if ahead < 0 or memory_tokens < 500 or file_tokens < 0:
             raise ValueError("ahead and file_tokens must not be negative, memory_tokens at least 500")
-        if unknown := set(helps) - set(HELPS):
-            raise ValueError(f"helps may hold {', '.join(HELPS)}, not {', '.join(sorted(unknown))}")
-        require_prices(prices, model, limits.dollars, "agent.limits.dollars")
         self.ahead = ahead
         self.unbooked = Usage()
         self._make_model, self._name = make_model, model
         self._tiny_request = tiny_request
-        self._prices, self._limits, self._patience = prices, limits, patience
+        self._find_prices, self._limits, self._patience = prices, limits, patience
         self._memory_tokens, self._file_tokens = memory_tokens, file_tokens
-        self._classes, self._helps = tuple(classes), tuple(helps)
+        self._classes, self._helps = tuple(classes), checked_helps(helps)
         self._model: Model | None = None
         self._spending, self._bill = SpendTracker(), Bill()
         self._folder: Path | None = None
@@ -80,11 +79,17 @@ class ChatAgent:
         self._refused = 0
 
     def check(self) -> None:
-        """One tiny request, before anything else is done. Raises UserError with the provider's words."""
+        """One tiny request, before anything else is done. Raises UserError with the provider's words, or without a
+        price that is needed."""
         if self._tiny_request is not None:
             self._pay(tried(self._tiny_request))
         else:
             self._check_by_model()
+        require_prices(self._prices, self._name, self._limits.dollars, "agent.limits.dollars")
+
+    @cached_property
+    def _prices(self) -> Prices:
+        return self._find_prices()
 
     def _check_by_model(self) -> None:
         request = tiny()
@@ -109,6 +114,7 @@ class ChatAgent:
 
     def open(self, context: AgentContext) -> None:
         """Once per session, before the first proposal. Raises UserError where dollars are limited and not known."""
+        require_prices(self._prices, self._name, self._limits.dollars, "agent.limits.dollars")
         require_prices(self._prices, self._name, context.dollars, "budget.dollars")
         self._bill = Bill(context.folder)
         if self.unbooked.requests:  # the trial of the key
@@ -142,7 +148,7 @@ class ChatAgent:
         finally:
             recorder.close()
         self._count_refused(dialogue, proposal)
-        return proposal
+        return replace(proposal, state={**proposal.state, **help_state(view, self._helps)})
 
     def close(self) -> None:
         """The session ends: so does a request that is under way. May be called from any thread."""

@@ -11,7 +11,7 @@ from harness.agents.api.model import Exchange, Reply, Request, ToolCall, Trouble
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
 from harness.agents.api.watch import Watch, most_bytes
-from harness.agents.memory import HELPS
+from harness.agents.memory import DEFAULT_HELPS
 from harness.agents.prices import Prices, prices_of
 from harness.agents.spending import ProposalLimits
 from harness.agents.trying import TOKENS, TinyRequest
@@ -44,16 +44,16 @@ class Claude(ChatAgent):
         silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
-        helps: Sequence[str] = HELPS,
+        helps: Sequence[str] = DEFAULT_HELPS,
     ) -> None:
-        """See conf/agent/claude.yaml for what each means. Raises UserError without a login or without a price
-        that is needed, ValueError for settings that the model refuses."""
+        """See conf/agent/claude.yaml for what each means. Raises UserError without a login,
+        ValueError for settings that the model refuses."""
         used = claude_login(login)
         settings = claude_settings(model, thinking, effort, display)
         super().__init__(
             lambda: Messages(model, base_url, settings, cache_hour, used, silence_seconds),
             model,
-            prices_of(prices, model),
+            lambda: prices_of(prices, model),
             limits,
             Patience(attempts, first_pause_seconds),
             ahead=ahead,

@@ -17,7 +17,7 @@ from harness.agents.api.responses import settings as response_settings
 from harness.agents.api.responses import wire as response_wire
 from harness.agents.api.rules import openai_reasoning, speaks_responses
 from harness.agents.api.watch import Watch, most_bytes, watched
-from harness.agents.memory import HELPS
+from harness.agents.memory import DEFAULT_HELPS
 from harness.agents.prices import FREE, Prices, prices_of
 from harness.agents.spending import ProposalLimits
 from harness.agents.trying import TOKENS, TinyRequest
@@ -48,9 +48,9 @@ class OpenAI(ChatAgent):
         silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
-        helps: Sequence[str] = HELPS,
+        helps: Sequence[str] = DEFAULT_HELPS,
     ) -> None:
-        """See conf/agent/openai.yaml. Raises UserError without the package, the key or a price that is needed,
+        """See conf/agent/openai.yaml. Raises UserError without the package or the key,
         ValueError for settings that the model refuses."""
         if importlib.util.find_spec("openai") is None:  # said now; imported after the login was tried
             raise UserError("agent=openai needs the package openai: pip install 'harness[openai]'")
@@ -70,7 +70,7 @@ class OpenAI(ChatAgent):
         super().__init__(
             make,
             model,
-            FREE if free else prices_of(prices, model, "openai"),
+            lambda: FREE if free else prices_of(prices, model, "openai"),
             limits,
             Patience(attempts, first_pause_seconds),
             ahead=ahead,
