@@ -279,3 +279,77 @@ def test_a_subscriptions_usage_limit_is_waited_for(
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any("transcripts" in str(path) for path in kept)
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
+
+
+def _by_environment(variable: str) -> Callable[[pytest.MonkeyPatch, Path], str]:
+    def log_in(monkeypatch: pytest.MonkeyPatch, _: Path) -> str:
+        monkeypatch.setenv(variable, SECRET)
+        return f"Bearer {SECRET}"
+
+    return log_in
+
+
+def _key_in_a_file(_: pytest.MonkeyPatch, home: Path) -> str:
+    (home / ".codex").mkdir()
+    (home / ".codex" / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": SECRET}))
+    return f"Bearer {SECRET}"
+
+
+def _logged_in(kind: str) -> Callable[[pytest.MonkeyPatch, Path], str]:
+    return lambda _, home: f"Bearer {_log_in(home, kind, 'night', 3600)}"
+
+
+LOOK = "env; cat /proc/*/environ; cat ~/.claude/.credentials.json ~/.codex/auth.json"
+LOOK += "; find / -name auth.json -exec cat {} + 2>/dev/null; find / -name .credentials.json -exec cat {} + 2>/dev/null"
+LOGINS = [
+    ("claude_code", "api_key", _by_environment("ANTHROPIC_API_KEY")),
+    ("claude_code", "auth_token", _by_environment("ANTHROPIC_AUTH_TOKEN")),
+    ("claude_code", "subscription", _by_environment("CLAUDE_CODE_OAUTH_TOKEN")),
+    ("claude_code", "subscription", _logged_in("claude_code")),
+    ("codex", "api_key", _by_environment("CODEX_API_KEY")),
+    ("codex", "api_key", _by_environment("OPENAI_API_KEY")),
+    ("codex", "api_key", _key_in_a_file),
+    ("codex", "subscription", _logged_in("codex")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "choice", "log_in"), LOGINS)
+def test_a_login_is_in_the_providers_header_and_nowhere_else(
+    kind: str,
+    choice: str,
+    log_in: Callable[[pytest.MonkeyPatch, Path], str],
+    make_agent: Callable[..., Any],  # noqa: F811  # the fixture
+    make_provider: Callable[[Script], FakeProvider],
+    make_view: Callable[..., View],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A program that looks for it everywhere finds a placeholder; transcript, bill and scratch files are clean."""
+    home = tmp_path / "home"
+    home.mkdir()
+    turns = [shell(LOOK, EDIT, WORDS), Turn("done")]
+    provider = make_provider(lambda number, _: turns[min(number, 1)])
+    agent = make_agent(kind, provider)
+    monkeypatch.setattr(keys, "_taken", {})
+    for variable in _VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    header = log_in(monkeypatch, home)
+    make = logins.claude_code if kind == "claude_code" else logins.codex
+    agent._login = make(choice, lambda: None)
+    proposal = agent.propose(make_view())
+    assert proposal.problem == ""
+    assert b"BATCH = 16" in proposal.files["train.py"]
+    name, said = (
+        ("x-api-key", SECRET) if (kind, choice) == ("claude_code", "api_key") else ("authorization", header)
+    )
+    assert {seen.headers[name] for seen in provider.seen} == {said}
+    if (kind, choice) == ("codex", "subscription"):
+        assert {seen.headers["chatgpt-account-id"] for seen in provider.seen} == {"account-7"}
+    bodies = "".join(seen.raw.decode() for seen in provider.seen)
+    assert logins.PLACEHOLDER in bodies  # the program did look
+    assert SECRET not in bodies + repr(proposal)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and home not in path.parents]
+    assert any("transcripts" in str(path) for path in kept)
+    assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
