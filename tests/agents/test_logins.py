@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from fake_provider import FakeProvider, Fault, Script, Turn
-from faulty_provider import COUNTS, FaultyProvider, Wire
+from faulty_provider import COUNTS, FaultyProvider, Line, Wire
 from test_command_line import EDIT, PROGRAM, WORDS, make_agent, sandbox, shell  # noqa: F401  # fixtures
 
 from harness.agents import keys
@@ -98,19 +99,52 @@ def test_logins_of_the_api(
         assert "/v1/messages" in provider.headers[0]
 
 
-def test_vertex_through_googles_own_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project stands in the address; without the library, or without a project, one line says so."""
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")
-    provider = FaultyProvider(Wire("messages"), lambda line: line.error(403))
-    try:
-        import google.auth  # noqa: F401
-    except ImportError:
-        with pytest.raises(UserError, match=r"pip install 'harness\[vertex\]'"):
-            api_agent(provider, "vertex")
-    else:
-        with pytest.raises(UserError, match="ANTHROPIC_VERTEX_PROJECT_ID"):
-            api_agent(provider, "vertex").check()
+def _service_account(folder: Path, address: str) -> str:
+    """A file as Google's console writes it, with a key of its own and a token server on the loopback."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {"type": "service_account", "project_id": "project-5", "private_key_id": "1"}
+    account |= {
+        "client_email": "a@b.c",
+        "client_id": "1",
+        "private_key": key.decode(),
+        "token_uri": f"{address}/token",
+    }
+    file = folder / "account.json"
+    file.write_text(json.dumps(account))
+    return str(file)
+
+
+def test_vertex_through_googles_own_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It fetches a token with the account's key and sends that; the project stands in the address; neither is in our
+    words. Without a project, or without the library, one line says so."""
+    token = {"access_token": SECRET, "expires_in": 3600, "token_type": "Bearer"}
+
+    def act(line: Line) -> None:
+        is_token = "POST /token" in line.provider.headers[-1]
+        line.error(200 if is_token else 403, token if is_token else SECRET.encode())
+
+    provider = FaultyProvider(Wire("messages"), act, times=9)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", _service_account(tmp_path, provider.url))
+    with pytest.raises(UserError, match="ANTHROPIC_VERTEX_PROJECT_ID"):
+        api_agent(provider, "vertex").check()
+    monkeypatch.setenv("ANTHROPIC_VERTEX_PROJECT_ID", "project-5")
+    with pytest.raises(UserError) as refused:
+        api_agent(provider, "vertex").check()
     provider.close()
+    assert [head.split()[1] for head in provider.headers] == [
+        "/token",
+        "/projects/project-5/locations/global/publishers/anthropic/models/small:streamRawPredict",
+    ]
+    assert f"authorization: bearer {SECRET}" in provider.headers[1].lower()
+    assert SECRET not in str(refused.value)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(UserError, match=r"pip install 'harness\[vertex\]'"):
+        api_agent(provider, "vertex")
 
 
 def test_what_cannot_be_done_safely_is_refused_in_one_line(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.agents import keys
 from harness.agents.usage import UsageReader
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def watched(client_class: Callable[..., "httpx2.Client"], **settings: Any) -> "h
             self._stream.close()
 
     def before(request: httpx2.Request) -> None:
+        keys.remember_sent(request.headers)
         watch: Watch | None = getattr(_current, "watch", None)
         if watch is not None:
             request.headers["accept-encoding"] = "identity"

@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +109,7 @@ class CommandLineAgent:
         self._model, self._effort = model, effort
         self._base_url = base_url or self._login.base_url
         self._limits, self._memory_tokens = limits, memory_tokens
-        self._find_prices = lambda: prices_of(prices, model, self.provider)
+        self._find_prices: Callable[[], Prices] = lambda: prices_of(prices, model, self.provider)
         self._idle_seconds, self._grace_seconds = idle_minutes * 60, grace_seconds
         self.ahead, self._helps = ahead, checked_helps(helps)
         self.unbooked = Usage()
