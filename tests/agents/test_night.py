@@ -53,7 +53,7 @@ def content(number: int) -> str:
 def test_a_night_of_a_hundred_proposals(
     make_provider: Callable[[Script], FakeProvider], tmp_path: Path
 ) -> None:
-    """It is finished, in order; the ledger's accounts are the server's, to the token; every fault is counted; the
+    """It is finished, in order; the ledger's accounts are the server's, to the token that it told; every fault is counted; the
     session's memory does not grow with its proposals; the ledger verifies and no key is in any file."""
     provider = make_provider(night())
     settings = [*SETTINGS[:-2], f"budget.proposals={PROPOSALS}", "keep=greedy", f"session.folder={tmp_path}"]
@@ -83,7 +83,12 @@ def test_a_night_of_a_hundred_proposals(
     for row in proposed:
         spent = added(spent, Usage(**row["usage"]))
     assert spent.input_tokens == provider.total("input_tokens")
-    assert spent.output_tokens == provider.total("output_tokens")
+    cuts = sum(seen.usage is not None and seen.usage["output_tokens"] == 1 for seen in provider.seen)
+    more = spent.output_tokens - provider.total("output_tokens")
+    assert (
+        0 <= more <= 20 * cuts
+    )  # what streamed of a reply that was cut is estimated: its provider never told it
+    assert cuts >= 5
     assert spent.cached_input_tokens == provider.total("cache_read_input_tokens")
     assert spent.cache_write_tokens == provider.total("cache_creation_input_tokens")
     failed = sum(sum(row["state"]["faults"].get(kind, 0) for kind in PASSING) for row in proposed)
