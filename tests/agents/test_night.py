@@ -53,8 +53,8 @@ def content(number: int) -> str:
 def test_a_night_of_a_hundred_proposals(
     make_provider: Callable[[Script], FakeProvider], tmp_path: Path
 ) -> None:
-    """It is finished, in order; the ledger's accounts are the server's, to the token that it told; every fault is counted; the
-    session's memory does not grow with its proposals; the ledger verifies and no key is in any file."""
+    """It is finished, in order; the ledger's accounts are the server's, to the token that it told; faults are counted;
+    the session's memory does not grow with its proposals; the ledger verifies and no key is in any file."""
     provider = make_provider(night())
     settings = [*SETTINGS[:-2], f"budget.proposals={PROPOSALS}", "keep=greedy", f"session.folder={tmp_path}"]
     settings += [
