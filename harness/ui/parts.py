@@ -16,7 +16,7 @@ from harness.ui.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PagePart:
     """draw: HTML of the part. often: with every row and every word of the agent; else only when something is settled.
 
     lazy: its heading, of a part that is fetched when it is opened.
@@ -79,31 +79,35 @@ def _problem(watched: Watched) -> str:
 
 
 BEFORE = (
-    Part("problem", _problem, often=True),
-    Part("top", _of(top), often=True),
-    Part("now", _now, often=True),
+    PagePart("problem", _problem, often=True),
+    PagePart("top", _of(top), often=True),
+    PagePart("now", _now, often=True),
 )
-BETWEEN = (Part("gains", _of(gains)), Part("verdicts", _of(verdicts)), Part("classes", _of(classes)))
+BETWEEN = (
+    PagePart("gains", _of(gains)),
+    PagePart("verdicts", _of(verdicts)),
+    PagePart("classes", _of(classes)),
+)
 AFTER = (
-    Part("attempts", lambda watched: attempts(watched.record, watched.folder), lazy="What to look into"),
-    Part("noise", _of(noise_section)),
-    Part("cost", _of(cost)),
-    Part("isolation", _of(isolation)),
-    Part("trials", _of(trials), lazy="Every trial"),
-    Part(
+    PagePart("attempts", lambda watched: attempts(watched.record, watched.folder), lazy="What to look into"),
+    PagePart("noise", _of(noise_section)),
+    PagePart("cost", _of(cost)),
+    PagePart("isolation", _of(isolation)),
+    PagePart("trials", _of(trials), lazy="Every trial"),
+    PagePart(
         "reproduction", lambda watched: reproduction(watched.record, watched.folder), lazy="How to reproduce"
     ),
-    Part("settings", _of(settings), lazy="Settings"),
+    PagePart("settings", _of(settings), lazy="Settings"),
 )
 PARTS = {part.name: part for part in (*BEFORE, *BETWEEN, *AFTER)}
 
 
-def stamp(part: Part, watched: Watched) -> int:
+def stamp(part: PagePart, watched: Watched) -> int:
     """Grows when the part has to be drawn again."""
     return watched.length + watched.said if part.often else watched.turned
 
 
-def shell(part: Part, watched: Watched) -> str:
+def shell(part: PagePart, watched: Watched) -> str:
     """The part in its place on a new page; a lazy one as a fold that fetches it."""
     if not part.lazy:
         return f'<div data-part="{part.name}">{part.draw(watched)}</div>'

@@ -32,7 +32,7 @@ from harness.ui.index_page import SessionIndex, index_body
 from harness.ui.parts import PARTS
 from harness.ui.places import Places
 from harness.ui.search import matching
-from harness.ui.session_page import Look, Seen, seen_now, session_body, tools, update
+from harness.ui.session_page import Look, Shown, seen_now, session_body, tools, update
 from harness.ui.shell import live_page
 from harness.ui.watched import Watched
 
@@ -41,7 +41,7 @@ _LOOK_SECONDS = 0.25
 _INDEX_SECONDS = 2.0
 _SHARE = 20  # an update that took a second is followed by so many seconds of rest
 _BEAT_SECONDS = 15.0
-_SEEN = ("begun", "length", "said", "marks")  # the first fields of Seen, in their order
+_SEEN = ("begun", "length", "said", "marks")  # the first fields of Shown, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _transcript_page(watched: Watched, proposal: ProposalRecord) -> str:
     return live_page(transcript_title(proposal), shown, home="../../../")
 
 
-async def _session_updates(watched: Watched, look: Look, seen: Seen) -> AsyncIterator[str]:
+async def _session_updates(watched: Watched, look: Look, seen: Shown) -> AsyncIterator[str]:
     """One event for whatever was written since the last; the more an update costs, the rarer they are."""
     rest, beat = 0.0, time.monotonic()
     while True:
@@ -214,7 +214,7 @@ async def _session_updates(watched: Watched, look: Look, seen: Seen) -> AsyncIte
         await asyncio.sleep(max(_LOOK_SECONDS, min(rest, 2.0)) if told else _LOOK_SECONDS)
 
 
-def _update(watched: Watched, look: Look, seen: Seen) -> tuple[dict[str, Any], Seen]:
+def _update(watched: Watched, look: Look, seen: Shown) -> tuple[dict[str, Any], Shown]:
     with watched.lock:
         watched.look()
         if (seen.begun, seen.length, seen.said) == (watched.begun, watched.length, watched.said):
@@ -222,19 +222,20 @@ def _update(watched: Watched, look: Look, seen: Seen) -> tuple[dict[str, Any], S
         return update(watched, look, seen)
 
 
-def _query(seen: Seen) -> str:
+def _query(seen: Shown) -> str:
     return f"begun={seen.begun}&length={seen.length}&said={seen.said}&marks={seen.marks}"
 
 
-def _seen(request: Request) -> Seen:
+def _seen(request: Request) -> Shown:
     """What the page was made of, or the last event that reached it. Charts are sent whole once."""
-    said = request.headers.get("last-event-id") or request.url.query
+    query = request.headers.get("last-event-id") or request.url.query
     numbers: dict[str, int] = {}
-    for pair in said.split("&"):
+    for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if name in _SEEN and value.isdecimal() and len(value) < 12:
             numbers[name] = int(value)
-    return Seen(*(numbers.get(name, 0) for name in _SEEN))
+    begun, length, said, marks = (numbers.get(name, 0) for name in _SEEN)
+    return Shown(begun, length, said, marks)
 
 
 def _event(told: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Shown:
     """What a reader's page shows already. charts: key of each, marks: how many decided proposals it holds."""
 
     begun: int = 0
@@ -46,10 +46,10 @@ class Seen:
     charts: Mapping[str, str] | None = None
 
 
-def seen_now(watched: Watched, look: Look) -> Seen:
+def seen_now(watched: Watched, look: Look) -> Shown:
     """Of a page that was made at this moment."""
     charts = {name: chart.key for name, chart in _charts(watched.record, look).items()}
-    return Seen(watched.begun, watched.length, watched.said, len(watched.record.decided), charts)
+    return Shown(watched.begun, watched.length, watched.said, len(watched.record.decided), charts)
 
 
 def session_body(watched: Watched, look: Look) -> str:
@@ -110,7 +110,7 @@ def _charts(session: SessionRecord, look: Look) -> dict[str, ProgressChart]:
     }
 
 
-def update(watched: Watched, look: Look, seen: Seen) -> tuple[dict[str, Any], Seen]:
+def update(watched: Watched, look: Look, seen: Shown) -> tuple[dict[str, Any], Shown]:
     """(what a page that shows `seen` has to change, what it shows then). An empty one says that nothing did."""
     if seen.begun != watched.begun:
         return {"reload": True}, replace(seen, begun=watched.begun)
@@ -145,7 +145,7 @@ def _line(session: SessionRecord, number: int) -> dict[str, Any]:
 
 
 def _chart_changes(
-    session: SessionRecord, look: Look, seen: Seen
+    session: SessionRecord, look: Look, seen: Shown
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """The layers of each chart; of the marks only the new ones where the old ones stay where they are."""
     changes, keys = {}, {}

@@ -17,7 +17,7 @@ from harness.errors import UserError
 from harness.report.html.pieces import source_hash
 from harness.ui.machine import running
 from harness.ui.places import Places, name_for
-from harness.ui.session_page import Look, Seen, seen_now, session_body, update
+from harness.ui.session_page import Look, Shown, seen_now, session_body, update
 from harness.ui.watched import Watched
 from tests.report.conftest import make_rows, write_session
 from tests.ui.conftest import HOSTILE, Served, events, get
@@ -255,7 +255,7 @@ def test_nothing_is_told_twice(tmp_path: Path) -> None:
     told, seen = update(watched, Look(), seen_now(watched, Look()))
     assert told == {}
     assert seen.length == watched.length
-    assert update(watched, Look(), Seen(begun=0, length=3))[0] == {"reload": True}
+    assert update(watched, Look(), Shown(begun=0, length=3))[0] == {"reload": True}
 
 
 def test_a_row_that_was_taken_back_is_taken_back_here(tmp_path: Path) -> None:
