@@ -151,17 +151,17 @@ def check(folder: Path) -> tuple[int, str]:
     return length, head
 
 
-def verified(lines: Iterable[bytes], torn: bool = True) -> Iterator[JsonRow]:
+def verified(
+    lines: Iterable[bytes], torn: bool = True, first: int = 0, previous: str = FIRST_PREVIOUS
+) -> Iterator[JsonRow]:
     """Every row, in order. torn: whether a last line without its line feed is passed over.
 
+    first, previous: number of the first line and hash of the row before it, of a ledger that is read in pieces.
     Raises LedgerError with the number of the first bad row and what is wrong with it.
     """
-    from pydantic_core import (
-        from_json,
-    )  # five times as fast as json, which knows more (lone surrogates, depth)
+    from pydantic_core import from_json  # five times as fast as json, which knows more (lone surrogates, depth)
 
-    previous = FIRST_PREVIOUS
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, first):
         if not line.endswith(b"\n"):
             if torn:
                 return

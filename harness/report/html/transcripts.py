@@ -52,12 +52,21 @@ def attempts(session: SessionRecord, folder: Path) -> str:
 
 
 def _page(proposal: ProposalRecord, folder: Path) -> str:
+    return page(transcript_title(proposal), transcript_body(proposal, folder))
+
+
+def transcript_title(proposal: ProposalRecord) -> str:
+    return f"Proposal {proposal.number}: transcript"
+
+
+def transcript_body(proposal: ProposalRecord, folder: Path) -> str:
+    """What its page shows. Raises OSError when the file that its row names is not there."""
     said = transcript_of(proposal)
     content = list(entries(folder / str(said["file"])))
-    title = f"Proposal {proposal.number}: transcript"
+    title = transcript_title(proposal)
     about = f'<p class="soft">{as_html(proposal.title, 300)}</p>{_checked(said, folder)}'
     head = f"<header><h1>{as_html(title)}</h1>{about}</header>"
-    return page(title, head + section("What was said and done", *(_entry(entry) for entry in content)))
+    return head + section("What was said and done", *(_entry(entry) for entry in content))
 
 
 def _checked(said: Mapping[str, Any], folder: Path) -> str:
