@@ -5,19 +5,19 @@ and is used by nothing. What every command does with errors stands here: one lin
 There is a command called list: once it is imported, that name here is its module and no longer Python's.
 """
 
-import argparse
-import difflib
 import importlib
 import inspect
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import FolderInUse, HarnessError, UserError
 from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
+
+if TYPE_CHECKING:
+    import argparse
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -60,24 +60,23 @@ def run(
         sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
         return EXIT_FAILED
     except KeyboardInterrupt:
+        import shlex
+
         again = shlex.join(["python", "-m", name, *arguments])
         print(f"\nharness: interrupted, nothing is lost; go on with: {again}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
-class Parser(argparse.ArgumentParser):
+def parser(command: str, about: str | None) -> "argparse.ArgumentParser":
     """Of a command with options: its docstring is its help, and a mistake is one line."""
+    import argparse
 
-    def __init__(self, command: str, about: str | None) -> None:
-        super().__init__(
-            f"harness {command}",
-            description=about,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UserError(f"{' '.join(message.split())}; see {self.prog} --help")
 
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{' '.join(message.split())}; see {self.prog} --help")
+    form = argparse.RawDescriptionHelpFormatter
+    return Parser(f"harness {command}", description=about, formatter_class=form, allow_abbrev=False)
 
 
 def commands() -> list[str]:
@@ -106,7 +105,7 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
     if name.replace("_", "-") not in commands():
         return _complain("harness", UserError(_unknown(name)), EXIT_USER_ERROR)
     module = importlib.import_module(f"harness.commands.{name.replace('-', '_')}")
-    own_help = hasattr(module, "Parser") or name == "start"
+    own_help = "parser" in vars(module) or name == "start"
     return run(
         module.main,
         f"harness.{module.__name__.rpartition('.')[2]}",
@@ -117,6 +116,8 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
 
 def _unknown(name: str) -> str:
     """What was meant: a command, or a choice whose group was left out."""
+    import difflib
+
     from harness.config.choices import groups
 
     meant = [f"{group}={name}" for group, found in groups().items() if name in found.choices]

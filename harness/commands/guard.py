@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.agents.api.patches import PatchError, apply, read_patch
-from harness.commands import Parser, run
+from harness.commands import parser, run
 from harness.config.compose import plain_yaml
 from harness.config.locations import conf_folder
 from harness.config.schema import check_part
@@ -53,12 +53,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser("guard", __doc__)
-    parser.add_argument("paths", nargs="+", metavar="PATH")
-    parser.add_argument("--editable", default="")
-    parser.add_argument("--guards", default="default")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args(arguments)
+    asked = parser("guard", __doc__)
+    asked.add_argument("paths", nargs="+", metavar="PATH")
+    asked.add_argument("--editable", default="")
+    asked.add_argument("--guards", default="default")
+    asked.add_argument("--json", action="store_true")
+    return asked.parse_args(arguments)
 
 
 def static_guards(choice: str) -> tuple[Guard, ...]:

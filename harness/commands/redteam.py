@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands import Parser, run
+from harness.commands import parser, run
 from harness.errors import UserError
 from harness.redteam.attack import ATTACKS, Attack, attacks
 from harness.redteam.program import Baseline
@@ -59,14 +59,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = Parser("redteam", __doc__)
-    parser.add_argument("settings", nargs="*", metavar="key=value")
-    parser.add_argument("--static", action="store_true")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--attacks", type=Path, default=ATTACKS)
-    parser.add_argument("--html", type=Path)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_intermixed_args(arguments)
+    asked = parser("redteam", __doc__)
+    asked.add_argument("settings", nargs="*", metavar="key=value")
+    asked.add_argument("--static", action="store_true")
+    asked.add_argument("--only", default="")
+    asked.add_argument("--attacks", type=Path, default=ATTACKS)
+    asked.add_argument("--html", type=Path)
+    asked.add_argument("--json", type=Path)
+    options = asked.parse_intermixed_args(arguments)
     if words := [setting for setting in options.settings if "=" not in setting]:
         raise UserError(f"{words[0]!r} is no key=value; did you mean task={words[0]}?")
     return options, options.settings

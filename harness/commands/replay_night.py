@@ -1,8 +1,10 @@
-"""`harness replay-night FILE [--sd SD ...] [--maximise | --minimise] [--html FILE]`: which keeps of a night stand out?
+"""`harness replay-night FILE [--sd SD ...] [--metric COLUMN] [--html FILE]`: which keeps of a night stand out?
 
 FILE is a results.tsv as autoresearch and its forks write it: a line of column names, then a line a trial. Columns are
-found by name (val_<metric> and status are needed). A keep that was decided on one trial against one trial is told from
-noise only if it is large against the spread that a change of seed makes: --sd, of one trial, from `harness noise`.
+found by name (a score, best named val_<metric>, and a status); tabs, commas, bars or blanks part them. A keep that was
+decided on one trial against one trial is told from noise only if it is large against the spread that a change of seed
+makes: --sd, of one trial, from `harness noise`. Where a metric's name does not say which way is better, --maximise or
+--minimise does.
 
 Examples:
 
@@ -14,7 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness.commands import Parser, run
+from harness.commands import parser, run
 from harness.compare.night import default_sds, report
 from harness.errors import UserError
 from harness.ledger.recorded_night import Night, read_night
@@ -26,7 +28,7 @@ def main(argv: list[str]) -> int:
     if options.sd and min(options.sd) <= 0:
         raise UserError("--sd must be above 0")
     rising = True if options.maximise else False if options.minimise else None
-    night = read_night(options.file, rising)
+    night = read_night(options.file, rising, options.metric)
     sds = options.sd or default_sds(night)
     print("\n".join(report(night, sds)))
     if options.html is not None:
@@ -35,16 +37,17 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = Parser("replay-night", __doc__)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a results.tsv")
-    parser.add_argument(
+    asked = parser("replay-night", __doc__)
+    asked.add_argument("file", type=Path, metavar="FILE", help="a results.tsv")
+    asked.add_argument(
         "--sd", type=float, nargs="+", help="of one trial's score (default: what is usual for autoresearch)"
     )
-    direction = parser.add_mutually_exclusive_group()
+    asked.add_argument("--metric", metavar="COLUMN", help="the score's column (default: val_<metric>)")
+    direction = asked.add_mutually_exclusive_group()
     direction.add_argument("--maximise", action="store_true", help="higher scores are better")
     direction.add_argument("--minimise", action="store_true", help="lower scores are better")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also the picture, as a page")
-    return parser.parse_args(argv)
+    asked.add_argument("--html", type=Path, metavar="FILE", help="also the picture, as a page")
+    return asked.parse_args(argv)
 
 
 def _page(file: Path, night: Night, sds: list[float]) -> None:

@@ -31,13 +31,14 @@ def main(arguments: list[str]) -> int:
         return sweep([*started, *arguments[1:]])
     folder = lookup.session(arguments[0])
     from harness.config.setup import load
+    from harness.session.reopen import as_begun
     from harness.session.start import start
 
     try:
         setup = load(again(folder, arguments[1:]))
     except UserError as error:
         raise UserError(f"{error} (call it in the folder where the session was started)") from error
-    return start(setup)
+    return start(as_begun(setup, folder))
 
 
 def _sweep_arguments(folder: Path) -> list[str]:

@@ -41,9 +41,11 @@ def _session(arguments: list[str]) -> int:
     from harness.config.setup import load
 
     setup = load(arguments)
+    from harness.session.folder import session_folder
+    from harness.session.reopen import as_begun
     from harness.session.start import start
 
-    return start(setup)
+    return start(as_begun(setup, session_folder(setup)))
 
 
 def _config_folders(arguments: list[str]) -> tuple[Path, ...]:
