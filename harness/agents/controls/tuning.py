@@ -1,0 +1,83 @@
+"""What the controls with a model of earlier scores share: the numbers they search, and what they are told of the past.
+
+A failure teaches something, too: told nothing, a sampler walks into the same corner again and again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.agents.controls.constants import Number
+from harness.agents.controls.space import Range, apply_sizes, chosen, constants_of, described, range_around
+from harness.records import Direction, Json, PastProposal, Proposal, View
+
+Space = dict[str, Range]
+_OF_THE_RULE = "keep"  # the family of reasons that speak of a score
+_SAYS_NOTHING = ("inconclusive", "agent")  # disturbed trials, and what never became a program
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An earlier proposal. loss: lower is better; None: it crashed, was too late or was rejected by a guard."""
+
+    sizes: dict[str, Number]
+    loss: float | None
+    past: PastProposal
+
+
+def space_of(view: View, names: Sequence[str], most: int, factor: float) -> Space:
+    """As it was for the first proposal, so that all of the history lies in it."""
+    for past in view.history:
+        kept = past.state.get("space")
+        if isinstance(kept, dict):
+            return {name: _range(entry) for name, entry in kept.items()}
+    constants = chosen(names, constants_of(view.editable), most)
+    return {constant.name: range_around(constant.value, factor) for constant in constants}
+
+
+def told(view: View, space: Space) -> list[Told]:
+    """What earlier proposals in this space came to, oldest first; those that say nothing about it are left out."""
+    found = []
+    for past in view.history:
+        sizes = past.state.get("sizes")
+        if not isinstance(sizes, dict) or set(sizes) != set(space):
+            continue
+        numbers = {name: size for name, size in sizes.items() if isinstance(size, int | float)}
+        family = past.reason.partition(".")[0]
+        loss = None if past.score is None else _loss(view, past.score)
+        if family == _OF_THE_RULE and loss is not None:
+            found.append(Told(numbers, loss, past))
+        elif family not in (_OF_THE_RULE, *_SAYS_NOTHING):
+            found.append(Told(numbers, None, past))
+    return found
+
+
+def baseline_loss(view: View) -> float | None:
+    return None if view.baseline_score is None else _loss(view, view.baseline_score)
+
+
+def tuned(view: View, space: Space, sizes: dict[str, Number], why: str, **state: Json) -> Proposal:
+    """The incumbent with these numbers in it. state: what the control wants to see again, beside sizes and space."""
+    remembered: dict[str, Json] = {
+        "sizes": dict(sizes),
+        "space": {name: [span.kind, span.low, span.high, span.first] for name, span in space.items()},
+    }
+    text = f"tuned values: {described(view.editable, sizes)}"
+    return Proposal(apply_sizes(view.editable, sizes), text, why, state={**remembered, **state})
+
+
+def is_new(view: View, sizes: dict[str, Number]) -> bool:
+    """Whether these numbers change the incumbent and were not proposed before."""
+    tried = [past.state.get("sizes") for past in view.history]
+    return sizes not in tried and bool(apply_sizes(view.editable, sizes))
+
+
+def _loss(view: View, score: float) -> float:
+    return -score if view.direction is Direction.MAXIMIZE else score
+
+
+def _range(entry: Json) -> Range:
+    """What `tuned` wrote into the state. Raises ValueError for anything else."""
+    match entry:
+        case [str(kind), int() | float() as low, int() | float() as high, int() | float() as first]:
+            return Range(kind, low, high, first)
+    raise ValueError(f"not a range: {entry!r}")
