@@ -114,6 +114,7 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "proposals": len(session.decided),
         "keeps": len(session.keeps),
         "certified_steps": len(session.certified_steps),
+        "rolled_back": sum(proposal.rolled_back for proposal in session.decided),
         "baseline": session.baseline_score,
         "incumbent": session.incumbent_score,
         "claimed_gain": claimed_gain(session),
@@ -121,7 +122,8 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "ended": one_line(session.ended.reason, 120) if session.ended else "",
     }
     if (row := session.certificate) is not None:
-        found |= {f"certificate/{key}": getattr(row, key) for key in ("gain", "low", "high", "p", "passed")}
+        names = ("gain", "low", "high", "p", "passed", "item_low", "item_high")
+        found |= {f"certificate/{key}": getattr(row, key) for key in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
