@@ -4,7 +4,9 @@ The decision is fixed beforehand: Welch's t test on certified gains, stratified 
 all pairs of arms, 5 % in all. It must hold with one more session in every arm and task, UNSEEN spreads away from the
 mean on the side that speaks against it: gains are skewed and differ in spread between arms, and what a rare
 large gain would have added is not among three or ten sessions. Without that, such sweeps of equal arms are called
-wrongly in 10 to 15 %, with Welch's test, permutations and the bootstrap's t alike. Sessions of one repeat number are shown as pairs, too, but they share nothing
+wrongly in 10 to 15 %, with Welch's test, permutations and the bootstrap's t alike.
+
+Sessions of one repeat number are shown as pairs, too, but they share nothing
 but the hour of the day, so pairing would cost degrees of freedom and win nothing.
 """
 
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 ALPHA = 0.05
 POWER = 0.8
 MOST_REPEATS = 1000
-UNSEEN = 2.3  # calls <= 5 % of sweeps of lognormal gains with three times the spread (scripts/simulate_compare.py)
+UNSEEN = 2.5  # calls <= 5 % of sweeps of lognormal gains with three times the spread (scripts/simulate_compare.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ def _raw(first: str, second: str, arms: Mapping[str, Sequence[Gain]]) -> _Raw:
     if seen is None:
         return _Raw(first, second, _mean_difference(pairs), None, None, None)
     down, up = (_contrast([_one_more(pair, side) for pair in pairs]) for side in (-1, 1))
-    assert down and up
+    assert down
+    assert up
     against = down if seen.mean > 0 else up
     p = 1.0 if against.mean * seen.mean <= 0 else max(seen.p, against.p)
     low = min(seen.mean - seen.half, down.mean - down.half)
@@ -225,7 +228,7 @@ def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) 
 
 
 def _power_with_one_unseen(effect: float, parts: Sequence[float], n: int, alpha: float) -> float:
-    """Of the decision with n sessions in each group, in the mean. parts: each group's share of the variance at n = 1."""
+    """Of the decision with n sessions in each group, in the mean. parts: each group's share of the variance."""
     shifted = (n * effect - UNSEEN * sum(math.sqrt(part) for part in parts)) / (n + 1)
     if shifted <= 0:
         return 0.0
