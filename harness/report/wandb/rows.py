@@ -78,6 +78,8 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
         "decision/category": one_line(row.category, 40),
         "decision/title": one_line(session.proposal(row.proposal).title, 120),
         "keeps": len(session.keeps),
+        "decision/provisional": int(row.provisional),
+        "provisional_keeps": len(session.provisional),
         "cost/dollars": session.dollars,
         "cost/tokens": session.tokens,
         "cost/trial_hours": session.trial_seconds() / 3600,
@@ -103,6 +105,7 @@ def _step(session: SessionRecord, row: SettledRow) -> dict[str, Any]:
         "race/keeps": len(row.keeps),
         "race/reason": one_line(row.reason, 80),
         "keeps": len(session.keeps),
+        "provisional_keeps": len(session.provisional),
         "certified_steps": len(session.certified_steps),
     }
     return found | {f"race/{name}": value for name, value in row.statistics.items() if _is_number(value)}
