@@ -37,7 +37,7 @@ class KeptStack:
 
 
 @dataclass(frozen=True, slots=True)
-class _Contrast:
+class _WithAndWithout:
     """Two configurations by name: without a change and with it."""
 
     proposal: int
@@ -81,7 +81,7 @@ def ablate(bench: "OpenSession", stack: KeptStack, trials: int) -> AblationRow:
     }
     noise = _noise(state, losses)
 
-    def told(one: _Contrast) -> AblatedChange:
+    def told(one: _WithAndWithout) -> AblatedChange:
         sides = (losses[one.without], losses[one.with_it])
         same = alike(*([trial.machine for trial in seen[name]] for name in (one.without, one.with_it)))
         return contribution(one.proposal, one.how, sides, noise, len(contrasts), same)
@@ -100,21 +100,21 @@ def ablate(bench: "OpenSession", stack: KeptStack, trials: int) -> AblationRow:
 
 def _planned(
     files_of: Callable[[str], Files], without: Callable[[str, str], Files | None], stack: KeptStack
-) -> tuple[dict[str, Files], list[_Contrast]]:
+) -> tuple[dict[str, Files], list[_WithAndWithout]]:
     """What is measured, by name, and which two are compared for the whole and for each change."""
     configurations = {"head": files_of(stack.head), "start": files_of(stack.start)}
-    contrasts = [_Contrast(0, "whole", "start", "head")]
+    contrasts = [_WithAndWithout(0, "whole", "start", "head")]
     before = "start"
     for keep in stack.keeps if len(stack.keeps) > 1 else ():
         name, after = f"without-{keep.number}", f"after-{keep.number}"
         after = "head" if keep is stack.keeps[-1] else after
         if (taken_back := without(keep.commit, stack.head)) is not None:
             configurations[name] = taken_back
-            contrasts.append(_Contrast(keep.number, "taken_back", name, "head"))
+            contrasts.append(_WithAndWithout(keep.number, "taken_back", name, "head"))
         else:
             configurations.setdefault(before, files_of(keep.answer.parent))
             configurations.setdefault(after, files_of(keep.commit))
-            contrasts.append(_Contrast(keep.number, "added", before, after))
+            contrasts.append(_WithAndWithout(keep.number, "added", before, after))
         before = after
     return configurations, contrasts
 

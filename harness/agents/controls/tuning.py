@@ -16,7 +16,7 @@ _SAYS_NOTHING = ("inconclusive", "agent")  # disturbed trials, and what never be
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TriedSizes:
     """An earlier proposal. loss: lower is better; None: it crashed, was too late or was rejected by a guard."""
 
     sizes: dict[str, Number]
@@ -34,7 +34,7 @@ def space_of(view: View, names: Sequence[str], most: int, factor: float) -> Spac
     return {constant.name: range_around(constant.value, factor) for constant in constants}
 
 
-def told(view: View, space: Space) -> list[Told]:
+def told(view: View, space: Space) -> list[TriedSizes]:
     """What earlier proposals in this space came to, oldest first; those that say nothing about it are left out."""
     found = []
     for past in view.history:
@@ -45,9 +45,9 @@ def told(view: View, space: Space) -> list[Told]:
         family = past.reason.partition(".")[0]
         loss = None if past.score is None else _loss(view, past.score)
         if family == _OF_THE_RULE and loss is not None:
-            found.append(Told(numbers, loss, past))
+            found.append(TriedSizes(numbers, loss, past))
         elif family not in (_OF_THE_RULE, *_SAYS_NOTHING):
-            found.append(Told(numbers, None, past))
+            found.append(TriedSizes(numbers, None, past))
     return found
 
 
