@@ -8,6 +8,7 @@ from typing import Any
 import null_proposals
 import numpy as np
 import pytest
+import seed_correlation
 import simulate_early_stop
 import simulate_keep_rules
 import synthetic_nights
@@ -211,3 +212,22 @@ def test_early_stop_saves_little_where_it_costs_little() -> None:
     assert mild.lost < 0.1
     assert strict.saved > 0.25
     assert strict.lost > 0.3
+
+
+def test_correlation_of_seeds_is_found_with_its_interval() -> None:
+    """Losses that share two thirds of their variance by seed; ones that share nothing are not worth pairing."""
+    rng = np.random.default_rng(4)
+    shared, own = rng.normal(size=40), rng.normal(size=(2, 40))
+    near = [(1 + 0.8 * shared + 0.4 * each).tolist() for each in own]
+    value, low, high = seed_correlation.correlation(*near)
+    assert low < 0.8 < high
+    assert value == pytest.approx(float(np.corrcoef(near)[0, 1]))
+    said = list(seed_correlation.lines({"a": near[0], "b": near[1]}))
+    assert "pairing by seed is worth building" in said[-1]
+    assert (
+        "not worth building" in list(seed_correlation.lines({"a": own[0].tolist(), "b": own[1].tolist()}))[-1]
+    )
+    with pytest.raises(ValueError, match="four seeds"):
+        seed_correlation.correlation([1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="do not vary"):
+        seed_correlation.correlation([1.0] * 5, [1.0, 2.0, 3.0, 4.0, 5.0])
