@@ -3,11 +3,11 @@
     python scripts/seed_correlation.py task=nanochat budget=cpu [--seeds 12] [--variants 4] [--csv FILE]
 
 The task's own program and its first recorded patches (replay/*.patch) that apply and run are each measured on the same
-seeds, in the sandbox and by the clock of a session; the referee's dice (salt and order of the data) follow the seed, so
-equal seeds are as alike as a session could make them. Said are the correlation of losses between every two programs with
-its 95 % interval (Fisher's z), the mean over pairs, and what pairing would save: the variance of a difference as a share
-of that of independent seeds, which is 1 - correlation. Pairing is worth building above .5. Other overrides are as in
-`python -m harness`; a time budget wants a quiet machine. 12 seeds x 4 variants on nanochat cpu take about 20 minutes.
+seeds, in the sandbox and by the clock of a session; the referee's dice (salt and order of the data) follow the seed,
+so equal seeds are as alike as a session could make them. Said are the correlation of losses between every two programs
+with its 95 % interval (Fisher's z), the mean over pairs, and what pairing would save: the variance of a difference as a
+share of that of independent seeds, which is 1 - correlation. Pairing is worth building above .5. Other overrides are as
+in `python -m harness`; a time budget wants a quiet machine.
 """
 
 import argparse
