@@ -1,11 +1,16 @@
 """Ablation on demand: inside a certified step, and of all that was kept; real git, ledger and statistics."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.commands import run_named
 from harness.commands.ablation import lines
 from harness.errors import UserError
 from harness.keep.stack import Stack
@@ -170,6 +175,53 @@ def test_what_was_never_certified_cannot_be_taken_apart(world: Make, summing: Ma
     _, stacked_session = stacked(summing)
     with pytest.raises(UserError, match="its certified steps are 1"):
         stack_of(stacked_session.trial_runner.state, 7, made.folder)
+
+
+def test_the_command_helps_and_names_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """--help is the whole use, exit code 0; a wrong number or folder is one line, exit code 2."""
+    assert run_named("ablation", ["--help"]) == 0
+    said = capsys.readouterr().out
+    assert "ablation DIR [step=N] [runs=3]" in said
+    assert "hold together" in said
+    for arguments, words in (
+        (["step=x", str(tmp_path)], "step=x: give the number of a certified step"),
+        (["step=0", str(tmp_path)], "step=0"),
+        (["step=1"], "usage:"),
+        ([str(tmp_path), "runs=1"], "runs=1: give a whole number"),
+        ([str(tmp_path / "none"), "step=1"], "none"),
+    ):
+        assert run_named("ablation", arguments) == 2, arguments
+        found = capsys.readouterr()
+        assert (found.out, len(found.err.splitlines())) == ("", 1)
+        assert words in found.err
+
+
+@pytest.mark.slow
+def test_a_real_session_is_taken_apart_on_the_command_line(tmp_path: Path) -> None:
+    """digits with fixed work: the recorded patches make a certified step, and the command says what carries it."""
+    environment = {**os.environ, "COLUMNS": "300"}
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
+
+    made = call("harness", "task=digits", "budget=smoke", "budget.steps=300", "budget.seconds=30",
+                "budget.certificate=3", "session.tag=real", "session.folder=.", "tracking=none")  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    state = load(tmp_path / "real")
+    step = state.certified_steps[0].race
+    found = call("harness.ablation", "real", f"step={step}", "runs=2")
+    assert found.returncode == 0, found.stderr
+    said = found.stdout.splitlines()
+    assert said[0].startswith(f"certified step {step}, commit ")
+    assert said[1].startswith("the whole: carries it")
+    again = load(tmp_path / "real")
+    assert again.ended is not None
+    assert [row.step for row in again.ablations] == [step]
+    assert len(again.ablations[0].changes) == 1 + len(state.certified_steps[0].keeps)
+    assert again.incumbent == state.incumbent
 
 
 def test_a_row_of_it_reads_back() -> None:

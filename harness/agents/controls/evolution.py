@@ -59,8 +59,11 @@ class Evolution:
         found = CMAwM(first, self.spread, unit, steps, population_size=self.population)
         size = found.population_size
         for begin in range(0, len(self.told) - size + 1, size):
-            points = [(np.array(point), loss) for point, loss in self.told[begin : begin + size]]
-            found.tell(ranked([(point, loss, _distance(point, found.mean)) for point, loss in points]))
+            mean = [float(value) for value in found.mean]
+            generation = [
+                (point, loss, math.dist(point, mean)) for point, loss in self.told[begin : begin + size]
+            ]
+            found.tell([(np.array(point), loss) for point, loss in ranked(generation)])
         return found
 
     def draws(self, seed: int) -> Iterator[tuple[dict[str, Number], list[float]]]:
@@ -104,10 +107,6 @@ def ranked(told: "Sequence[tuple[Point, float | None, float]]") -> "list[tuple[P
     failed = sorted(((far, at) for at, (_, loss, far) in enumerate(told) if loss is None))
     above = max(1.0, abs(worst))
     return scored + [(told[at][0], worst + above * rank) for rank, (_, at) in enumerate(failed, start=1)]
-
-
-def _distance(point: Point, mean: Point) -> float:
-    return math.dist(point, mean)
 
 
 def _whole_values(span: Range) -> int:
