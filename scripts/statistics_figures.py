@@ -12,14 +12,16 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
 from rival_rules import EarlierRace
-from synthetic_nights import Simulation, World, simulate
+from synthetic_nights import Night, Simulation, World, nights, simulate
 
 from harness.keep import noise_level
+from harness.keep.certificate import certify
 from harness.keep.final_keeps import FinalKeeps
 from harness.keep.noise_level import from_evidence
 from harness.keep.race import Race
@@ -99,6 +101,22 @@ def variance(count: int, standing: Standing) -> tuple[float, float]:
     return value, float(np.std(squares - value * degrees)) * math.sqrt(len(sums)) / float(degrees.sum())
 
 
+@lru_cache(maxsize=1)
+def null_nights_with_a_keep(count: int) -> list[Night]:
+    """Of the race as it was, which compares with the baseline's first four trials again and again."""
+    return [night for night in nights(EarlierRace(), "null 100", count, seed=5) if night.keeps]
+
+
+def certified(count: int, reuse_baseline: bool) -> tuple[float, float]:
+    """Share of certificates that pass although nothing was gained. The sd of these nights is 5."""
+    done, rng, passes = null_nights_with_a_keep(count), np.random.default_rng(6), 0
+    for night in done:
+        head, fresh = 5 * rng.normal(size=5), 5 * rng.normal(size=5)
+        baseline = list(night.baseline_losses) if reuse_baseline else fresh.tolist()
+        passes += certify(head.tolist(), baseline).passed
+    return _share(passes, len(done))
+
+
 FIGURES: dict[str, Figure] = {
     "variance": Figure(
         1.0, "within 3 %", "variance without screening trials", lambda n: variance(n, Standing())
@@ -119,6 +137,10 @@ FIGURES: dict[str, Figure] = {
     ),
     "spread x10": Figure(0.10, "10 %", "ten times the spread", lambda n: kept(Race(), n, 10.0)),
     "spread x3, one sd": Figure(0.12, "12 %", "by the race before", lambda n: kept(EarlierRace(), n, 3.0)),
+    "certificate": Figure(0.023, "2.3 %", "of nothing, fresh trials", lambda n: certified(n, False)),
+    "certificate, reused": Figure(
+        0.066, "6.6 %", "the search's baseline trials", lambda n: certified(n, True)
+    ),
     "spread x10, one sd": Figure(0.31, "31 %", "by the race before", lambda n: kept(EarlierRace(), n, 10.0)),
 }
 

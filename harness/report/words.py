@@ -87,7 +87,7 @@ _ABLATED = {
 _HOW = {
     "whole": "",
     "taken_back": ", taken back",
-    "added": ", added where it came in (later changes build on it)",
+    "added": ", added where it came in, as later changes build on it",
 }
 
 

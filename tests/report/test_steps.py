@@ -69,7 +69,7 @@ def test_the_page_shows_both_levels(maker: Maker, tmp_path: Path) -> None:
     ):
         assert words in section, words
     assert "<1>" not in text
-    assert "1 keeps provisional, 1 rolled back" in text
+    assert "1 provisional, 1 rolled back: keeps" in text
 
 
 def test_a_rule_with_one_level_shows_no_such_section(tmp_path: Path) -> None:

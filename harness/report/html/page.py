@@ -132,7 +132,7 @@ def _tiles(session: SessionRecord) -> str:
         )
     if session.settlements or session.provisional:
         rolled = sum(proposal.rolled_back for proposal in session.decided)
-        about = f"{len(session.provisional)} keeps provisional, {rolled} rolled back"
+        about = f"{len(session.provisional)} provisional, {rolled} rolled back: keeps"
         tiles.append(tile("certified steps", str(len(session.certified_steps)), about, "certified step"))
     held = duration(session.trial_seconds())
     tiles.append(tile("trials", str(len(session.trials)), f"held the machine for {held}", "trial"))

@@ -18,6 +18,7 @@ _HEADINGS = (
     "certified",
     "trials",
 )
+_NONE = ("",) * 6  # of the figures of a race
 _NUMERIC = (0, 3, 4, 5, 6, 7, 8)
 
 
@@ -25,7 +26,7 @@ def steps(session: SessionRecord) -> str:
     """A line a race, with the keeps that are not settled yet; what was taken apart on demand is folded below."""
     rows = [_race(session, row) for row in session.settlements]
     if waiting := session.provisional:
-        rows.append(("", "not settled yet", _titles(session, [keep.number for keep in waiting])))
+        rows.append(("", "not settled yet", _titles(session, [keep.number for keep in waiting]), *_NONE))
     if not rows:
         return _ablations(session)
     about = (
