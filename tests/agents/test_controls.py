@@ -15,8 +15,8 @@ from harness.agents.controls.evolution import Evolution, ranked
 from harness.agents.controls.optuna import Optuna, past_trials
 from harness.agents.controls.random import Random
 from harness.agents.controls.replay import Replay
-from harness.agents.controls.space import Range, range_around
-from harness.agents.controls.tuning import space_of, told
+from harness.agents.controls.space import Range, first_space, range_around
+from harness.agents.controls.tuning import told
 from harness.errors import UserError
 from harness.records import Direction, Proposal, View
 
@@ -155,7 +155,7 @@ def test_what_is_a_failure_and_what_says_nothing(make_view: MakeView, decide: De
         proposal = agent.propose(view)
         assert proposal is not None
         view = decide(view, proposal, score, reason=reason)
-    space = space_of(view, (), 8, 4.0)
+    space = first_space(view, 4.0, 8)
     failed = [each.loss is None for each in told(view, space)]
     assert failed == [what for _, what in cases.values() if what is not None]
     states = [trial.state.name for trial in past_trials(view, space)]
@@ -174,7 +174,7 @@ def test_pruned_trials_are_the_worst_for_tpe(make_view: MakeView, decide: Decide
         reason = "crashed.exit_1" if score is None else "keep.futile"
         view = decide(view, proposal, score, reason=reason)
     study = create_study()
-    for trial in past_trials(view, space_of(view, (), 8, 4.0)):
+    for trial in past_trials(view, first_space(view, 4.0, 8)):
         study.add_trial(trial)
     below, above = _split_trials(study, study.trials, 3, False)
     assert [trial.value for trial in below] == [1.3, 1.2, 1.1]
@@ -240,7 +240,7 @@ def test_cma_es_ignores_what_others_proposed(make_view: MakeView, decide: Decide
         assert proposal is not None
         state = {key: value for key, value in proposal.state.items() if key != "point" or view.number > 1}
         view = decide(view, proposal, 1.4, state=state)
-    space = space_of(view, (), 8, 4.0)
+    space = first_space(view, 4.0, 8)
     assert evolution_of(space, told(view, space), 4).generation == 1
 
 

@@ -1,7 +1,8 @@
 """The classic of optimisation without gradients: CMA-ES over the numbers that stand in the source. Stateless."""
 
 from harness.agents.controls.evolution import Evolution, Point
-from harness.agents.controls.tuning import Space, TriedSizes, is_new, space_of, told, tuned
+from harness.agents.controls.space import first_space
+from harness.agents.controls.tuning import Space, TriedSizes, is_new, told, tuned
 from harness.records import Proposal, View
 
 
@@ -30,7 +31,7 @@ class CmaEs:
 
     def propose(self, view: View) -> Proposal | None:
         """None when there is nothing to tune, or nothing new is drawn."""
-        space = space_of(view, self._names, self._most, self._factor)
+        space = first_space(view, self._factor, self._most, self._names)
         evolution = evolution_of(space, told(view, space), self._population, self._spread)
         if not evolution.searched:
             return None

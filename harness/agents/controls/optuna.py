@@ -6,8 +6,8 @@ Stateless: the study is rebuilt from the history for every proposal, and the sam
 from typing import TYPE_CHECKING
 
 from harness.agents.controls.constants import Number
-from harness.agents.controls.space import Range
-from harness.agents.controls.tuning import Space, baseline_loss, is_new, space_of, told, tuned
+from harness.agents.controls.space import Range, first_space
+from harness.agents.controls.tuning import Space, baseline_loss, is_new, told, tuned
 from harness.records import Proposal, View
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Optuna:
 
     def propose(self, view: View) -> Proposal | None:
         """None when there is nothing to tune, or nothing new is found."""
-        space = space_of(view, self._names, self._most, self._factor)
+        space = first_space(view, self._factor, self._most, self._names)
         sizes = self._ask(view, space) if space else None
         if sizes is None:
             return None

@@ -3,11 +3,10 @@
 A failure teaches something, too: told nothing, a sampler walks into the same corner again and again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.agents.controls.constants import Number
-from harness.agents.controls.space import Range, apply_sizes, chosen, constants_of, described, range_around
+from harness.agents.controls.space import Range, apply_sizes, as_state, described
 from harness.records import Direction, Json, PastProposal, Proposal, View
 
 Space = dict[str, Range]
@@ -22,16 +21,6 @@ class TriedSizes:
     sizes: dict[str, Number]
     loss: float | None
     past: PastProposal
-
-
-def space_of(view: View, names: Sequence[str], most: int, factor: float) -> Space:
-    """As it was for the first proposal, so that all of the history lies in it."""
-    for past in view.history:
-        kept = past.state.get("space")
-        if isinstance(kept, dict):
-            return {name: _range(entry) for name, entry in kept.items()}
-    constants = chosen(names, constants_of(view.editable), most)
-    return {constant.name: range_around(constant.value, factor) for constant in constants}
 
 
 def told(view: View, space: Space) -> list[TriedSizes]:
@@ -59,7 +48,7 @@ def tuned(view: View, space: Space, sizes: dict[str, Number], why: str, **state:
     """The incumbent with these numbers in it. state: what the control wants to see again, beside sizes and space."""
     remembered: dict[str, Json] = {
         "sizes": dict(sizes),
-        "space": {name: [span.kind, span.low, span.high, span.first] for name, span in space.items()},
+        "space": as_state(space),
     }
     text = f"tuned values: {described(view.editable, sizes)}"
     return Proposal(apply_sizes(view.editable, sizes), text, why, state={**remembered, **state})
@@ -73,11 +62,3 @@ def is_new(view: View, sizes: dict[str, Number]) -> bool:
 
 def _loss(view: View, score: float) -> float:
     return -score if view.direction is Direction.MAXIMIZE else score
-
-
-def _range(entry: Json) -> Range:
-    """What `tuned` wrote into the state. Raises ValueError for anything else."""
-    match entry:
-        case [str(kind), int() | float() as low, int() | float() as high, int() | float() as first]:
-            return Range(kind, low, high, first)
-    raise ValueError(f"not a range: {entry!r}")
