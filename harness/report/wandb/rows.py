@@ -80,6 +80,7 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
         "keeps": len(session.keeps),
         "decision/provisional": int(row.provisional),
         "provisional_keeps": len(session.provisional),
+        "certified_steps": len(session.certified_steps),
         "cost/dollars": session.dollars,
         "cost/tokens": session.tokens,
         "cost/trial_hours": session.trial_seconds() / 3600,
