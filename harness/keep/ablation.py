@@ -38,7 +38,7 @@ def contribution(
         return AblatedChange(proposal, how, "fails_without", trials=counts)
     if not alike:
         return AblatedChange(proposal, how, "unlike_conditions", trials=counts)
-    found = compare(*complete, noise)
+    found = compare(complete[0], complete[1], noise)
     half = _quantile((1 - CONFIDENCE) / (2 * comparisons), found.df) * found.error
     low, high = found.effect - half, found.effect + half
     status: Literal["carries", "harms", "not_shown"] = "not_shown"
