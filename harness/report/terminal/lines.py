@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from harness.ledger.rows import (
+    AblationRow,
     DecidedRow,
     NoticeRow,
     ProposedRow,
@@ -50,6 +51,10 @@ def event_line(session: SessionRecord, row: Row) -> str:
             return _decided(session, row)
         case SettledRow():
             return _settled(row)
+        case AblationRow():
+            about = f"certified step {row.step}" if row.step else "everything that was kept"
+            carry = [str(one.proposal) for one in row.changes if one.proposal and one.status == "carries"]
+            return f"ablation of {about}: shown to carry it: {', '.join(carry) or 'no single change'}"
         case NoticeRow():
             return one_line(row.text if row.text.startswith("plan: ") else f"notice: {row.text}", 400)
         case SessionEndedRow():
