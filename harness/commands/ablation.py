@@ -1,11 +1,11 @@
 """`harness ablation TAG [step=N] [runs=3]`: which single changes carry a certified step, or the final stack.
 
 TAG is the session's tag, or its folder. step=N: inside the certified step of that number (results.tsv, report and
-terminal name it), measured on that step's own head; without it every keep that stands, on the session's head. Each change
-in turn is taken back (three-way, so that the others stay) and both are run on fresh seeds by turns, `runs` times each, the
-head twice as often. A change that later ones build on cannot be taken back alone: it is measured where it came in, with
-and without it. The intervals cover seeds, on val, and hold together with 95 %. Nothing is kept or dropped by this; it is a
-row in the ledger.
+terminal name it), measured on that step's own head; without it every keep that stands, on the session's head. Each
+change in turn is taken back (three-way, so that the others stay) and both are run on fresh seeds by turns, `runs`
+times each, the head twice as often. A change that later ones build on cannot be taken back alone: it is measured
+where it came in, with and without it. The intervals cover seeds, on val, and hold together with 95 %. Nothing is kept
+or dropped by this; it is a row in the ledger.
 
 Examples:
 
