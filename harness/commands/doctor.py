@@ -1,8 +1,10 @@
-"""One page about this machine: what holds an untrusted program here, and what would hold it better.
-
-    python -m harness.doctor
+"""`harness doctor`: one page about this machine: what holds an untrusted program here, and what would hold it better.
 
 Exit code 0 when results can be certified here, 1 when not.
+
+Examples:
+
+    harness doctor
 """
 
 import os

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness import __version__
-from harness.config.setup import SESSION_LIMITS, Setup
+from harness.config.setup import SESSION_LIMITS, UNJUDGING, Setup
 from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.interruption import ended_by_signals
@@ -163,6 +163,7 @@ def _begin(bench: OpenSession, setup: Setup) -> None:
             choices=dict(setup.choices),
             config=_plain(setup.config),
             arguments=list(setup.arguments),
+            own_code=dict(setup.own_code),
             fingerprint=setup.fingerprint,
             metric=task.metric,
             direction=task.direction,
@@ -207,7 +208,13 @@ def check_same(session: SessionRecord, setup: Setup, folder: Path, files_of: Cal
     """
     if not session.length or session.started.fingerprint == setup.fingerprint:
         return
+    before, now = session.started.own_code, setup.own_code
     changed = sorted(_differences(session.started.config, setup.config))
+    changed += sorted(
+        f"the file of {key}"
+        for key in before
+        if now.get(key) != before[key] and not key.startswith(UNJUDGING)
+    )
     if not changed and session.of_older_build:
         changed = _changed_files(files_of(session.baseline), setup.task.source())
         changed += (

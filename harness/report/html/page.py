@@ -121,8 +121,8 @@ def _tiles(session: SessionRecord) -> str:
     tiles.append(
         tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")
     )
-    for name, reference in list(session.started.references.items())[:2]:
-        tiles.append(tile(f"reference: {name}", score_text(reference), "not a result of this session"))
+    for method, reached in list(session.started.references.items())[:2]:
+        tiles.append(tile(f"reference: {method}", score_text(reached), "not a result of this session"))
     if found is not None:
         tiles.append(
             tile(
