@@ -7,7 +7,7 @@ from harness.records import Action, Decision, Outcome
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 from harness.ledger.session_record import SessionRecord
-from harness.ledger.rows import AboutTrial, DecidedRow, Row, ScoredRow, SessionStartedRow, SettledRow, TrialFinishedRow
+from harness.ledger.rows import AboutTrial, CertificateRow, DecidedRow, Row, ScoredRow, SessionEndedRow, SessionStartedRow, SettledRow, TrialFinishedRow
 from harness.report.redact import redacted
 
 
@@ -44,6 +44,10 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
             return _decision(session, row)
         case SettledRow():
             return _step(session, row)
+        case CertificateRow():
+            return {name: value for name, value in certificate_of(row).items() if _is_number(value)}
+        case SessionEndedRow():
+            return {"keeps": len(session.keeps), "proposals": len(session.decided)}
     return None
 
 
@@ -121,8 +125,13 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "ended": one_line(session.ended.reason, 120) if session.ended else "",
     }
     if (row := session.certificate) is not None:
-        found |= {f"certificate/{key}": getattr(row, key) for key in ("gain", "low", "high", "p", "passed")}
+        found |= certificate_of(row)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def certificate_of(row: CertificateRow) -> dict[str, Any]:
+    """Its numbers by name."""
+    return {f"certificate/{key}": getattr(row, key) for key in ("gain", "low", "high", "p", "passed")}
 
 
 def _is_number(value: object) -> bool:
