@@ -100,7 +100,8 @@ def _tiles(session: SessionRecord) -> str:
     tiles = []
     if row is not None and row.gain is not None:
         about = f"{interval_text(row)}, p = {row.p:.3g}"
-        tiles.append(tile("certified gain", signed(row.gain), about))
+        label = "certified gain" if row.passed else "gain, certificate not passed"
+        tiles.append(tile(label, signed(row.gain), about, "certified gain"))
     elif session.keeps:
         tiles.append(tile("certified gain", "none", "not measured"))
     if claimed is not None and session.keeps:
