@@ -65,7 +65,8 @@ def _run(setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
     _open_agent(setup.agent, setup, bench, limits)
     proposer = Prefetch(setup.agent)
     try:
-        intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, setup.program)
+        program = bench.trial_runner.state.started.program
+        intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, program)
         referee = Referee(bench.trial_runner, intake, setup.guards, setup.keep, limits, setup.promotion)
         referee.stop_for = setup.early_stop.stop_for
         session = Session(bench.trial_runner, bench.workspace, intake, referee, limits)

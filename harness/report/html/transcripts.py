@@ -14,6 +14,7 @@ from harness.report.html.pieces import fold, page, pre, section, table
 from harness.report.inspection import findings
 
 _OPEN = ("thinking", "text", "end", "pause", "fault")
+_NOTES = ("failed", "works", "tokens", "faults", "left_out")
 _NAMES = {
     "prompt": "what the agent was told",
     "call": "called",
@@ -82,14 +83,20 @@ def _entry(entry: Mapping[str, Any]) -> str:
     kind, text = str(entry.get("kind", "")), str(entry.get("text", ""))
     if kind == "clipped":
         return f"<p>{as_html(entry.get('entries'))} more entries were left out: the transcript was full.</p>"
-    title = f"{_NAMES.get(kind, kind)} {as_html(entry.get('name', ''), 60)}"
-    notes = {
-        name: entry[name] for name in ("failed", "works", "tokens", "faults", "left_out") if entry.get(name)
-    }
+    title = f"{as_html(_NAMES.get(kind, kind), 60)} {as_html(entry.get('name', ''), 60)}"
+    notes = "; ".join(_note(name, entry[name]) for name in _NOTES if entry.get(name))
     if notes:
-        title += f' <span class="soft">{as_html(json.dumps(notes), 300)}</span>'
+        title += f' <span class="soft">{as_html(notes, 300)}</span>'
     if not text.strip():
         return f'<p class="soft">{title}</p>' if notes else ""
     if kind in _OPEN:
-        return f"<h3>{title}</h3>{pre(text, 40_000)}"
+        return f'<h3>{title}</h3><div class="said">{pre(text, 40_000)}</div>'
     return fold(title, pre(text, 40_000))
+
+
+def _note(name: str, value: Any) -> str:
+    """`tokens: input 100, output 30`; a name alone for what is just so."""
+    words = name.replace("_", " ")
+    if isinstance(value, Mapping):
+        return f"{words}: " + ", ".join(f"{key} {json.dumps(count)}" for key, count in value.items())
+    return words if value is True else f"{words}: {json.dumps(value)}"

@@ -3,11 +3,21 @@
 import hashlib
 from typing import Any
 
+from harness.ledger.rows import (
+    AboutTrial,
+    CertificateRow,
+    DecidedRow,
+    Row,
+    ScoredRow,
+    SessionEndedRow,
+    SessionStartedRow,
+    SettledRow,
+    TrialFinishedRow,
+)
+from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Decision, Outcome
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
-from harness.ledger.session_record import SessionRecord
-from harness.ledger.rows import AboutTrial, CertificateRow, DecidedRow, Row, ScoredRow, SessionEndedRow, SessionStartedRow, SettledRow, TrialFinishedRow
 from harness.report.redact import redacted
 
 
@@ -93,9 +103,7 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
     }
     found |= {name: value for name, value in optional.items() if _is_number(value)}
     return found | {
-        f"statistics/{name}": value
-        for name, value in row.statistics.items()
-        if _is_number(value)
+        f"statistics/{name}": value for name, value in row.statistics.items() if _is_number(value)
     }
 
 
