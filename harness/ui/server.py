@@ -202,9 +202,15 @@ def _transcript_page(watched: Watched, proposal: ProposalRecord) -> str:
 async def _session_updates(watched: Watched, look: Look, seen: Shown) -> AsyncIterator[str]:
     """One event for whatever was written since the last; the more an update costs, the rarer they are."""
     rest, beat = 0.0, time.monotonic()
+    parts: dict[str, str] = {}  # as they were told last: what looks the same is not told again
     while True:
         began = time.monotonic()
-        told, seen = await run_in_threadpool(_update, watched, look, seen)
+        told: dict[str, Any] = {}
+        if watched.is_behind() or not _shows_all(seen, watched):
+            told, seen = await run_in_threadpool(_update, watched, look, seen)
+        if "parts" in told:
+            told["parts"] = {name: html for name, html in told["parts"].items() if parts.get(name) != html}
+            parts |= told["parts"]
         if told:
             rest = _SHARE * (time.monotonic() - began)
             yield f"id: {_query(seen)}\n{_event(told)}"
@@ -217,9 +223,11 @@ async def _session_updates(watched: Watched, look: Look, seen: Shown) -> AsyncIt
 def _update(watched: Watched, look: Look, seen: Shown) -> tuple[dict[str, Any], Shown]:
     with watched.lock:
         watched.look()
-        if (seen.begun, seen.length, seen.said) == (watched.begun, watched.length, watched.said):
-            return {}, seen
-        return update(watched, look, seen)
+        return ({}, seen) if _shows_all(seen, watched) else update(watched, look, seen)
+
+
+def _shows_all(seen: Shown, watched: Watched) -> bool:
+    return (seen.begun, seen.length, seen.said) == (watched.begun, watched.length, watched.said)
 
 
 def _query(seen: Shown) -> str:

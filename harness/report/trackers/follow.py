@@ -3,11 +3,12 @@
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.ledger.reading import LEDGER, Tail
-from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment
+from harness.ledger.record_parts import moment
 from harness.ledger.rows import CertificateRow, DecidedRow, Row, SessionEndedRow, SettledRow
 from harness.ledger.session_record import SessionRecord
 from harness.records import Decision, Role
@@ -15,7 +16,6 @@ from harness.report.charts.curves import curve_of
 from harness.report.trackers.beside import ADDRESS
 
 _LOOK_SECONDS = 1.0
-_MOST_CURVES = 24
 
 
 def followed(folder: Path) -> Iterator[tuple[SessionRecord, Row]]:
@@ -42,12 +42,23 @@ def is_turn(row: Row) -> bool:
     return kept or isinstance(row, SettledRow | CertificateRow | SessionEndedRow)
 
 
-def told_curves(session: SessionRecord) -> dict[str, list[float]]:
-    """Claimed curves by trial: of a baseline's trial, and of each of the last keeps."""
-    keeps: list[ProposalRecord] = session.keeps[-_MOST_CURVES:]
-    trials: list[TrialRecord] = session.trials_by_role[Role.BASELINE][:1]
-    trials = [*trials, *(keep.candidate_trials[-1] for keep in keeps if keep.candidate_trials)]
+def told_curves(session: SessionRecord, row: Row) -> dict[str, list[float]]:
+    """Claimed curves by trial, to be shown with this row: a keep's last trial; with the first keep a baseline's."""
+    if not (isinstance(row, DecidedRow) and row.decision is Decision.KEEP):
+        return {}
+    trials = session.proposal(row.proposal).candidate_trials[-1:]
+    if sum(proposal.decision is Decision.KEEP for proposal in session.decided) == 1:
+        trials = [*session.trials_by_role[Role.BASELINE][:1], *trials]
     return {trial.trial_id: curve for trial in trials if len(curve := curve_of(trial)) > 1}
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of every leaf of a configuration."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def seconds_of(row: Row) -> float:

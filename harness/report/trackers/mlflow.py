@@ -4,15 +4,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.ledger.rows import Row
 from harness.ledger.session_record import SessionRecord
 from harness.report.charts.picture import picture, picture_svg
 from harness.report.trackers.beside import BesideTracker, needed
-from harness.report.trackers.follow import followed, is_turn, say_address, seconds_of, told_curves
+from harness.report.trackers.follow import flat, followed, is_turn, say_address, seconds_of, told_curves
 from harness.report.wandb.rows import config_of, metrics_of, run_id
 
 if TYPE_CHECKING:
@@ -74,38 +73,32 @@ def _opened(
         client.set_terminated(known[0].info.run_id, status="RUNNING")
         return known[0].info.run_id, int(known[0].data.tags.get(_LAST, -1))
     made = client.create_run(number, tags={_TAG: own}, run_name=name)
-    for key, value in _flat(config_of(session)):
-        client.log_param(made.info.run_id, key[:250], str(value)[:500])
+    for key, value in flat(config_of(session)):
+        client.log_param(made.info.run_id, _named(key)[:250], str(value)[:500])
     return made.info.run_id, -1
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        name = before + re.sub(r"[^\w./ -]", "_", str(key))
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        else:
-            yield name, value
+def _named(name: str) -> str:
+    """Without the characters that MLflow refuses."""
+    return re.sub(r"[^\w./ -]", "_", name)
 
 
 def _log(client: "MlflowClient", run: str, session: SessionRecord, row: Row) -> None:
-    """The row's numbers and its number in one call: after a kill none comes twice and none is missing."""
+    """The row's numbers and its own in one call: after a kill none comes twice."""
     from mlflow.entities import Metric, RunTag
 
     now = int(seconds_of(row) * 1000)
     told = (metrics_of(session, row) or {}).items()
-    found = [(re.sub(r"[^\w./ -]", "_", name), value, row.seq) for name, value in told]
+    found = [(_named(name), value, row.seq) for name, value in told]
+    for trial, curve in told_curves(session, row).items():
+        found += [(f"claimed/{trial}", value, place) for place, value in enumerate(curve)]
     if is_turn(row):
-        for trial, curve in told_curves(session).items():
-            found += [(f"claimed/{trial}", value, place) for place, value in enumerate(curve)]
         client.log_text(run, picture_svg(picture(session)), "progress.svg")
     metrics = [
         Metric(name, float(value), now, step) for name, value, step in found if isinstance(value, int | float)
     ]
     for start in range(0, len(metrics), 900):  # at most 1000 a call
-        client.log_batch(run, metrics=metrics[start : start + 900])
-    if metrics:
-        client.log_batch(run, tags=[RunTag(_LAST, str(row.seq))])
+        client.log_batch(run, metrics=metrics[start : start + 900], tags=[RunTag(_LAST, str(row.seq))])
 
 
 if __name__ == "__main__":

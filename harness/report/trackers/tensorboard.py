@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
     home = folder / FOLDER
     for left in home.rglob("events.out.tfevents.*"):
         left.unlink()  # all of it is in the ledger: what is written once is shown once
-    writer, shown = SummaryWriter(logdir=str(home / "session"), write_to_disk=True), set[str]()
+    writer = SummaryWriter(logdir=str(home / "session"))
     for session, row in followed(folder):
         if session.length == 1:
             text = json.dumps(config_of(session), indent=2, default=str)
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
                 writer.add_scalar(name, value, row.seq, walltime=seconds_of(row))
         if is_turn(row):
             _picture(writer, session, row.seq)
-            _curves(home, session, shown)
+        _curves(home, told_curves(session, row))
         writer.flush()
     writer.close()
     say_address(home, f"tensorboard --logdir {home}")
@@ -62,16 +63,14 @@ def _picture(writer: "SummaryWriter", session: "SessionRecord", step: int) -> No
     writer.add_image("progress", numpy.asarray(image), step, dataformats="HWC")
 
 
-def _curves(home: Path, session: "SessionRecord", shown: set[str]) -> None:
+def _curves(home: Path, curves: Mapping[str, list[float]]) -> None:
     """A folder a trial, so that TensorBoard lays them over each other."""
     from tensorboardX import SummaryWriter
 
-    for trial, curve in told_curves(session).items():
-        if trial not in shown:
-            shown.add(trial)
-            with SummaryWriter(logdir=str(home / "claimed" / trial.replace("/", "_"))) as writer:
-                for place, value in enumerate(curve):
-                    writer.add_scalar("claimed/loss", value, place)
+    for trial, curve in curves.items():
+        with SummaryWriter(logdir=str(home / "claimed" / trial.replace("/", "_"))) as writer:
+            for place, value in enumerate(curve):
+                writer.add_scalar("claimed/loss", value, place)
 
 
 if __name__ == "__main__":
