@@ -29,6 +29,7 @@ from harness.records import (
     TrialSpec,
     step_rate,
 )
+from harness.session import item_files
 from harness.session.manifest import Manifest, manifest
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.conditions import LATEST, compared, foreign_cores
@@ -234,7 +235,8 @@ class TrialRunner:
         assert trial is not None
         for _ in range(MOST_ATTEMPTS):
             score = self.evaluator.score(result, source, split, self._references(trial.commit))
-            self.record(ScoredRow.of(score, trial.start, split))
+            sha256 = item_files.write(self.folder, trial.trial_id, score.items) if score.items else ""
+            self.record(ScoredRow.of(score, trial.start, split, sha256))
             if score.status != "infra_failed":
                 return score
         raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")
