@@ -17,6 +17,7 @@ LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITEC
     ["sandbox", "ledger"],
     ["task"],
     ["trial", "scoring", "keep", "report"],
+    ["slots"],
     ["agents", "config", "compare"],
     ["session", "sweep"],
     ["redteam"],

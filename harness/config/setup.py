@@ -39,6 +39,7 @@ _PARTS = (
     "promotion",
     "early_stop",
 )
+WHERE = ("slots", "gpus")  # of the executor: how many trials are under way bears on no result
 SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
 
@@ -125,6 +126,7 @@ def fingerprint(config: Mapping[str, Any], program: str, source: Files) -> str:
     kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
     kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
     kept["budget"] = {key: value for key, value in config["budget"].items() if key not in SESSION_LIMITS}
+    kept["executor"] = {key: value for key, value in config["executor"].items() if key not in WHERE}
     kept["guards"] = [*config["guards"].items()]  # their order counts
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in source.items()}
     text = json.dumps([kept, program, digests], sort_keys=True, default=str)

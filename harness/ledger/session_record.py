@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness import __version__
+from harness.ledger.ahead import AheadTrials
 from harness.ledger.chain import Ledger, each
 from harness.ledger.clock import SittingClock
 from harness.ledger.evidence_pool import EvidencePool
@@ -30,6 +31,7 @@ from harness.ledger.rows import (
     StepRow,
     TrialFinishedRow,
     TrialStartedRow,
+    TrialTakenRow,
     VerdictRow,
     row_of,
 )
@@ -90,6 +92,7 @@ class SessionRecord:
         self.usage = Usage()
         self.evidence = EvidencePool()
         self.clock = SittingClock()
+        self.ahead = AheadTrials()
         self.length = 0
         self._certificate_from = 0  # certificates before were about another head
         self._trial_of: dict[str, TrialRecord] = {}
@@ -100,7 +103,8 @@ class SessionRecord:
         """Take in the next row."""
         self.clock.add(row)
         self.length += 1
-        _HANDLERS[type(row)](self, row)
+        if not self.ahead.hold(row):
+            _HANDLERS[type(row)](self, row)
 
     def proposal(self, number: int) -> ProposalRecord:
         """The proposal of that number, made when it is new."""
@@ -277,6 +281,7 @@ class SessionRecord:
         proposal, self.open = self.proposal(row.proposal), None
         proposal.settled = row
         self.decided.append(proposal)
+        self.ahead.decided(row.proposal)
         self.decisions_since_incumbent += 1
         if row.decision is Decision.KEEP:
             self.keeps.append(proposal)
@@ -351,6 +356,10 @@ class SessionRecord:
             self.decisions_since_incumbent = 0
         self.evidence.add(trial.observation())
 
+    def _on_trial_taken(self, row: TrialTakenRow) -> None:
+        for held in self.ahead.release(row):
+            _HANDLERS[type(held)](self, held)
+
     def _on_certificate(self, row: CertificateRow) -> None:
         self.certificates.append(row)
 
@@ -371,6 +380,7 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
     TrialStartedRow: SessionRecord._on_trial_started,
     TrialFinishedRow: SessionRecord._on_trial_finished,
     ScoredRow: SessionRecord._on_scored,
+    TrialTakenRow: SessionRecord._on_trial_taken,
     CertificateRow: SessionRecord._on_certificate,
     NoticeRow: SessionRecord._on_notice,
     AgentSpentRow: SessionRecord._on_agent_spent,

@@ -114,6 +114,7 @@ class Session:
             self.synchronise()
         else:
             self.trial_runner.forget(proposal.commit)
+        self.trial_runner.forget_unused()
 
     def synchronise(self) -> None:
         """Bring the branch up to the rows: a commit for each final or certified keep, and one for each roll-back."""
@@ -130,13 +131,15 @@ class Session:
             certify(self.trial_runner, self.intake.files_of, self.limits.budget.certificate)
 
     def _end(self, end: SearchEnd) -> None:
-        state = self.trial_runner.state
+        state, slots = self.trial_runner.state, self.trial_runner.slots
+        if state.ahead.unused:
+            self.trial_runner.notice(f"{state.ahead.unused} trials were made ahead and not asked for")
         row = SessionEndedRow(
             cause=end.cause,
             reason=end.text,
             proposals=len(state.decided),
             keeps=len(state.keeps),
             trials=state.finished_trials,
-            busy_share=state.trial_seconds() / state.active_seconds if state.active_seconds else 0.0,
+            busy_share=state.trial_seconds() / state.active_seconds / slots if state.active_seconds else 0.0,
         )
         self.trial_runner.record(row)

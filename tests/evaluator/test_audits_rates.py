@@ -52,7 +52,9 @@ return predict
     assert caught >= 99
 
 
-def drawn(rows: int, length: int, cuts: int, replays: int, seed: int) -> tuple[audits.Tokens, audits.AuditPlan]:
+def drawn(
+    rows: int, length: int, cuts: int, replays: int, seed: int
+) -> tuple[audits.Tokens, audits.AuditPlan]:
     random = np.random.default_rng(seed)
     tokens = text_rows(rows, length, seed)
     losses = random.exponential(2.0, (rows, length))
