@@ -141,7 +141,8 @@ class TrialRunner:
         drawn = trial_seed(self.secret, trial_id) if seed is None else seed
         bounds = clock or self.profile.trial_clock()
         spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
-        references, sha256 = (), ""
+        references: tuple[Observation, ...] = ()
+        sha256 = ""
         if self.side_by_side is not None:
             references, sha256 = tuple(self._references(commit)), self._digest(commit, source)
         return Order(

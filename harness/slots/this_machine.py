@@ -165,12 +165,12 @@ def _place(
             parts.sandbox, parts.task, parts.data, parts.profile, parts.folder, parts.scoring, gpu
         )
         stack.callback(evaluator.close)
-        probe = _probe(gpu, fixed)
+        probe = probe_for(gpu, fixed)
         stack.callback(probe.close)
         return Place(name, executor, evaluator, probe, cores, quiet, stack.pop_all().close)
 
 
-def _probe(gpu: int | None, fixed: bool) -> MachineProbe:
+def probe_for(gpu: int | None, fixed: bool) -> MachineProbe:
     if gpu is not None:
         return GpuProbe(gpu)
     return Unwatched() if fixed else HostProbe()

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scoring_bench import LENGTH, Bench, honest, source, text_rows, trained
+from scoring_bench import LENGTH, EvaluatorBench, honest, source, text_rows, trained
 from tiny_models import ARCHITECTURES
 
 from harness.scoring import audits
@@ -16,7 +16,7 @@ LARGE_ROWS = 640  # the default 300 cuts fit
 
 
 @pytest.mark.slow
-def test_no_false_alarm_over_200_honest_artefacts(bench: Bench) -> None:
+def test_no_false_alarm_over_200_honest_artefacts(bench: EvaluatorBench) -> None:
     """Six architectures, untrained to trained, float32 and bfloat16 weights and logits: all accepted."""
     np.save(bench.data.private / "val.npy", text_rows(LARGE_ROWS, LENGTH, 2))
     alarms, largest = [], 0.0
@@ -34,7 +34,7 @@ def test_no_false_alarm_over_200_honest_artefacts(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-def test_a_leak_at_five_percent_of_the_positions_is_caught(bench: Bench, model) -> None:
+def test_a_leak_at_five_percent_of_the_positions_is_caught(bench: EvaluatorBench, model) -> None:
     """Planted at other positions each time, by the default audit size: at least 99 of 100 are caught."""
     np.save(bench.data.private / "val.npy", text_rows(LARGE_ROWS, LENGTH, 2))
     caught = 0

@@ -52,18 +52,7 @@ def test_simulation_prints_and_writes_its_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rules that are asked for, as a line each, as CSV, as Markdown tables and as a picture."""
-    words = [
-        "--nights",
-        "2",
-        "--out",
-        str(tmp_path),
-        "--rules",
-        "greedy",
-        "stack",
-        "--kinds",
-        "null 100",
-        "all 100",
-    ]
+    words = ["--nights", "2", "--out", str(tmp_path), "--rules", "greedy", "stack", "--kinds", "null 100", "all 100"]
     monkeypatch.setattr("sys.argv", ["simulate_keep_rules", *words, "--conditions", "Gaussian"])
     assert simulate_keep_rules.main() == 0
     assert "stack" in capsys.readouterr().out

@@ -14,9 +14,7 @@ from harness.task.adoption.survey import Survey
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "adopted"
 OURS = ("launch.py", "stand_in.py", "stand_in_kernels.py", "packing.py")  # travel with a trial
 REFEREES = ("prepare.py", "evaluate.py")
-FIRST_OVERHEAD = (
-    0.75  # of the budget, until it was measured: a compiled script spends most of a first minute uncounted
-)
+FIRST_OVERHEAD = 0.75  # of the budget, until it was measured: a compiled script spends most of a first minute uncounted
 MOST_SHARDS = 10
 _UNITS = {"bpb": "bits per byte", "loss": "nats per token", "perplexity": "perplexity"}
 _MOST_HISTORY = 200
