@@ -23,6 +23,7 @@ from harness.slots.place import Place, nothing
 from harness.slots.this_machine import fixed_work, probe_for
 from harness.trial.local import Local
 
+PLACE = "HARNESS_PLACE"  # in the agent's environment: what its node is called by those who sent it
 ISOLATION = "isolation"  # the reason of an order that a node could not take
 
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 def made(kit: Kit, order: Order, folder: Path) -> Measured:
     """Never raises for what a candidate can do, nor for what this node lacks."""
-    name = socket.gethostname()
+    name = os.environ.get(PLACE) or os.environ.get("SLURMD_NODENAME") or socket.gethostname()
     try:
         sandbox = open_sandbox(kit.level, kit.allow_unsafe)
         if sandbox.level < kit.least_level and not kit.allow_unsafe:

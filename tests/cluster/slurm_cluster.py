@@ -1,4 +1,4 @@
-"""A Slurm of our own on this machine: munged, slurmctld and several slurmd, in a folder; nothing outside of it is touched."""
+"""A Slurm of our own on this machine: munged, slurmctld and several slurmd, in a folder of its own."""
 
 import contextlib
 import os
@@ -46,12 +46,16 @@ class SlurmCluster:
             f"SlurmdLogFile={self.folder}/log/%n", "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none",
             "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core", "SlurmdParameters=config_overrides",
             "ReturnToService=2", "SwitchType=switch/none", "MpiDefault=none", "SchedulerType=sched/backfill",
-            "SchedulerParameters=sched_interval=1,bf_interval=1", "SlurmctldTimeout=10", "SlurmdTimeout=15", "KillWait=2",
-            "InactiveLimit=0", "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny", "MinJobAge=300", "JobCompType=jobcomp/none", "AccountingStorageType=accounting_storage/none",
+            "SchedulerParameters=sched_interval=1,bf_interval=1", "SlurmctldTimeout=10", "SlurmdTimeout=15",
+            "KillWait=2",
+            "InactiveLimit=0", "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny", "MinJobAge=300",
+            "JobCompType=jobcomp/none", "AccountingStorageType=accounting_storage/none",
             "JobAcctGatherType=jobacct_gather/none",
         ]  # fmt: skip
         for name, port in zip(self.nodes, ports[1:], strict=True):
-            lines.append(f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory=8000")
+            lines.append(
+                f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory=8000"
+            )
         lines.append(f"PartitionName=all Nodes={','.join(self.nodes)} Default=YES MaxTime=60 State=UP")
         (self.folder / "slurm.conf").write_text("\n".join(lines) + "\n")
 
@@ -71,7 +75,10 @@ class SlurmCluster:
         self.start_controller()
         for name in self.nodes:
             self.start_node(name)
-        _until(lambda: self.said("sinfo", "-h", "-N", "-o", "%t").split().count("idle") == len(self.nodes), "nodes")
+        _until(
+            lambda: self.said("sinfo", "-h", "-N", "-o", "%t").split().count("idle") == len(self.nodes),
+            "nodes",
+        )
         return self
 
     def start_controller(self) -> None:
@@ -88,7 +95,9 @@ class SlurmCluster:
         process.wait()
 
     def said(self, *command: str) -> str:
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=30, check=False
+        )
         return done.stdout
 
     def job_ids(self) -> list[str]:

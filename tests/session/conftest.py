@@ -244,9 +244,9 @@ class World:
             pause_seconds=0.0,
             canary=self.canary,
         )
+        limits = SessionLimits(self.budget, profile, self.keep.settling_trials)
         if self.slots > 1:
             trial_runner.make_side_by_side(self.made_slots())
-        limits = SessionLimits(self.budget, profile, self.keep.settling_trials)
         if not ledger.length:
             baseline = workspace.start(self.task.source())
             trial_runner.record(SessionStartedRow(baseline_commit=baseline, level=Level.L3))
