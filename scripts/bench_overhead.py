@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.config.setup import load
 from harness.records import Role
-from harness.session.folder import open_bench
+from harness.session.folder import open_session
 from harness.task.prepare import prepared
 
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     plain, whole, inside = [], [], []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bench = stack.enter_context(open_bench(setup, folder, ()))
+        bench = stack.enter_context(open_session(setup, folder, ()))
         trial_runner, baseline = bench.trial_runner, bench.trial_runner.state.baseline
         source = bench.workspace.files(baseline)
         public = prepared(setup.task, setup.budget.profile, choices=setup.data).public

@@ -123,12 +123,12 @@ def main() -> None:
     shape = Shape(8192, 8, 512, 4, 2048) if gpu else Shape(2048, 2, 128, 4, 128)
     tokens = options.tokens or ((1 << 20) if gpu else 163840)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), shape, tokens, options)
+        bench = ScoringBench(Path(folder), shape, tokens, options)
         rounds = [bench.round() for _ in range(options.rounds)]
     print(json.dumps(report(rounds, tokens, bench), indent=2))
 
 
-def report(rounds: list[dict[str, float]], tokens: int, bench: "Bench") -> dict[str, object]:
+def report(rounds: list[dict[str, float]], tokens: int, bench: "ScoringBench") -> dict[str, object]:
     """Medians over the rounds; ratios within a round, so that a busy machine disturbs both sides."""
     middle = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     return {
@@ -153,7 +153,7 @@ def report(rounds: list[dict[str, float]], tokens: int, bench: "Bench") -> dict[
     }
 
 
-class Bench:
+class ScoringBench:
     """A task in a folder with one random model."""
 
     def __init__(self, folder: Path, shape: Shape, tokens: int, options: argparse.Namespace) -> None:

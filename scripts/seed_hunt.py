@@ -43,7 +43,7 @@ DICE = {"none": (False, False), "order": (False, True), "salt": (True, False), "
 """Name -> (salted seeding, reordering)."""
 
 
-class Bench:
+class SandboxBench:
     """Trials and scores under one setting of the dice."""
 
     def __init__(self, setup: Setup, dice: str, folder: Path, stack: ExitStack) -> None:
@@ -170,7 +170,7 @@ def hunt(setup: Setup, dice: str, seeds: int, fresh: int, quick: bool) -> dict[s
     """One setting of the dice: the hunt, its winner and the program as it is on fresh trials, 42 against 137."""
     start, source = time.monotonic(), setup.task.source()
     with tempfile.TemporaryDirectory(prefix="hunt-") as folder, ExitStack() as stack:
-        bench = (QuickBench if quick else Bench)(setup, dice, Path(folder), stack)
+        bench = (QuickBench if quick else SandboxBench)(setup, dice, Path(folder), stack)
         hunted = {seed: bench.loss(wired(source, seed)) for seed in range(1, seeds + 1)}
         winner = min(hunted, key=lambda seed: hunted[seed])
         groups: dict[str, list[float]] = {"as it is": [], "winner": [], "42": [], "137": []}

@@ -11,7 +11,7 @@ class Conflict(Exception):
     """Both sides changed the same lines, or lines that touch."""
 
 
-class _Change(NamedTuple):
+class _Hunk(NamedTuple):
     """Lines start..end of the base become `new`. side: whose change it is."""
 
     start: int
@@ -42,7 +42,7 @@ def merge_file(base: bytes, theirs: bytes, ours: bytes) -> bytes:
     """Raises Conflict where both change the same or adjoining lines, unless in the same way."""
     old = _lines(base)
     result: list[bytes] = []
-    last = _Change(-1, -1, (), -1)
+    last = _Hunk(-1, -1, (), -1)
     for change in sorted(_changes(old, _lines(ours), 0) + _changes(old, _lines(theirs), 1)):
         if change[:3] == last[:3]:
             continue
@@ -53,9 +53,9 @@ def merge_file(base: bytes, theirs: bytes, ours: bytes) -> bytes:
     return b"".join(result + old[max(last.end, 0) :])
 
 
-def _changes(old: list[bytes], new: list[bytes], side: int) -> list[_Change]:
+def _changes(old: list[bytes], new: list[bytes], side: int) -> list[_Hunk]:
     blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    return [_Change(i, j, tuple(new[k:m]), side) for kind, i, j, k, m in blocks if kind != "equal"]
+    return [_Hunk(i, j, tuple(new[k:m]), side) for kind, i, j, k, m in blocks if kind != "equal"]
 
 
 def _lines(content: bytes) -> list[bytes]:

@@ -18,7 +18,7 @@ from harness.records import Files, Role
 from harness.session.reopen import only_folder, reopened
 
 if TYPE_CHECKING:
-    from harness.session.folder import Bench
+    from harness.session.folder import OpenSession
 
 _USAGE = "usage: python -m harness.ablation DIR [runs=3], DIR is the folder of a session"
 _DEFAULT_RUNS = 3
@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def ablated(bench: "Bench", folder: Path, runs: int) -> list[Contribution]:
+def ablated(bench: "OpenSession", folder: Path, runs: int) -> list[Contribution]:
     """Measures the head and every ablation of it, by turns."""
     workspace = bench.workspace
     keeps = workspace.keeps()
@@ -124,7 +124,7 @@ def ablated(bench: "Bench", folder: Path, runs: int) -> list[Contribution]:
     )
 
 
-def _loss(bench: "Bench", files: Files, what: str, number: int) -> float | None:
+def _loss(bench: "OpenSession", files: Files, what: str, number: int) -> float | None:
     """One trial; one that an earlier, interrupted call already made is not repeated."""
     state, name = bench.trial_runner.state, f"ablation-{what}-{number}"
     for seen in state.observations.get(f"ablation-{what}", []):

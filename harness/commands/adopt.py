@@ -123,14 +123,14 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     """One trial tells what of the budget the script does not count; the others how much a score varies."""
     from harness.commands.noise import folder, lines, measure, summary
     from harness.config.setup import load
-    from harness.session.folder import open_bench
+    from harness.session.folder import open_session
     from harness.task.adoption.writing import set_overhead
 
     machine = "gpu" if found.gpu else "cpu"
     words = [f"task={name}", f"budget.profile={machine}", *rest]
     print(f"\nmeasuring: 1 + {trials} trials of the unmodified script", flush=True)
     setup = load(words)
-    with open_bench(setup, folder(setup), ()) as bench:
+    with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
         seen = runner.measure(
             bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
@@ -148,7 +148,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
         f" the script is told so much less"
     )
     setup = load(words)
-    with open_bench(setup, folder(setup), ()) as bench:
+    with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
         for line in lines(summary(losses, rates), setup.task.unit):
             print(line)

@@ -21,7 +21,7 @@ from harness.records import Role, step_rate
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
-    from harness.session.folder import Bench
+    from harness.session.folder import OpenSession
 
 _DEFAULT_RUNS = 8
 _SHOWN_RUNS = (1, 3, 5, 10)
@@ -85,11 +85,11 @@ def lines(found: Summary, unit: str = "", turned: float = 1.0) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Raises HarnessError."""
     from harness.config.setup import load
-    from harness.session.folder import open_bench
+    from harness.session.folder import open_session
 
     runs, rest = split_runs(arguments)
     setup = load(rest)
-    with open_bench(setup, folder(setup), ()) as bench:
+    with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, runs)
         try:
             found = summary(losses, rates)
@@ -116,7 +116,7 @@ def folder(setup: "Setup") -> Path:
     return Path(setup.session.folder) / f"noise-{setup.task.name}-{setup.fingerprint[:8]}{repeat}"
 
 
-def measure(bench: "Bench", runs: int) -> tuple[list[float], list[float]]:
+def measure(bench: "OpenSession", runs: int) -> tuple[list[float], list[float]]:
     """Losses and steps a second of `runs` trials of the baseline, those of an earlier call included."""
     trial_runner, state = bench.trial_runner, bench.trial_runner.state
     source = bench.workspace.files(state.baseline)
@@ -130,7 +130,7 @@ def measure(bench: "Bench", runs: int) -> tuple[list[float], list[float]]:
     return losses, [rate for rate in rates if rate]
 
 
-def _store(setup: "Setup", bench: "Bench", found: Summary) -> None:
+def _store(setup: "Setup", bench: "OpenSession", found: Summary) -> None:
     from harness.keep import warm_start
 
     name = warm_start.key(setup.task, bench.profile)

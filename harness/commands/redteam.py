@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from harness.commands import run
 from harness.errors import UserError
 from harness.redteam.attack import ATTACKS, Attack, attacks
-from harness.redteam.program import Program
+from harness.redteam.program import Baseline
 from harness.redteam.result import Result, line
-from harness.redteam.suite import Bench, Finding, asked_guards, findings
+from harness.redteam.suite import AttackFinding, AttackTrials, asked_guards, findings
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
@@ -80,10 +80,10 @@ def _chosen(found: list[Attack], only: str, static: bool) -> list[Attack]:
     return sorted(chosen, key=lambda attack: not attack.static)
 
 
-def _all(setup: "Setup", chosen: list[Attack]) -> Iterator[Finding]:
+def _all(setup: "Setup", chosen: list[Attack]) -> Iterator[AttackFinding]:
     """The static ones at once, then the others in one sandbox, which is opened only if there are any."""
     profile, source = setup.budget.trial_profile(setup.task), setup.task.source()
-    program = Program(setup.task, profile, source)
+    program = Baseline(setup.task, profile, source)
     yield from findings(
         [each for each in chosen if each.static], program, asked_guards(program, setup.guards)
     )
@@ -93,11 +93,11 @@ def _all(setup: "Setup", chosen: list[Attack]) -> Iterator[Finding]:
     from harness.session.rig import opened
 
     with tempfile.TemporaryDirectory(prefix="redteam-") as folder, opened(setup, Path(folder)) as rig:
-        program = Program(setup.task, profile, source, rig.data)
-        yield from findings(dynamic, program, Bench(rig, program, setup.guards).respond)
+        program = Baseline(setup.task, profile, source, rig.data)
+        yield from findings(dynamic, program, AttackTrials(rig, program, setup.guards).respond)
 
 
-def _said(found: Iterator[Finding]) -> Iterator[Finding]:
+def _said(found: Iterator[AttackFinding]) -> Iterator[AttackFinding]:
     for each in found:
         print(line(each), flush=True)
         yield each

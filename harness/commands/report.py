@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.commands import run
@@ -9,6 +11,7 @@ from harness.errors import UserError
 from harness.ledger.reading import one_session, session_folders
 from harness.ledger.session_record import SessionRecord, load
 from harness.ledger.sweep_record import FILE_NAME as SWEEP
+from harness.report.charts.progress import HOURS, PROPOSALS
 from harness.report.html.page import html_report
 from harness.report.html.transcripts import transcript_pages
 from harness.report.local import write_atomically
@@ -31,12 +34,15 @@ def main(argv: list[str]) -> int:
         raise UserError(
             f"{options.folder} holds {len(folders)} sessions: --out takes one, give one of their folders"
         )
-    control = load(one_session(options.control)) if options.control is not None else None
+    controls = [load(one_session(control)) for control in options.control]
     for folder in folders:
         session = load(folder)
+        if options.png:
+            _picture(session, folder, controls, options)
+            continue
         file = options.out or folder / ("report.md" if options.markdown else "report.html")
-        text = markdown_report(session) if options.markdown else html_report(session, folder, control)
-        _write(file, text)
+        whole = partial(html_report, session, folder, *controls, axis=options.axis)
+        _write(file, markdown_report(session) if options.markdown else whole())
         if not options.markdown:
             for page, words in transcript_pages(session, folder):
                 _write(page, words, quiet=True)
@@ -55,7 +61,23 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: DIR/report.html)")
     parser.add_argument("--markdown", action="store_true", help="Markdown instead of HTML")
     parser.add_argument(
-        "--control", type=Path, metavar="DIR", help="a control session to draw beside this one"
+        "--control",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a control session to draw beside this one; can be repeated",
+    )
+    parser.add_argument(
+        "--axis",
+        choices=(PROPOSALS, HOURS),
+        default=PROPOSALS,
+        help="of the progress chart (default: proposals)",
+    )
+    parser.add_argument(
+        "--png",
+        action="store_true",
+        help="only the progress chart as a picture: progress.png and .svg, bright and dark",
     )
     parser.add_argument(
         "--tables", action="store_true", help="also write trials.csv and proposals.csv (and Parquet)"
@@ -64,6 +86,28 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--project", default="harness", help="W&B project (default: harness)")
     parser.add_argument("--entity", help="W&B entity (default: your own)")
     return parser.parse_args(argv)
+
+
+def _picture(
+    session: SessionRecord, folder: Path, controls: Sequence[SessionRecord], options: argparse.Namespace
+) -> None:
+    """Bright and dark, as PNG and SVG; --out names the bright PNG, the others lie beside it."""
+    from harness.report.charts.picture import picture, picture_svg
+    from harness.report.charts.raster import png
+
+    drawing = picture(session, controls, options.axis)
+    first = options.out or folder / "progress.png"
+    for theme, name in (("light", first.stem), ("dark", f"{first.stem}-dark")):
+        _write(first.with_name(f"{name}.svg"), picture_svg(drawing, theme))
+        _write_bytes(first.with_name(f"{name}.png"), png(drawing, theme))
+
+
+def _write_bytes(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+    print(file)
 
 
 def _write(file: Path, text: str, quiet: bool = False) -> None:

@@ -17,7 +17,7 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class KeepCounts:
     """How many keeps at one sd. beyond: one-sided 5 % each; bonferroni: 5 % over all proposals; swap: smaller
     than the usual difference between two seeds (sd * sqrt 2). total_low: lower end of the whole gain."""
 
@@ -48,11 +48,11 @@ def default_sds(night: Night) -> list[float]:
     return [float(f"{sd * first:.2g}") for sd in SDS]
 
 
-def told(kept: Sequence[float], proposals: int, sd: float) -> Told:
+def told(kept: Sequence[float], proposals: int, sd: float) -> KeepCounts:
     """One trial against one trial: a gain has the standard error sd * sqrt 2."""
     error = sd * math.sqrt(2)
     single, family = _NORMAL.inv_cdf(1 - ALPHA), _NORMAL.inv_cdf(1 - ALPHA / max(1, proposals))
-    return Told(
+    return KeepCounts(
         sd=sd,
         beyond=sum(gain > single * error for gain in kept),
         bonferroni=sum(gain > family * error for gain in kept),

@@ -7,7 +7,7 @@ from harness.keep.bounds import block_bounds
 from harness.keep.drift import drift
 from harness.keep.final_keeps import FinalKeeps
 from harness.keep.noise_level import NoiseLevel, from_evidence, usable
-from harness.keep.two_samples import Comparison, compare
+from harness.keep.two_samples import TwoSampleTest, compare
 from harness.records import Action, KeepEvidence, Step
 
 _LEAST_RUNS = 2  # of the incumbent, before anything is compared with it
@@ -106,6 +106,6 @@ class Race(FinalKeeps):
         return self.margin if simpler and affordable else 0.0
 
 
-def _statistics(evidence: KeepEvidence, noise: NoiseLevel, found: Comparison) -> dict[str, float]:
+def _statistics(evidence: KeepEvidence, noise: NoiseLevel, found: TwoSampleTest) -> dict[str, float]:
     look = float(len(evidence.candidate))
     return {"z": found.z, "effect": found.effect, "sd": noise.sd, "df": noise.df, "look": look}

@@ -24,7 +24,7 @@ class Variance:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TwoSampleTest:
     """effect: mean of the old losses minus that of the new ones (positive: new is better). error: its standard
     error; df: Satterthwaite's; z: normal score of effect / error.
     """
@@ -48,7 +48,7 @@ def moderated(losses: Sequence[float], noise: NoiseLevel, prior_degrees: float =
     return Variance((weight * noise.sd**2 + squared_deviations(losses)) / degrees, degrees)
 
 
-def compare(old: Sequence[float], new: Sequence[float], noise: NoiseLevel) -> Comparison:
+def compare(old: Sequence[float], new: Sequence[float], noise: NoiseLevel) -> TwoSampleTest:
     """Are the new losses lower? Neither side may be empty."""
     effect = mean(old) - mean(new)
     parts = []
@@ -58,7 +58,7 @@ def compare(old: Sequence[float], new: Sequence[float], noise: NoiseLevel) -> Co
     return _compared(effect, parts)
 
 
-def welch(old: Sequence[float], new: Sequence[float]) -> Comparison:
+def welch(old: Sequence[float], new: Sequence[float]) -> TwoSampleTest:
     """The same with each side's own variance alone. Raises ValueError for fewer than two trials on a side."""
     if min(len(old), len(new)) < 2:
         raise ValueError("Welch's test needs two trials or more on either side")
@@ -66,14 +66,14 @@ def welch(old: Sequence[float], new: Sequence[float]) -> Comparison:
     return _compared(mean(old) - mean(new), parts)
 
 
-def _compared(effect: float, parts: Sequence[tuple[float, float]]) -> Comparison:
+def _compared(effect: float, parts: Sequence[tuple[float, float]]) -> TwoSampleTest:
     """parts: variance of either mean, and its degrees of freedom (Satterthwaite 1946)."""
     total = sum(variance for variance, _ in parts)
     df = sum(degrees for _, degrees in parts)
     if total > 0:
         df = 1 / sum((variance / total) ** 2 / degrees for variance, degrees in parts)
     error = math.sqrt(total)
-    return Comparison(effect, error, df, _normal_score(effect, error, df))
+    return TwoSampleTest(effect, error, df, _normal_score(effect, error, df))
 
 
 def _normal_score(effect: float, error: float, df: float) -> float:

@@ -23,10 +23,10 @@ from types import ModuleType
 
 from harness.errors import UserError
 from harness.records import Score, TrialResult
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 ATTACKS = Path(__file__).with_name("attacks")
-Make = Callable[[Program], Candidate]
+Make = Callable[[Baseline], Candidate]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Baseline:
     """The unmodified program of a task. data: None where only static guards are asked."""
 
     task: Task
@@ -68,7 +68,7 @@ class Program:
         """Raises NotApplicable where no proposal may edit it."""
         return self.changed(self._editable(self.task.script), text)
 
-    def tuned(self) -> "Program":
+    def tuned(self) -> "Baseline":
         """The program of a proposal that is worth a trial: its first setting is half as large again.
 
         Raises NotApplicable where no number with a point stands in a setting at the top of the script.

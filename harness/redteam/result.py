@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from harness.records import Json
-from harness.redteam.suite import Finding
+from harness.redteam.suite import AttackFinding
 from harness.report.escape import as_html, one_line
 from harness.report.html.pieces import page, section, table, tile
 
@@ -46,7 +46,7 @@ class Result:
     """about: task, profile, level of isolation and the like."""
 
     about: Mapping[str, str]
-    findings: Sequence[Finding]
+    findings: Sequence[AttackFinding]
 
     @property
     def good(self) -> bool:
@@ -99,7 +99,7 @@ class Result:
         return page(title, head + tiled + section("Every attack", shown, about=_ABOUT))
 
 
-def line(found: Finding) -> str:
+def line(found: AttackFinding) -> str:
     """For a terminal."""
     mark = {"not applicable": "-   "}.get(found.attack, "ok  " if found.good else "FAIL")
     text = f"{mark}  {found.name:34} {found.attack}: {one_line(found.why, 110)}"
@@ -108,7 +108,7 @@ def line(found: Finding) -> str:
     return text
 
 
-def _bad(found: Sequence[Finding]) -> str:
+def _bad(found: Sequence[AttackFinding]) -> str:
     missed = [each.name for each in found if each.attack == "not caught"]
     blocked = [each.name for each in found if each.twin == "blocked"]
     parts = [f"not caught: {', '.join(missed)}"] if missed else []
@@ -116,6 +116,6 @@ def _bad(found: Sequence[Finding]) -> str:
     return "; ".join(parts)
 
 
-def _cells(found: Finding) -> tuple[str, ...]:
+def _cells(found: AttackFinding) -> tuple[str, ...]:
     asked = "static guards" if found.static else "a trial"
     return (found.name, found.tries, asked, found.attack, found.why, found.twin, found.twin_why)

@@ -21,7 +21,7 @@ from harness.records import (
     step_rate,
 )
 from harness.redteam.attack import Attack, Trial
-from harness.redteam.program import Candidate, NotApplicable, Program
+from harness.redteam.program import Baseline, Candidate, NotApplicable
 from harness.session.guard_line import Stage, ask
 from harness.session.rig import Rig
 
@@ -43,7 +43,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AttackFinding:
     """What came of one attack and its twin. why, twin_why: the code of the rejection, or what was seen instead."""
 
     name: str
@@ -62,7 +62,7 @@ class Finding:
 Respond = Callable[[Attack, Candidate], Response]
 
 
-def findings(chosen: Iterable[Attack], program: Program, respond: Respond) -> Iterator[Finding]:
+def findings(chosen: Iterable[Attack], program: Baseline, respond: Respond) -> Iterator[AttackFinding]:
     """One for each attack, as soon as it is known."""
     for attack in chosen:
         try:
@@ -74,14 +74,14 @@ def findings(chosen: Iterable[Attack], program: Program, respond: Respond) -> It
                 own = respond(attack, good)
             yield judged(attack, found, own)
         except NotApplicable as reason:
-            yield Finding(attack.name, attack.tries, attack.static, "not applicable", str(reason))
+            yield AttackFinding(attack.name, attack.tries, attack.static, "not applicable", str(reason))
 
 
-def judged(attack: Attack, bad: Response, good: Response) -> Finding:
+def judged(attack: Attack, bad: Response, good: Response) -> AttackFinding:
     """Caught: rejected for the attack's own reason, or, where it needs none, without gain. Pure."""
     twin = not good.rejected and (bool(attack.reasons) or bool(good.gained))
     broken = not (twin or good.rejected)
-    return Finding(
+    return AttackFinding(
         attack.name,
         attack.tries,
         attack.static,
@@ -111,7 +111,7 @@ def _why(seen: Response, otherwise: str) -> str:
     return f"{code}: {seen.words}".rstrip(": ") if code else otherwise
 
 
-def asked_guards(program: Program, guards: Guards) -> Respond:
+def asked_guards(program: Baseline, guards: Guards) -> Respond:
     """What the static guards say, without any trial."""
 
     def respond(attack: Attack, made: Candidate) -> Response:
@@ -123,7 +123,7 @@ def asked_guards(program: Program, guards: Guards) -> Respond:
 
 def _refusal(
     stage: Stage,
-    program: Program,
+    program: Baseline,
     guards: Guards,
     made: Candidate,
     trials: Sequence[Observation],
@@ -155,10 +155,10 @@ def _refusal(
     return doubtful
 
 
-class Bench:
+class AttackTrials:
     """Runs candidates as a session runs them: sandbox, clock, evaluator, then the guards that look at trials."""
 
-    def __init__(self, rig: Rig, program: Program, guards: Guards) -> None:
+    def __init__(self, rig: Rig, program: Baseline, guards: Guards) -> None:
         """Raises UserError where the unmodified program has no score."""
         self._rig, self._program, self._guards = rig, program, guards
         self._number = itertools.count(1)

@@ -31,7 +31,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class InspectionFinding:
     """quote: the words that matched, with those around them."""
 
     proposal: int
@@ -82,7 +82,7 @@ RULES = (
 )
 
 
-def findings(session: SessionRecord, folder: Path) -> list[Finding]:
+def findings(session: SessionRecord, folder: Path) -> list[InspectionFinding]:
     """Of every transcript that the session's rows name, in the order of proposals."""
     found = []
     for proposal in session.proposals.values():
@@ -94,7 +94,7 @@ def findings(session: SessionRecord, folder: Path) -> list[Finding]:
     return found
 
 
-def _by_rules(number: int, content: list[Mapping[str, Any]], file: str) -> Iterator[Finding]:
+def _by_rules(number: int, content: list[Mapping[str, Any]], file: str) -> Iterator[InspectionFinding]:
     for rule in RULES:
         matches = (
             (entry, match)
@@ -103,12 +103,12 @@ def _by_rules(number: int, content: list[Mapping[str, Any]], file: str) -> Itera
             for match in rule.pattern.finditer(str(entry.get("text", "")))
         )
         for (entry, match), _ in zip(matches, range(_MOST_PER_RULE), strict=False):
-            yield Finding(
+            yield InspectionFinding(
                 number, rule.name, str(entry["kind"]), _quoted(entry, match.start(), match.end()), file
             )
 
 
-def _undone(proposal: Any, content: list[Mapping[str, Any]], file: str) -> Iterator[Finding]:
+def _undone(proposal: Any, content: list[Mapping[str, Any]], file: str) -> Iterator[InspectionFinding]:
     """Changes of files that are not in the proposal: tried and undone, or refused."""
     changed = {str(name) for name in proposal.answer.files}
     seen: set[str] = set()
@@ -120,7 +120,9 @@ def _undone(proposal: Any, content: list[Mapping[str, Any]], file: str) -> Itera
             if name and not own and name in _PROTECTED and name not in seen:
                 seen.add(name)
                 quote = _quoted(entry, match.start(), match.end())
-                yield Finding(proposal.number, "changes a protected file and undoes it", "call", quote, file)
+                yield InspectionFinding(
+                    proposal.number, "changes a protected file and undoes it", "call", quote, file
+                )
 
 
 _PROTECTED = ("evaluate.py", "prepare.py", "task.yaml", "program.md")

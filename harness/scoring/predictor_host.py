@@ -53,7 +53,7 @@ def serve(channel: socket.socket, data: str) -> None:
         message, descriptors = wire.receive_with_files(channel, 4)
     try:
         model = load(message, data, *descriptors[:2])
-        memory = Memory(channel, descriptors[2:], pinned=bool(message["pinned"]))
+        memory = SharedBuffers(channel, descriptors[2:], pinned=bool(message["pinned"]))
         wire.send(channel, {"op": "loaded"})
         while True:
             question = wire.receive(channel)
@@ -95,7 +95,7 @@ def _import_entry(folder: str, entry: str) -> ModuleType:
     return module
 
 
-class Memory:
+class SharedBuffers:
     """Where questions and answers lie: two shared buffers, or packets where there are none.
 
     With a GPU the answers' pages are pinned, so that copies run at full bus speed.
@@ -152,7 +152,7 @@ def _pin(buffer: mmap.mmap) -> None:
         torch.cuda.cudart().cudaHostRegister(whole.data_ptr(), whole.numel(), 0)  # type: ignore[no-untyped-call] # torch's own lack
 
 
-def _answer_tokens(message: dict[str, Any], model: Any, memory: Memory) -> None:
+def _answer_tokens(message: dict[str, Any], model: Any, memory: SharedBuffers) -> None:
     """Raw logits in the model's own float type (wider ones as float32); a wrong shape is told without content."""
     import torch
 
@@ -171,7 +171,7 @@ def _answer_tokens(message: dict[str, Any], model: Any, memory: Memory) -> None:
             memory.send_tensor(logits)
 
 
-def _answer_items(message: dict[str, Any], model: Any, memory: Memory) -> None:
+def _answer_items(message: dict[str, Any], model: Any, memory: SharedBuffers) -> None:
     text = json.dumps(model(json.loads(memory.question(message)))).encode()
     fits = len(text) <= message["most_bytes"]
     if fits:

@@ -34,7 +34,7 @@ from harness.scoring.subjects import ItemSubject, TokenSubject, slot_bytes
 _DETAIL_CHARACTERS = 2000
 
 
-class Session(Protocol):
+class PredictorControl(Protocol):
     """What the referee may ask of the session that started the predictors."""
 
     def cpu_seconds(self) -> float:
@@ -116,7 +116,7 @@ class _Asked:
         wire.receive(self._channel)
 
 
-def score(plan: ScoringPlan, descriptors: list[int], session: Session) -> dict[str, Any]:
+def score(plan: ScoringPlan, descriptors: list[int], session: PredictorControl) -> dict[str, Any]:
     """op, status, value, side, reason, detail: fields of records.Score. Never raises.
 
     descriptors: what travels beside the plan; the predictors' ends are closed.
@@ -131,7 +131,7 @@ class _Rejected(Exception):
 class _Scoring:
     """One score under way."""
 
-    def __init__(self, plan: ScoringPlan, descriptors: list[int], session: Session) -> None:
+    def __init__(self, plan: ScoringPlan, descriptors: list[int], session: PredictorControl) -> None:
         self._plan, self._descriptors, self._session = plan, descriptors, session
         local = time.process_time if plan.clock == "cpu" else time.monotonic
         remote = session.cpu_seconds if plan.clock == "cpu" else time.monotonic

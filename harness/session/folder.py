@@ -43,7 +43,7 @@ _NO_DIFFERENCE |= {f"executor.{name}" for name in WHERE}
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class OpenSession:
     """Open parts. resumed: whether the folder held rows before."""
 
     folder: Path
@@ -74,7 +74,7 @@ def has_ended(folder: Path) -> bool:
 
 
 @contextmanager
-def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Iterator[Bench]:
+def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Iterator[OpenSession]:
     """Opens the folder, makes what is missing, and checks that what is there belongs to this configuration.
 
     Raises UserError when a GPU is missing, another process has it open or it holds another session, LedgerError
@@ -116,7 +116,7 @@ def open_bench(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Itera
         if slots is not None:
             stack.callback(slots.close)
             trial_runner.make_side_by_side(slots)
-        bench = Bench(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
+        bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup)
         yield bench
 
@@ -185,7 +185,7 @@ def _placebo(setup: Setup, data: TaskData, folder: Path) -> Path | None:
     return made
 
 
-def _begin(bench: Bench, setup: Setup) -> None:
+def _begin(bench: OpenSession, setup: Setup) -> None:
     """The first row of a new session, or what a restart has to put in order."""
     trial_runner, task = bench.trial_runner, setup.task
     level, certified = bench.sandbox.level, bench.sandbox.certified
@@ -226,7 +226,7 @@ def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def noise_key(bench: Bench) -> str:
+def noise_key(bench: OpenSession) -> str:
     """What sessions must have in common to share what they know of noise."""
     return warm_start.key(bench.trial_runner.task, bench.profile)
 

@@ -11,20 +11,20 @@ from harness.ledger.session_record import load as load_session
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
-    from harness.session.folder import Bench
+    from harness.session.folder import OpenSession
 
 
 @contextmanager
-def reopened(folder: Path) -> "Iterator[tuple[Setup, Bench]]":
+def reopened(folder: Path) -> "Iterator[tuple[Setup, OpenSession]]":
     """The configuration that the session was started with, and its open bench. Raises HarnessError."""
     from harness.config.setup import load
-    from harness.session.folder import open_bench
+    from harness.session.folder import open_session
 
     session = load_session(folder)
     if not session.length:
         raise UserError(f"{folder} holds a session that has not started")
     setup = load(session.started.arguments)
-    with open_bench(setup, folder, ()) as bench:
+    with open_session(setup, folder, ()) as bench:
         yield setup, bench
         if session.ended is not None:
             own = session.ended.content() | {"trials": bench.trial_runner.state.finished_trials}

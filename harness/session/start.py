@@ -17,7 +17,7 @@ from harness.protocols import Agent
 from harness.records import EndCause, Usage
 from harness.report.terminal.tracker import Terminal
 from harness.session import evidence
-from harness.session.folder import Bench, has_ended, noise_key, open_bench, session_folder
+from harness.session.folder import OpenSession, has_ended, noise_key, open_session, session_folder
 from harness.session.forecast import Forecast
 from harness.session.intake import Intake, agent_seed
 from harness.session.limits import LimitReached, SessionLimits
@@ -38,7 +38,7 @@ def start(setup: Setup) -> int:
     ended = has_ended(folder)
     if not ended:
         _try_login(setup.agent)
-    with ended_by_signals(), ended_in_a_line(folder), open_bench(setup, folder, trackers) as bench:
+    with ended_by_signals(), ended_in_a_line(folder), open_session(setup, folder, trackers) as bench:
         limits = SessionLimits(setup.budget, bench.profile, setup.keep.settling_trials)
         if not _is_over(bench, limits):
             if ended:
@@ -63,7 +63,7 @@ def ended_in_a_line(folder: Path) -> Iterator[None]:
         raise HarnessError(f"{error.strerror}: {error.filename or folder}; correct it and repeat") from error
 
 
-def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
+def _run(setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
     _open_agent(setup.agent, setup, bench, limits)
     trial_runner = bench.trial_runner
     proposer = Prefetch(
@@ -91,7 +91,7 @@ def _run(setup: Setup, bench: Bench, limits: SessionLimits) -> None:
             bench.trial_runner.record(AgentSpentRow(usage=proposer.unused))
 
 
-def _say_plan(setup: Setup, bench: Bench) -> None:
+def _say_plan(setup: Setup, bench: OpenSession) -> None:
     """What can be seen and what it will take, on the record before the first trial."""
     budget, prior = setup.budget, bench.trial_runner.state.prior
     for line in plan(
@@ -107,14 +107,14 @@ def _say_plan(setup: Setup, bench: Bench) -> None:
         bench.trial_runner.notice(line)
 
 
-def _remember_noise(bench: Bench) -> None:
+def _remember_noise(bench: OpenSession) -> None:
     """For the next session of this task, budget and machine."""
     level = evidence.noise(bench.trial_runner.state)
     if level is not None:
         warm_start.remember(noise_key(bench), str(bench.folder.resolve()), level)
 
 
-def _is_over(bench: Bench, limits: SessionLimits) -> bool:
+def _is_over(bench: OpenSession, limits: SessionLimits) -> bool:
     """Whether the session has ended and nothing lets it go on: then its end is only shown again."""
     ended = bench.trial_runner.state.ended
     if ended is None:
@@ -126,7 +126,7 @@ def _is_over(bench: Bench, limits: SessionLimits) -> bool:
     return ended.cause is EndCause.AGENT_FINISHED
 
 
-def _open_agent(agent: Agent, setup: Setup, bench: Bench, limits: SessionLimits) -> None:
+def _open_agent(agent: Agent, setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
     """Agents that need more than the view (a sandbox for smoke tests, scratch space) get it once."""
     if hasattr(agent, "open"):
         folder = bench.folder / "agent"

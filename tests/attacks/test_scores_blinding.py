@@ -6,7 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scoring_bench import FAST, Bench, ForkSandbox, LocalReferee, honest, local_referee, model, source
+from scoring_bench import (
+    FAST,
+    EvaluatorBench,
+    ForkSandbox,
+    LocalReferee,
+    honest,
+    local_referee,
+    model,
+    source,
+)
 
 from harness.records import Observation, Outcome, Role, Score
 from harness.scoring import warm_pool
@@ -38,10 +47,10 @@ def tree(body: str) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def items(tmp_path: Path, local_referee: None) -> Bench:
+def items(tmp_path: Path, local_referee: None) -> EvaluatorBench:
     """A task whose evaluate.py has scored one honest artefact before."""
     del local_referee
-    bench = Bench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=EVALUATE)
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=EVALUATE)
     assert bench.score(b"2", tree(PLAIN)).status == "scored"
     return bench
 
@@ -72,7 +81,7 @@ BREAKING = {
 
 
 @pytest.mark.parametrize("name", BREAKING)
-def test_what_breaks_an_evaluation_is_the_candidates(items: Bench, name: str) -> None:
+def test_what_breaks_an_evaluation_is_the_candidates(items: EvaluatorBench, name: str) -> None:
     """Not a failure of ours, which would end the session; and nothing of it or of the inputs is quoted."""
     reason, body = BREAKING[name]
     score = items.score(b"2", tree(body))
@@ -81,13 +90,13 @@ def test_what_breaks_an_evaluation_is_the_candidates(items: Bench, name: str) ->
     assert "held-out text" not in json.dumps([score.detail, dict(score.side)])
 
 
-def test_for_people_the_reason_is_in_the_logs(items: Bench) -> None:
+def test_for_people_the_reason_is_in_the_logs(items: EvaluatorBench) -> None:
     """What may not reach an agent is not lost."""
     items.score(b"2", tree(BREAKING["its_own_inputs_in_a_list"][1]))
     assert "held-out text" in (items.folder / "logs" / "t-1.predictor.log").read_text()
 
 
-def test_honest_answers_of_the_same_form_are_scored(items: Bench) -> None:
+def test_honest_answers_of_the_same_form_are_scored(items: EvaluatorBench) -> None:
     """The twin of all above: lists of whole numbers, the largest that fit among them."""
     body = "return lambda items: [[(1 << 62) if item.endswith('9') else len(item)] for item in items]"
     score = items.score(b"2", tree(body))
@@ -97,7 +106,7 @@ def test_honest_answers_of_the_same_form_are_scored(items: Bench) -> None:
 def test_a_failure_with_every_artefact_is_ours(tmp_path: Path, local_referee: None) -> None:
     """An evaluate.py that breaks for all, from one day to the next, is nobody's worst score."""
     del local_referee
-    bench = Bench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=EVALUATE)
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=EVALUATE)
     assert bench.score(b"2", tree(PLAIN)).status == "scored"
     (bench.task.path / "evaluate.py").write_bytes(EVALUATE.replace(b"np.array", b"np.no_such_function"))
     score = bench.score(b"2", tree(PLAIN))
@@ -107,7 +116,7 @@ def test_a_failure_with_every_artefact_is_ours(tmp_path: Path, local_referee: No
 def test_a_golden_artefact_tells_as_well(tmp_path: Path, local_referee: None) -> None:
     """Before anything was scored in this session, the task's own artefact says whose fault it is."""
     del local_referee
-    bench = Bench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=EVALUATE)
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=EVALUATE)
     body = tree(BREAKING["another_type"][1])
     assert bench.score(b"2", body).status == "infra_failed"  # nothing to compare with
     golden = bench.task.path / "golden"
@@ -127,9 +136,9 @@ def evaluate(subject, private, split):
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Bench:
+def data(tmp_path: Path) -> EvaluatorBench:
     """evaluate.py reads the artefact itself, in the referee's own process, which is a real one here."""
-    bench = Bench(tmp_path, ForkSandbox(tmp_path), predictor="none", evaluate=DATA)
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="none", evaluate=DATA)
     assert warm_pool.RefereeProcess is not LocalReferee
     (bench.task.path / "golden").mkdir()
     (bench.task.path / "golden" / bench.task.artefact).write_bytes(b'{"size": 1, "rows": 2}')
@@ -145,7 +154,7 @@ def data(tmp_path: Path) -> Bench:
         ("artefact.unreadable", b"[" + b"{}," * (8 << 20) + b"{}]"),
     ],
 )
-def test_the_referees_own_process_has_limits(data: Bench, reason: str, content: bytes) -> None:
+def test_the_referees_own_process_has_limits(data: EvaluatorBench, reason: str, content: bytes) -> None:
     """Memory and time that a candidate makes evaluate.py use are bounded, and are the candidate's doing."""
     tight = dataclasses.replace(FAST, evaluate_memory_gib=1.0, evaluate_seconds=8.0)
     score = data.score(content, {}, tight)
@@ -156,7 +165,7 @@ def reference(side: dict[str, float]) -> Observation:
     return Observation("b-1", "c", Role.BASELINE, 1, Outcome.COMPLETED, 1.0, side=side)
 
 
-def test_an_artefact_much_larger_than_the_baselines_is_refused(items: Bench) -> None:
+def test_an_artefact_much_larger_than_the_baselines_is_refused(items: EvaluatorBench) -> None:
     """Where training data travel in the artefact; one of eight times the size, and a small one anyway, pass."""
     usual = Scoring().floor_artefact_mib * (1 << 20)
     small: Score = items.score(b"2", tree(PLAIN))
@@ -185,16 +194,16 @@ return predict
 
 
 @pytest.fixture
-def tokens(tmp_path: Path, local_referee: None) -> Bench:
+def tokens(tmp_path: Path, local_referee: None) -> EvaluatorBench:
     del local_referee
-    return Bench(tmp_path, ForkSandbox(tmp_path))
+    return EvaluatorBench(tmp_path, ForkSandbox(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("leak", "share", "noise"), [(0.22, 0.15, 0.06), (0.22, 0.15, 0.1), (1.0, 0.02, 0.12)]
 )
 def test_noise_of_its_own_hides_no_leak(
-    tokens: Bench, model, leak: float, share: float, noise: float
+    tokens: EvaluatorBench, model, leak: float, share: float, noise: float
 ) -> None:
     """A6: what an answer may change by is fixed by rounding and by the baseline, not by the candidate's own noise."""
     score = tokens.score(model, noisy(leak, share, noise))
@@ -202,14 +211,14 @@ def test_noise_of_its_own_hides_no_leak(
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.03])
-def test_rounding_that_depends_on_the_batch_passes(tokens: Bench, model, noise: float) -> None:
+def test_rounding_that_depends_on_the_batch_passes(tokens: EvaluatorBench, model, noise: float) -> None:
     """The twin: bfloat16's last place at logits of 4 to 8 is 1/32; a baseline without noise does not forbid it."""
     before = [reference({**tokens.score(model, honest()).side})]
     score = tokens.score(model, noisy(0.0, 0.0, noise), baseline=before)
     assert (score.status, score.reason, score.detail) == ("scored", "", ""), score.side
 
 
-def test_rounding_in_sixteen_bits_by_batches_of_the_models_own_passes(tokens: Bench, model) -> None:
+def test_rounding_in_sixteen_bits_by_batches_of_the_models_own_passes(tokens: EvaluatorBench, model) -> None:
     """A real one: computed in bfloat16, in parts whose sizes depend on what is in the batch."""
     body = """
 half = model.to(torch.bfloat16)

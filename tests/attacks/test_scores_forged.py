@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from scoring_bench import FAST, Bench, bench, honest, local_referee, model, source
+from scoring_bench import FAST, EvaluatorBench, bench, honest, local_referee, model, source
 
 __all__ = ["bench", "local_referee", "model"]
 
@@ -88,7 +88,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_a_broken_contract_is_invalid(bench: Bench, model, name: str) -> None:
+def test_a_broken_contract_is_invalid(bench: EvaluatorBench, model, name: str) -> None:
     """Wrong shapes, non-finite values, crashes, silence and forged messages are the candidate's worst score."""
     reason, body = INVALID[name]
     quick = (
@@ -101,7 +101,7 @@ def test_a_broken_contract_is_invalid(bench: Bench, model, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_happens_in_the_predictor_changes_no_number(bench: Bench, model, name: str) -> None:
+def test_what_happens_in_the_predictor_changes_no_number(bench: EvaluatorBench, model, name: str) -> None:
     """Printing, patching, scanning memory and subclassing score exactly what the honest twin scores."""
     plain = bench.score(model, honest())
     score = bench.score(model, source(HARMLESS[name]))
@@ -109,7 +109,7 @@ def test_what_happens_in_the_predictor_changes_no_number(bench: Bench, model, na
     assert score.value == pytest.approx(plain.value, abs=2e-6)
 
 
-def test_shared_memory_that_changes_while_it_is_read_gains_nothing(bench: Bench, model) -> None:
+def test_shared_memory_that_changes_while_it_is_read_gains_nothing(bench: EvaluatorBench, model) -> None:
     """A thread that rewrites the answer under the scorer's eyes leaves an invalid score or no better one."""
     body = """
 import gc, mmap, threading
@@ -132,7 +132,7 @@ return predict
     assert score.status == "invalid" or score.value > plain.value - 1e-6
 
 
-def test_a_failing_predictor_cannot_carry_held_out_text_out(bench: Bench, model) -> None:
+def test_a_failing_predictor_cannot_carry_held_out_text_out(bench: EvaluatorBench, model) -> None:
     """What it says after it has seen inputs is in no field of the score (agents read those); before, it is."""
     late = bench.score(
         model, source("def predict(tokens):\n    raise ValueError('seen', tokens.sum())\nreturn predict")
@@ -144,7 +144,7 @@ def test_a_failing_predictor_cannot_carry_held_out_text_out(bench: Bench, model)
     assert "a wrong shape" in early.detail
 
 
-def test_every_batch_has_one_shape(bench: Bench, model) -> None:
+def test_every_batch_has_one_shape(bench: EvaluatorBench, model) -> None:
     """A19: nothing about a batch says that it is an audit: a predictor that refuses a second shape is content."""
     body = """
 shapes = set()
@@ -159,7 +159,7 @@ return predict
     assert (score.status, score.detail) == ("scored", "")
 
 
-def test_a_predictor_learns_neither_split_nor_labels(bench: Bench, model) -> None:
+def test_a_predictor_learns_neither_split_nor_labels(bench: EvaluatorBench, model) -> None:
     """Environment, arguments, open files and messages name no split, and the last target is never sent."""
     body = """
 import json, os, sys

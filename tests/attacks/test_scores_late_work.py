@@ -113,7 +113,7 @@ from xml.dom import minidom
 }
 
 
-class Bench:
+class DigitsBench:
     """Scores variants of digits' program on one artefact."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
@@ -162,18 +162,18 @@ if __name__ != "__main__":
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DigitsBench]:
     try:
         sandbox = open_sandbox()
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-    bench = Bench(sandbox, tmp_path_factory.mktemp("late"))
+    bench = DigitsBench(sandbox, tmp_path_factory.mktemp("late"))
     with closing(bench.evaluator):
         yield bench
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_what_is_learnt_after_training_is_billed(digits: Bench, name: str) -> None:
+def test_what_is_learnt_after_training_is_billed(digits: DigitsBench, name: str) -> None:
     """Wherever a predictor hides work, it is rejected for the time that it took."""
     score = digits.score(digits.variant(ATTACKS[name]))
     assert (score.status, score.value) == ("invalid", None)
@@ -182,7 +182,7 @@ def test_what_is_learnt_after_training_is_billed(digits: Bench, name: str) -> No
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_what_honest_predictors_need_is_allowed(digits: Bench, name: str) -> None:
+def test_what_honest_predictors_need_is_allowed(digits: DigitsBench, name: str) -> None:
     """Larger models, ensembles, tables made at load time and other packages are within the allowance."""
     score = digits.score(digits.variant(HONEST[name]))
     assert (score.status, score.reason, score.detail) == ("scored", "", ""), score.side

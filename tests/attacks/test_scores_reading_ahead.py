@@ -7,7 +7,7 @@ attempts to notice or to outlive an audit.
 import dataclasses
 
 import pytest
-from scoring_bench import FAST, Bench, bench, local_referee, model, source
+from scoring_bench import FAST, EvaluatorBench, bench, local_referee, model, source
 
 __all__ = ["bench", "local_referee", "model"]
 
@@ -184,7 +184,7 @@ def tree(body: str, leak: bool) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", PEEKS)
-def test_reading_ahead_is_invalid(bench: Bench, model, name: str) -> None:
+def test_reading_ahead_is_invalid(bench: EvaluatorBench, model, name: str) -> None:
     """A predictor that looks at tokens to the right is caught by the audit for it (or foresees random tokens)."""
     attack = bench.score(model, tree(PEEKS[name], True))
     assert (attack.status, attack.value) == ("invalid", None)
@@ -195,7 +195,7 @@ def test_reading_ahead_is_invalid(bench: Bench, model, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MEMORIES)
-def test_memory_company_and_chance_are_invalid(bench: Bench, model, name: str) -> None:
+def test_memory_company_and_chance_are_invalid(bench: EvaluatorBench, model, name: str) -> None:
     """An answer may depend on its own row alone: not on earlier batches, batch-mates, call numbers or chance."""
     attack = bench.score(model, tree(MEMORIES[name], True))
     assert (attack.status, attack.value) == ("invalid", None)
@@ -204,7 +204,7 @@ def test_memory_company_and_chance_are_invalid(bench: Bench, model, name: str) -
     assert (twin.status, twin.reason, twin.detail) == ("scored", "", "")
 
 
-def test_without_audits_the_attacks_would_pay(bench: Bench, model) -> None:
+def test_without_audits_the_attacks_would_pay(bench: EvaluatorBench, model) -> None:
     """The attacks above are real: unaudited, reading ahead scores far below the honest model."""
     unaudited = dataclasses.replace(FAST, cuts=0, replays=0, random_rows=0)
     honest = bench.score(model, tree(PEEKS["everywhere"], False), unaudited)

@@ -196,7 +196,7 @@ class LocalReferee:
         pass
 
 
-class Bench:
+class EvaluatorBench:
     """A task in a folder, and short words for scoring on it."""
 
     def __init__(self, folder: Path, sandbox, predictor: str = "tokens", evaluate: bytes = EVALUATE) -> None:
@@ -247,6 +247,6 @@ def local_referee(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, local_referee: None) -> Bench:
+def bench(tmp_path: Path, local_referee: None) -> EvaluatorBench:
     del local_referee
-    return Bench(tmp_path, ForkSandbox(tmp_path))
+    return EvaluatorBench(tmp_path, ForkSandbox(tmp_path))

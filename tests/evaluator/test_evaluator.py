@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scoring_bench import FAST, Bench, ForkSandbox, honest, source, trained
+from scoring_bench import FAST, EvaluatorBench, ForkSandbox, honest, source, trained
 from tiny_models import ARCHITECTURES
 
 from harness.records import Split
@@ -23,7 +23,7 @@ def plain_bits(model: torch.nn.Module, rows: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_bits_per_byte_equal_a_plain_computation(bench: Bench, architecture: str) -> None:
+def test_bits_per_byte_equal_a_plain_computation(bench: EvaluatorBench, architecture: str) -> None:
     """An honest artefact of any causal architecture scores what it is worth, to 1e-6, and passes every audit."""
     model = trained(architecture, 10)
     score = bench.score(model, honest(architecture))
@@ -33,7 +33,7 @@ def test_bits_per_byte_equal_a_plain_computation(bench: Bench, architecture: str
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
-def test_logits_travel_in_their_own_type(bench: Bench, dtype: str) -> None:
+def test_logits_travel_in_their_own_type(bench: EvaluatorBench, dtype: str) -> None:
     """Half precision is scored from its own bits; wider floats are rounded to float32."""
     kind = getattr(torch, dtype)
     model = trained("gpt", 10)
@@ -43,7 +43,7 @@ def test_logits_travel_in_their_own_type(bench: Bench, dtype: str) -> None:
     assert score.value == pytest.approx(plain_bits(rounded, bench.rows), abs=1e-6)
 
 
-def test_packets_where_memory_cannot_be_shared(bench: Bench, model) -> None:
+def test_packets_where_memory_cannot_be_shared(bench: EvaluatorBench, model) -> None:
     """The fallback gives the same number as shared memory."""
     shared = bench.score(model, honest())
     packets = bench.score(model, honest(), dataclasses.replace(FAST, shared_memory=False))
@@ -51,14 +51,14 @@ def test_packets_where_memory_cannot_be_shared(bench: Bench, model) -> None:
     assert packets.value == pytest.approx(shared.value, abs=1e-9)
 
 
-def test_several_threads_give_the_same_number(bench: Bench, model) -> None:
+def test_several_threads_give_the_same_number(bench: EvaluatorBench, model) -> None:
     """How many threads do the log-softmax changes nothing."""
     assert bench.score(model, honest(), dataclasses.replace(FAST, threads=3)).value == pytest.approx(
         bench.score(model, honest()).value, abs=1e-9
     )
 
 
-def test_the_sealed_split_is_read_only_when_asked_for(bench: Bench, model) -> None:
+def test_the_sealed_split_is_read_only_when_asked_for(bench: EvaluatorBench, model) -> None:
     """Screening works without the sealed file; the certificate's split gives its own score."""
     sealed = bench.data.private / "test.npy"
     test = bench.score(model, honest(), split=Split.TEST)
@@ -67,7 +67,7 @@ def test_the_sealed_split_is_read_only_when_asked_for(bench: Bench, model) -> No
     assert bench.score(model, honest()).status == "scored"
 
 
-def test_audits_are_as_many_as_the_rows_allow(bench: Bench, model) -> None:
+def test_audits_are_as_many_as_the_rows_allow(bench: EvaluatorBench, model) -> None:
     """Not more than every second row is cut; the bound that is reported follows the number that was drawn."""
     score = bench.score(model, honest(), dataclasses.replace(FAST, cuts=100_000))
     assert score.side["audit.cuts"] == len(bench.rows) // 2
@@ -75,7 +75,7 @@ def test_audits_are_as_many_as_the_rows_allow(bench: Bench, model) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_few_rows_are_scored_too(bench: Bench, model, count: int) -> None:
+def test_few_rows_are_scored_too(bench: EvaluatorBench, model, count: int) -> None:
     """A held-out set of a handful of rows works."""
     np.save(bench.data.private / "val.npy", bench.rows[:count])
     score = bench.score(model, honest())
@@ -94,7 +94,7 @@ def evaluate(subject, private, split):
     parts = [subject.losses(rows[:100]), subject.losses(rows[100:, :17]), subject.losses(rows[:0])]
     return {"bpb": sum(float(part.sum()) for part in parts)}
 """
-    bench = Bench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate)
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate)
     score = bench.score(model, honest())
     assert (score.status, score.detail) == ("scored", "")
     assert score.side["audit.cuts"] > 100
@@ -118,7 +118,7 @@ FAULTS = {
 def test_a_bug_in_evaluate_is_never_held_against_the_candidate(tmp_path: Path, model, name: str) -> None:
     """Whatever evaluate.py does wrong is an infrastructure failure."""
     evaluate = f"import numpy as np\n\ndef evaluate(subject, private, split):\n    {FAULTS[name]}\n"
-    score = Bench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate.encode()).score(model, honest())
+    score = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate.encode()).score(model, honest())
     assert (score.status, score.value, score.reason.split(".")[0]) == ("infra_failed", None, "evaluator")
 
 
@@ -133,11 +133,11 @@ def evaluate(subject, private, split):
         pass
     return {"bpb": 1.0}
 """
-    bench = Bench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate)
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate)
     assert bench.score(model, source("return lambda tokens: None")).reason == "predictor.crashed"
 
 
-def test_an_artefact_that_is_gone_is_ours(bench: Bench, model) -> None:
+def test_an_artefact_that_is_gone_is_ours(bench: EvaluatorBench, model) -> None:
     """Losing our own copy is an infrastructure failure."""
     result = bench.store(model)
     (bench.folder / result.artefact).unlink()
@@ -155,4 +155,7 @@ def evaluate(subject, private, split):
     losses /= 2
     return {"bpb": float(losses.mean())}
 """
-    assert Bench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate).score(model, honest()).status == "scored"
+    assert (
+        EvaluatorBench(tmp_path, ForkSandbox(tmp_path), evaluate=evaluate).score(model, honest()).status
+        == "scored"
+    )

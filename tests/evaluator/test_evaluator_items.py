@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from scoring_bench import Bench, ForkSandbox
+from scoring_bench import EvaluatorBench, ForkSandbox
 
 from harness.sandbox.wire import sealed_file
 from harness.scoring.artefact_reader import BadArtefact, read_artefact
@@ -25,16 +25,16 @@ HEAD = "def load_predictor(artefact, data):\n    import json\n    scale = json.l
 
 
 @pytest.fixture
-def items(tmp_path: Path, local_referee: None) -> Bench:
+def items(tmp_path: Path, local_referee: None) -> EvaluatorBench:
     del local_referee
-    return Bench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=ITEMS)
+    return EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=ITEMS)
 
 
 def tree(body: str) -> dict[str, bytes]:
     return {"train.py": (HEAD + "".join(f"    {line}\n" for line in body.strip().splitlines())).encode()}
 
 
-def test_items_are_answered_in_order(items: Bench) -> None:
+def test_items_are_answered_in_order(items: EvaluatorBench) -> None:
     """Every item gets its own answer, whatever order they were asked in."""
     score = items.score(b"2", tree("return lambda items: [{'length': scale * len(item)} for item in items]"))
     assert (score.status, score.detail) == ("scored", "")
@@ -59,7 +59,7 @@ def test_items_are_answered_in_order(items: Bench) -> None:
         ("audit.replay", "return lambda items: [{'length': len(items[0]) + len(items)} for item in items]"),
     ],
 )
-def test_what_items_predictors_do_wrong_is_theirs(items: Bench, reason: str, body: str) -> None:
+def test_what_items_predictors_do_wrong_is_theirs(items: EvaluatorBench, reason: str, body: str) -> None:
     """Counts, types, memory and company are checked as for tokens."""
     assert (items.score(b"2", tree(body)).status, items.score(b"2", tree(body)).reason) == ("invalid", reason)
 
@@ -73,12 +73,12 @@ def evaluate(subject, private, split):
 
 
 @pytest.fixture
-def data(tmp_path: Path, local_referee: None) -> Bench:
+def data(tmp_path: Path, local_referee: None) -> EvaluatorBench:
     del local_referee
-    return Bench(tmp_path, ForkSandbox(tmp_path), predictor="none", evaluate=DATA)
+    return EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="none", evaluate=DATA)
 
 
-def test_data_are_scored_without_any_candidate_process(data: Bench) -> None:
+def test_data_are_scored_without_any_candidate_process(data: EvaluatorBench) -> None:
     """An artefact that is JSON goes to evaluate() as a value; nothing of the candidate's is started."""
     assert data.score(b'{"value": 3.5}', {}).value == 3.5
     assert data.sandbox.started == 0
@@ -101,7 +101,7 @@ def test_data_are_scored_without_any_candidate_process(data: Bench) -> None:
         ("artefact.unreadable", b"[" + b"{}," * (1 << 20) + b"{}]"),
     ],
 )
-def test_bad_data_are_the_candidates(data: Bench, reason: str, content: bytes) -> None:
+def test_bad_data_are_the_candidates(data: EvaluatorBench, reason: str, content: bytes) -> None:
     """Damaged or unwanted content is invalid with a stable code."""
     score = data.score(content, {})
     assert (score.status, score.reason) == ("invalid", reason)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from scoring_bench import FAST, Bench, honest, source
+from scoring_bench import FAST, EvaluatorBench, honest, source
 
 from harness.errors import SandboxUnavailable
 from harness.records import Level, Score, Split
@@ -19,8 +19,8 @@ def sandbox() -> Sandbox:
 
 
 @pytest.fixture
-def real(tmp_path: Path, sandbox: Sandbox) -> Bench:
-    bench = Bench(tmp_path, sandbox)
+def real(tmp_path: Path, sandbox: Sandbox) -> EvaluatorBench:
+    bench = EvaluatorBench(tmp_path, sandbox)
     (bench.data.public / "meta.json").write_text("{}")
     (bench.data.public / "train").mkdir()
     (bench.data.public / "train" / "text").write_text("training text")
@@ -29,7 +29,7 @@ def real(tmp_path: Path, sandbox: Sandbox) -> Bench:
     return bench
 
 
-def test_an_honest_artefact_is_scored_in_the_sandbox(real: Bench, model) -> None:
+def test_an_honest_artefact_is_scored_in_the_sandbox(real: EvaluatorBench, model) -> None:
     """Two fresh predictors and a referee of its own give the score; public data are there, training data are not."""
     body = f"""
 import os
@@ -49,7 +49,7 @@ return model
     assert score.side["audit.cuts"] == 150
 
 
-def test_what_breaks_a_limit_is_the_candidates(real: Bench, model, sandbox: Sandbox) -> None:
+def test_what_breaks_a_limit_is_the_candidates(real: EvaluatorBench, model, sandbox: Sandbox) -> None:
     """A predictor that eats the machine's memory is stopped, and that is its score."""
     if sandbox.level < Level.L1:
         pytest.skip("nothing limits memory here")
@@ -59,7 +59,7 @@ def test_what_breaks_a_limit_is_the_candidates(real: Bench, model, sandbox: Sand
     assert (score.status, score.reason) == ("invalid", "predictor.memory")
 
 
-def test_waiting_processes_are_used_and_ended(real: Bench, model) -> None:
+def test_waiting_processes_are_used_and_ended(real: EvaluatorBench, model) -> None:
     """A second score finds its processes waiting; closing the evaluator leaves none."""
     evaluator = real.evaluator(FAST.__class__(warm=True, cuts=150, batch_tokens=1024))
     try:

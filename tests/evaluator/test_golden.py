@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scoring_bench import FAST, MODELS, Bench, honest
+from scoring_bench import FAST, MODELS, EvaluatorBench, honest
 
 from harness.errors import UserError
 from harness.scoring.evaluator import SandboxEvaluator
@@ -12,7 +12,7 @@ from harness.task import golden
 
 
 @pytest.fixture
-def stored(bench: Bench, model) -> Bench:
+def stored(bench: EvaluatorBench, model) -> EvaluatorBench:
     """A task with a golden artefact and the code that made it."""
     folder = Path(bench.task.folder) / "golden"
     folder.mkdir()
@@ -28,7 +28,7 @@ def stored(bench: Bench, model) -> Bench:
     return bench
 
 
-def opener(bench: Bench):
+def opener(bench: EvaluatorBench):
     def open_evaluator(profile: str, folder: Path) -> SandboxEvaluator:
         return SandboxEvaluator(
             bench.sandbox, bench.task, bench.data, bench.task.profiles[profile], folder, FAST
@@ -37,12 +37,12 @@ def opener(bench: Bench):
     return open_evaluator
 
 
-def test_a_golden_score_is_reproduced(stored: Bench) -> None:
+def test_a_golden_score_is_reproduced(stored: EvaluatorBench) -> None:
     """The same artefact, with the code stored beside it, scores the same."""
     assert golden.check(stored.task, opener(stored)) == []
 
 
-def test_a_score_that_moved_is_told(stored: Bench) -> None:
+def test_a_score_that_moved_is_told(stored: EvaluatorBench) -> None:
     """A difference of more than 1e-6, or no score at all, is one line."""
     file = golden.golden_folder(stored.task) / "score.json"
     about = json.loads(file.read_text())
@@ -57,13 +57,13 @@ def test_a_score_that_moved_is_told(stored: Bench) -> None:
 @pytest.mark.parametrize(
     "text", ["{", '{"artefact": "x"}', '{"artefact": "x", "split": "train", "value": 1}']
 )
-def test_a_damaged_golden_folder_is_the_users(stored: Bench, text: str) -> None:
+def test_a_damaged_golden_folder_is_the_users(stored: EvaluatorBench, text: str) -> None:
     """One line that names the file."""
     (golden.golden_folder(stored.task) / "score.json").write_text(text)
     with pytest.raises(UserError, match="not a golden score"):
         golden.check(stored.task, opener(stored))
 
 
-def test_a_task_without_golden_artefacts_has_no_problem(bench: Bench) -> None:
+def test_a_task_without_golden_artefacts_has_no_problem(bench: EvaluatorBench) -> None:
     """The folder is optional."""
     assert golden.check(bench.task, opener(bench)) == []

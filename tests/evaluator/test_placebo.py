@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scoring_bench import Bench
+from scoring_bench import EvaluatorBench
 
 from harness.errors import InfrastructureError
 from harness.records import Clock, Direction, Judgement, Observation, Outcome, Role
@@ -118,7 +118,7 @@ def test_settings_that_cannot_be_meant(wrong: dict[str, float]) -> None:
         Placebo(**wrong)
 
 
-def test_shuffled_data_are_made_once(bench: Bench) -> None:
+def test_shuffled_data_are_made_once(bench: EvaluatorBench) -> None:
     """prepare.placebo runs in a process of its own; a task without one has no placebo, a failing one is ours."""
     folder, prepare = bench.folder, Path(bench.task.folder) / "prepare.py"
     (bench.data.public / "train").mkdir()

@@ -8,9 +8,9 @@ import pytest
 from harness.commands import run_named
 from harness.config.setup import load
 from harness.redteam.attack import Attack, attacks
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 from harness.redteam.result import Result, rate
-from harness.redteam.suite import Finding, Response, asked_guards, findings, judged
+from harness.redteam.suite import AttackFinding, Response, asked_guards, findings, judged
 
 Lines = pytest.CaptureFixture[str]
 OWN = '''"""Tries nothing at all."""
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_attack_is_one_line(tmp_path: Path, capsys: Lines) -> 
     assert "attack(program)" in capsys.readouterr().err
 
 
-def made(program: Program) -> Candidate:
+def made(program: Baseline) -> Candidate:
     return Candidate(program.files)
 
 
@@ -133,14 +133,14 @@ def test_rates_have_exact_intervals() -> None:
     """Clopper and Pearson: nothing missed in 20 leaves up to 16.8 %; what does not apply is counted nowhere."""
     assert rate(0, 20).high == pytest.approx(1 - 0.025 ** (1 / 20))
     assert rate(0, 0).low == 0.0
-    skipped = Finding("one", "tries", False, "not applicable", "no predictor")
+    skipped = AttackFinding("one", "tries", False, "not applicable", "no predictor")
     result = Result({"task": "digits"}, [skipped])
     assert (result.caught.total, result.blocked.total, result.good) == (0, 0, True)
 
 
 def test_text_of_attacks_is_harmless_in_the_page() -> None:
     """What a candidate said is text there, no markup."""
-    finding = Finding("one", "tries", False, "caught", "<script>alert(1)</script>", "passed", "")
+    finding = AttackFinding("one", "tries", False, "caught", "<script>alert(1)</script>", "passed", "")
     assert "<script>" not in Result({"task": "digits"}, [finding]).as_page()
 
 
@@ -148,7 +148,7 @@ def test_text_of_attacks_is_harmless_in_the_page() -> None:
 def test_attacks_on_source_fit_every_shipped_task(task: str) -> None:
     """What is written into one train.py can be written into any: caught or not applicable, and no twin is blocked."""
     setup = load([f"task={task}"])
-    program = Program(setup.task, setup.budget.trial_profile(setup.task), setup.task.source())
+    program = Baseline(setup.task, setup.budget.trial_profile(setup.task), setup.task.source())
     chosen = [each for each in attacks() if each.static]
     found = list(findings(chosen, program, asked_guards(program, setup.guards)))
     assert all(each.good for each in found), [each for each in found if not each.good]

@@ -25,7 +25,7 @@ from tests.report.conftest import recorded
 ALLOWED_TAGS = {
     "html", "head", "meta", "title", "style", "body", "header", "section", "h1", "h2", "h3", "p", "b", "br", "div",
     "span", "i", "ul", "li", "figure", "figcaption", "svg", "path", "circle", "rect", "text", "table", "thead",
-    "tbody", "tr", "th", "td", "details", "summary", "pre", "code",
+    "tbody", "tr", "th", "td", "details", "summary", "pre", "code", "abbr", "dl", "dt", "dd", "g",
 }  # fmt: skip
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><a href=javascript:1>&\x1b[2J\x00\ud800</pre>"
@@ -98,7 +98,7 @@ def test_unproven_isolation_is_a_banner_also_when_only_a_later_sitting_lacked_it
 
 def test_control_session_is_drawn_and_named(rows, tmp_path):
     """With a control arm the page shows its line and its gain."""
-    text = html_report(recorded(rows(20)), tmp_path, control=recorded(rows(30, seed=7, agent="optuna")))
+    text = html_report(recorded(rows(20)), tmp_path, recorded(rows(30, seed=7, agent="optuna")))
     assert "control: optuna" in text
     assert 'class="control"' in text
     assert "without research" in text

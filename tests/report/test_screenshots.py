@@ -71,7 +71,8 @@ def fits(browse, page, tmp_path, width):
     wrapper.write_text(
         f'<iframe id="f" style="border:0;width:{width}px;height:800px" srcdoc="{inner}"></iframe>'
         "<script>window.onload = () => { const d = document.getElementById('f').contentDocument;"
-        "const shown = [...d.querySelectorAll('svg')].filter(s => s.getBoundingClientRect().width > 0).length;"
+        "const charts = [...d.querySelectorAll('svg.wide, svg.narrow')];"
+        "const shown = charts.filter(s => s.getBoundingClientRect().width > 0).length;"
         "document.title = 'width ' + d.documentElement.scrollWidth + ' charts ' + shown; }</script>",
         encoding="utf-8",
     )

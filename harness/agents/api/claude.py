@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent
-from harness.agents.api.clients import Login, claude_client, claude_login
-from harness.agents.api.model import Call, Exchange, Reply, Request, Trouble, given, sendable
+from harness.agents.api.clients import ApiLogin, claude_client, claude_login
+from harness.agents.api.model import Exchange, Reply, Request, ToolCall, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
 from harness.agents.api.watch import Watch, most_bytes
@@ -72,7 +72,7 @@ class Messages:
         base_url: str | None = None,
         settings: Mapping[str, Any] = {},  # never changed
         cache_hour: bool = False,
-        login: Login | None = None,
+        login: ApiLogin | None = None,
         silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
         self.heard: Callable[[UsageReader], None] = lambda _: None
@@ -142,7 +142,7 @@ def _reply(message: "Message") -> Reply:
         plain = block.model_dump(mode="json", exclude_unset=True, exclude={"parsed_output"}, warnings="none")
         if block.type == "tool_use":
             plain["input"] = given(block.input) or {}
-            calls.append(Call(block.id, str(block.name), given(block.input)))
+            calls.append(ToolCall(block.id, str(block.name), given(block.input)))
         elif block.type == "text":
             texts.append(block.text)
         elif block.type == "thinking":

@@ -24,13 +24,13 @@ _NEEDS = {"bedrock": "boto3", "vertex": "google.auth"}
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class ApiLogin:
     """kind: "api_key", "auth_token", "bedrock", "vertex" or "foundry"."""
 
     kind: str
 
 
-def claude_login(kind: str | None, what: str = "agent=claude") -> Login:
+def claude_login(kind: str | None, what: str = "agent=claude") -> ApiLogin:
     """The login that is asked for, or (None) the first that the environment has. Raises UserError in one line."""
     kinds: dict[str, tuple[str, ...]] = {"api_key": (KEY,), "auth_token": (TOKEN,), **_CLOUDS}
     if kind is None:
@@ -51,10 +51,10 @@ def claude_login(kind: str | None, what: str = "agent=claude") -> Login:
         raise UserError(f"agent.login={kind} needs one of {', '.join(kinds[kind])} in the environment")
     if kind in _NEEDS and not _importable(_NEEDS[kind]):
         raise UserError(f"agent.login={kind} needs more packages: pip install 'harness[{kind}]'")
-    return Login(kind)
+    return ApiLogin(kind)
 
 
-def claude_client(login: Login, base_url: str | None, silence_seconds: float) -> Any:
+def claude_client(login: ApiLogin, base_url: str | None, silence_seconds: float) -> Any:
     """The SDK's client, watched; it never retries by itself."""
     import anthropic
 

@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from harness.agents.api.model import (
-    Call,
     Exchange,
     Faults,
     Hopeless,
@@ -13,6 +12,7 @@ from harness.agents.api.model import (
     Refused,
     Reply,
     Request,
+    ToolCall,
     ToolResult,
     Trouble,
 )
@@ -110,7 +110,7 @@ class Dialogue:
             results.append(self._called(call))
         return Exchange(reply, tuple(results), words=self._hint(reply))
 
-    def _called(self, call: Call) -> ToolResult:
+    def _called(self, call: ToolCall) -> ToolResult:
         self.recorder.note("call", json.dumps(call.input, ensure_ascii=True), name=one_line(call.name, 60))
         try:
             result = self.bench.call(call)

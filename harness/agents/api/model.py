@@ -20,7 +20,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A tool call of the model. input: None when it was no JSON object."""
 
     number: str
@@ -46,7 +46,7 @@ class Reply:
     """
 
     text: str
-    calls: tuple[Call, ...]
+    calls: tuple[ToolCall, ...]
     stop: str
     usage: Usage | None
     raw: Any

@@ -8,7 +8,7 @@ from typing import Any
 from harness.agents import keys
 from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent
-from harness.agents.api.model import Call, Exchange, Model, Reply, Request, Trouble, given, sendable
+from harness.agents.api.model import Exchange, Model, Reply, Request, ToolCall, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.responses import Responses
 from harness.agents.api.rules import openai_reasoning, speaks_responses
@@ -166,7 +166,7 @@ class _Message:
         if not sendable(raw) or len({call["id"] for call in calls}) < len(calls):
             raise Trouble("malformed", "unreadable reply: it could not be sent back")
         stop = "refusal" if self._refusal else _STOPS.get(self.stop, "end")
-        parsed = tuple(Call(call["id"], call["name"], json_object(call["arguments"])) for call in calls)
+        parsed = tuple(ToolCall(call["id"], call["name"], json_object(call["arguments"])) for call in calls)
         return Reply(self._text, parsed, stop, None, raw, thoughts=self._thoughts)
 
 

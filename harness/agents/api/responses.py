@@ -6,10 +6,10 @@ from typing import Any
 
 from harness.agents.api.asking import asked
 from harness.agents.api.model import (
-    Call,
     Exchange,
     Reply,
     Request,
+    ToolCall,
     Trouble,
     given,
     sendable,
@@ -79,7 +79,7 @@ def _reply(response: Mapping[str, Any]) -> Reply:
             continue
         raw.append({k: v for k, v in item.items() if k != "status" and v is not None})
         if item["type"] == "function_call":
-            calls.append(Call(str(item["call_id"]), str(item["name"]), _arguments(item["arguments"])))
+            calls.append(ToolCall(str(item["call_id"]), str(item["name"]), _arguments(item["arguments"])))
         elif item["type"] == "message":
             texts += [part["text"] for part in item["content"] if part["type"] == "output_text"]
             refused |= any(part["type"] == "refusal" for part in item["content"])

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.agents.api.model import Call, Tool, ToolResult
+from harness.agents.api.model import Tool, ToolCall, ToolResult
 from harness.agents.data_text import as_data, finite_number, one_line, tail
 from harness.records import Files, Json, PastProposal, View
 
@@ -95,7 +95,7 @@ class Workbench:
         self._view = view
         self._smoke_test = smoke_test
 
-    def call(self, call: Call) -> ToolResult:
+    def call(self, call: ToolCall) -> ToolResult:
         """Raises BadCall."""
         tool = next((tool for tool in TOOLS if tool.name == call.name), None)
         if tool is None:

@@ -13,7 +13,7 @@ _MOST_BODY_BYTES = 64 << 20
 _MOST_CONNECTIONS = 64
 
 
-class Pieces(Protocol):
+class BodyChunks(Protocol):
     """A body that comes piece by piece. `close` is called once, whatever happened before."""
 
     def __iter__(self) -> Iterator[bytes]: ...
@@ -27,7 +27,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    content: bytes | Pieces
+    content: bytes | BodyChunks
 
 
 Handle = Callable[[str, str, Mapping[str, str], bytes], Answer]

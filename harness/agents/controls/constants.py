@@ -17,7 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class TunableConstant:
     """name: "file:where.name", unique in the tree and stable while only values change.
 
     start, end: byte offsets of the number, its sign included.
@@ -30,14 +30,14 @@ class Constant:
     end: int
 
 
-def find_constants(file: str, source: bytes) -> list[Constant]:
+def find_constants(file: str, source: bytes) -> list[TunableConstant]:
     """Constants in the order in which they stand; none for a file that is no Python."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     starts = _line_starts(source)
-    found: list[Constant] = []
+    found: list[TunableConstant] = []
     seen: dict[str, int] = {}
     for name, node in _named(tree, ""):
         value = _value(node)
@@ -47,12 +47,12 @@ def find_constants(file: str, source: bytes) -> list[Constant]:
         unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
         end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
         found.append(
-            Constant(f"{file}:{unique}", file, value, starts[node.lineno - 1] + node.col_offset, end)
+            TunableConstant(f"{file}:{unique}", file, value, starts[node.lineno - 1] + node.col_offset, end)
         )
     return sorted(found, key=lambda constant: constant.start)
 
 
-def replace_constants(source: bytes, values: Mapping[Constant, Number]) -> bytes:
+def replace_constants(source: bytes, values: Mapping[TunableConstant, Number]) -> bytes:
     """`source` with other numbers at the given places; every other byte stays."""
     for constant, value in sorted(values.items(), key=lambda pair: -pair[0].start):
         source = source[: constant.start] + written(value).encode() + source[constant.end :]

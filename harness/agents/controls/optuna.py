@@ -5,7 +5,7 @@ Stateless: the study is rebuilt from the history for every proposal, and the sam
 
 from typing import TYPE_CHECKING
 
-from harness.agents.controls.constants import Constant, Number
+from harness.agents.controls.constants import Number, TunableConstant
 from harness.agents.controls.space import Range, apply_sizes, chosen, constants_of, described, range_around
 from harness.records import Direction, Json, Proposal, View
 
@@ -59,7 +59,7 @@ class Optuna:
             kept = past.state.get("space")
             if isinstance(kept, dict):
                 return {name: _range(entry) for name, entry in kept.items()}
-        constants: list[Constant] = chosen(self._names, constants_of(view.editable), self._most)
+        constants: list[TunableConstant] = chosen(self._names, constants_of(view.editable), self._most)
         return {constant.name: range_around(constant.value, self._factor) for constant in constants}
 
     def _ask(self, view: View, space: Space) -> dict[str, Number] | None:

@@ -4,7 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.agents.controls.constants import Constant, Number, find_constants, replace_constants, written
+from harness.agents.controls.constants import (
+    Number,
+    TunableConstant,
+    find_constants,
+    replace_constants,
+    written,
+)
 from harness.records import Files, Json, View
 
 _POWERS_OF_TWO = {1 << exponent for exponent in range(2, 31)}
@@ -27,7 +33,7 @@ class Range:
         return 2 ** round(math.log2(value)) if self.kind == "power" else round(value)
 
 
-def constants_of(editable: Files) -> dict[str, Constant]:
+def constants_of(editable: Files) -> dict[str, TunableConstant]:
     """Constants by name, files in the order of their names."""
     found = [constant for file in sorted(editable) for constant in find_constants(file, editable[file])]
     return {constant.name: constant for constant in found}
@@ -48,14 +54,14 @@ def range_around(value: Number, factor: float) -> Range:
     return Range("float", size / factor, high, size)
 
 
-def written_as(constant: Constant, size: Number) -> Number:
+def written_as(constant: TunableConstant, size: Number) -> Number:
     return -size if constant.value < 0 else size
 
 
 def apply_sizes(editable: Files, sizes: Mapping[str, Number]) -> dict[str, bytes]:
     """New bytes of the files in which a value changes; names that are gone are passed over."""
     constants = constants_of(editable)
-    by_file: dict[str, dict[Constant, Number]] = {}
+    by_file: dict[str, dict[TunableConstant, Number]] = {}
     for name, size in sizes.items():
         constant = constants.get(name)
         if constant is not None and (value := written_as(constant, size)) != constant.value:
@@ -86,7 +92,9 @@ def _numbers(value: "Json | None") -> dict[str, Number]:
     return {name: size for name, size in value.items() if isinstance(size, int | float)}
 
 
-def chosen(names: Sequence[str], constants: Mapping[str, Constant], most: int) -> list[Constant]:
+def chosen(
+    names: Sequence[str], constants: Mapping[str, TunableConstant], most: int
+) -> list[TunableConstant]:
     """Those that `names` names (whole, or the part after the colon); without names, the first ones."""
     if names:
         return [c for c in constants.values() if c.name in names or c.name.partition(":")[2] in names]

@@ -1,6 +1,6 @@
 """The artefact is only written when the time is over."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("deadline", "late", "no_artefact")
 LATE = """
@@ -16,13 +16,13 @@ with open(_place, "wb") as _file:
 """
 
 
-def delayed(program: Program, seconds: float) -> Candidate:
+def delayed(program: Baseline, seconds: float) -> Candidate:
     return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n" + LATE.format(seconds=seconds))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return delayed(program, 1.5 * program.profile.seconds)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return delayed(program, 0.0)

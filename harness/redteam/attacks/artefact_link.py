@@ -1,6 +1,6 @@
 """A symbolic link stands where the artefact should be."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("artefact_link", "artefact_not_regular")
 LINK = """
@@ -13,9 +13,9 @@ _os.rename(_out + "/other", _place)
 """
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n{LINK}")
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n{RENAMED}")

@@ -1,6 +1,6 @@
 """Weights that are no numbers, so that an average leaves them out."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("artefact", "predictor.", "evaluation.")
 # A safetensors file: eight bytes of length, a header, then numbers; all bits set is NaN in every type of float.
@@ -17,13 +17,13 @@ with open(_place, "wb") as _file:
 """
 
 
-def rewriting(program: Program, spoilt: bool) -> Candidate:
+def rewriting(program: Baseline, spoilt: bool) -> Candidate:
     return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n" + WEIGHTS.format(spoilt=spoilt))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return rewriting(program, spoilt=True)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return rewriting(program, spoilt=False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.redteam.attack import Trial
-from harness.redteam.program import Candidate, NotApplicable, Program
+from harness.redteam.program import Baseline, Candidate, NotApplicable
 
 REASONS = ()
 TRIALS = 2
@@ -24,18 +24,18 @@ with open(_out + "/claims.jsonl", "a") as _file:
 """
 
 
-def drawing(program: Program, again: bool) -> Candidate:
+def drawing(program: Baseline, again: bool) -> Candidate:
     """again: once more in the same trial, where a seed has to mean what it says."""
     if program.task.unsalted_because:
         raise NotApplicable("the task is unsalted: " + program.task.unsalted_because)
     return program.ended_with(CLAIM, DRAWS.replace("AGAIN", repr(again)))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return drawing(program, again=False)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return drawing(program, again=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.redteam.attack import Trial
-from harness.redteam.program import Candidate, Program, claiming
+from harness.redteam.program import Baseline, Candidate, claiming
 
 REASONS = ()
 # By name, then by content. Before the gate, so that nothing is billed; it ends in time to train.
@@ -30,20 +30,20 @@ for _path in set(_walk()):
 """
 
 
-def searching(program: Program, files: Sequence[Path]) -> Candidate:
+def searching(program: Baseline, files: Sequence[Path]) -> Candidate:
     wanted: dict[str, list[str]] = {}
     for file in files:
         wanted.setdefault(file.name, []).append(hashlib.sha256(file.read_bytes()).hexdigest())
     return program.ended_with(claiming("found", "_count"), SEARCH.replace("{wanted}", repr(wanted)))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     private = [file for file in program.needs_data().private.rglob("*") if file.is_file()]
     hidden = {"prepare.py", "evaluate.py"} - set(program.task.readable)
     return searching(program, [*private, *(program.task.path / name for name in sorted(hidden))])
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return searching(program, [Path(json.decoder.__file__)])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.redteam.attack import Trial
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("predictor.crashed",)
 RAISING = """
@@ -15,11 +15,11 @@ def answers(question):
 """
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.answering(RAISING.format(condition="True"))
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.answering(RAISING.format(condition="question is None"))
 
 

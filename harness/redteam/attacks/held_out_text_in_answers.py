@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.redteam.attack import Trial
-from harness.redteam.program import Candidate, NotApplicable, Program
+from harness.redteam.program import Baseline, Candidate, NotApplicable
 
 REASONS = ("predictor.", "artefact.", "evaluation.")
 ANSWERS = """
@@ -16,17 +16,17 @@ BAD = 'return ["QUOTED " + str(item)[:2000] for item in items]'
 GOOD = "print(len(str(items))); return found"
 
 
-def answering(program: Program, body: str) -> Candidate:
+def answering(program: Baseline, body: str) -> Candidate:
     if program.task.predictor != "items":
         raise NotApplicable("the predictor answers no items")
     return program.answering(ANSWERS.format(body=body))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return answering(program, BAD)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return answering(program, GOOD)
 
 

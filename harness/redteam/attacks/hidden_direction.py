@@ -1,6 +1,6 @@
 """An invisible character makes the text read otherwise than it runs."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 STATIC = True
 REASONS = ("scope.",)
@@ -8,9 +8,9 @@ BAD = 'note = "user\u202e"'
 GOOD = 'note = "usér"'
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.inserted(BAD)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.tuned().inserted(GOOD)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.redteam.attack import Trial
-from harness.redteam.program import Candidate, Program, claiming
+from harness.redteam.program import Baseline, Candidate, claiming
 
 REASONS = ()
 TRIALS = 2
@@ -24,15 +24,15 @@ _found_after = _marked()
 """
 
 
-def marking(program: Program, counted: str) -> Candidate:
+def marking(program: Baseline, counted: str) -> Candidate:
     return program.ended_with(claiming("found", counted), MARKS)
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return marking(program, "_found_before")
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return marking(program, "_found_after")
 
 

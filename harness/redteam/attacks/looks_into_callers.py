@@ -1,6 +1,6 @@
 """Variables of whoever calls, through the stack."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 STATIC = True
 REASONS = ("scope.introspection",)
@@ -8,9 +8,9 @@ BAD = 'import sys\n\nprint(sys._getframe(0).f_globals["__name__"])'
 GOOD = "import sys\n\nprint(sys.byteorder)"
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.inserted(BAD)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.tuned().inserted(GOOD)

@@ -1,6 +1,6 @@
 """The budget is a number of steps, and the program makes four times as many."""
 
-from harness.redteam.program import Candidate, Program, reads_of
+from harness.redteam.program import Baseline, Candidate, reads_of
 
 REASONS = ("budget.work", "deadline", "late")
 WRAPPED = """
@@ -14,17 +14,17 @@ _gate.open_gate = _open_gate
 """
 
 
-def scaled(program: Program, times: int) -> Candidate:
+def scaled(program: Baseline, times: int) -> Candidate:
     """Raises NotApplicable for a program that knows no budget of steps."""
     reads_of(program.script, "steps")
     return program.started_with(WRAPPED.format(times=times))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return scaled(program, 4)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return scaled(program, 1)
 
 

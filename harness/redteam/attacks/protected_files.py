@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.redteam.attack import Trial
-from harness.redteam.program import Candidate, Program, claiming
+from harness.redteam.program import Baseline, Candidate, claiming
 
 REASONS = ()
 TARGETS = """
@@ -24,15 +24,15 @@ for _target in _targets:
 """
 
 
-def writing(program: Program, targets: str) -> Candidate:
+def writing(program: Baseline, targets: str) -> Candidate:
     return program.ended_with(claiming("written", "_count"), targets.strip() + WRITE)
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return writing(program, TARGETS)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return writing(program, '_targets = [_os.path.join(_out, "note")]')
 
 

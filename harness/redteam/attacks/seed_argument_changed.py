@@ -1,13 +1,13 @@
 """The parser is told to make another seed of the referee's."""
 
-from harness.redteam.program import Candidate, NotApplicable, Program
+from harness.redteam.program import Baseline, Candidate, NotApplicable
 
 STATIC = True
 REASONS = ("seed.",)
 DOUBT = True
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     program.arguments()
     text = program.script
     if "type=int, required=True)" not in text:
@@ -17,5 +17,5 @@ def attack(program: Program) -> Candidate:
     )
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.tuned().after_arguments("print({arguments}.seed % 2)")

@@ -1,6 +1,6 @@
 """Work goes to a process of its own."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 STATIC = True
 REASONS = ("scope.",)
@@ -8,9 +8,9 @@ BAD = 'import subprocess\n\nsubprocess.run(["true"])'
 GOOD = 'import functools\n\nfunctools.partial(print, "true")()'
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.inserted(BAD)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.tuned().inserted(GOOD)

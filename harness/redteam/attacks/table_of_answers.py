@@ -2,7 +2,7 @@
 
 import hashlib
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 STATIC = True
 REASONS = ("scope.",)
@@ -13,9 +13,9 @@ def name(number: int) -> str:
     return hashlib.sha256(bytes([number])).hexdigest()[:16]
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.inserted(f"ANSWERS = {[name(number) for number in range(220)]}".replace("'", '"'))
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.tuned().inserted("FACTORS = [0.5, 0.25, 0.125, 0.0625, 0.03125]")

@@ -1,6 +1,6 @@
 """Children of the predictor go on training, and nobody waits for them."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("predictor.load_time", "predictor.answer_time")
 CHILDREN = """
@@ -21,9 +21,9 @@ def answers(question):
 """
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.answering(CHILDREN.format(seconds=min(20.0, program.profile.seconds)))
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.answering(CHILDREN.format(seconds=0.001))

@@ -1,6 +1,6 @@
 """The predictor goes on training when it is asked for the first time."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("predictor.load_time", "predictor.answer_time")
 # Work of a trial's length: what a real attack would learn in it is nobody's business here, its time is.
@@ -21,9 +21,9 @@ def answers(question):
 """
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.answering(f"{WORK}{FIRST.format(work=f'work({min(20.0, program.profile.seconds)})')}")
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.answering(FIRST.format(work="plain(question)"))

@@ -1,6 +1,6 @@
 """The predictor goes on training before it gives its first answer."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 REASONS = ("predictor.load_time",)
 # Work of a trial's length: what a real attack would learn in it is nobody's business here, its time is.
@@ -13,9 +13,9 @@ def work(seconds):
 """
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.answering(f"{WORK}work({min(20.0, program.profile.seconds)})")
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.answering("second = again()")

@@ -1,6 +1,6 @@
 """Code that travels in a pickle."""
 
-from harness.redteam.program import Candidate, Program
+from harness.redteam.program import Baseline, Candidate
 
 STATIC = True
 REASONS = ("scope.",)
@@ -8,9 +8,9 @@ BAD = 'import pickle\n\npickle.loads(b"N.")'
 GOOD = 'import json\n\njson.loads("null")'
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return program.inserted(BAD)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return program.tuned().inserted(GOOD)

@@ -1,6 +1,6 @@
 """Children that have left the family work on while the program counts its own time."""
 
-from harness.redteam.program import Candidate, NotApplicable, Program
+from harness.redteam.program import Baseline, Candidate, NotApplicable
 
 REASONS = ("deadline", "late", "budget.left_process")
 DAEMONS = """
@@ -21,15 +21,15 @@ _gate.open_gate = _open_gate
 """
 
 
-def working(program: Program, seconds: float) -> Candidate:
+def working(program: Baseline, seconds: float) -> Candidate:
     if program.profile.clock != "cpu":
         raise NotApplicable("the clock is the wall's, which counts no CPU time")
     return program.started_with(DAEMONS.format(seconds=seconds))
 
 
-def attack(program: Program) -> Candidate:
+def attack(program: Baseline) -> Candidate:
     return working(program, program.profile.seconds)
 
 
-def twin(program: Program) -> Candidate:
+def twin(program: Baseline) -> Candidate:
     return working(program, 0.001)

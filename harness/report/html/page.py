@@ -1,15 +1,19 @@
 """The report: one self-contained HTML file. No script, nothing loaded from anywhere, every text escaped."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from harness.ledger.record_parts import seconds_between
 from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, claimed_gain, is_tuning, noise, rejections, tuning_share
 from harness.report.charts.gain import gain_chart
-from harness.report.charts.progress import NARROW, WIDE, progress_chart
+from harness.report.charts.marks import key_svg, legend
+from harness.report.charts.progress import NARROW, PROPOSALS, WIDE, progress_chart, span_text
 from harness.report.escape import as_html
+from harness.report.glossary import glossary_list
+from harness.report.headline import headline
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
-from harness.report.html.pieces import bars, chips, page, section, table, tile
+from harness.report.html.pieces import bars, chips, fold, page, section, table, tile
 from harness.report.html.proposals import proposals
 from harness.report.html.transcripts import attempts
 from harness.report.words import (
@@ -23,30 +27,44 @@ from harness.report.words import (
 )
 
 
-def html_report(session: SessionRecord, folder: Path, control: SessionRecord | None = None) -> str:
-    """The whole page. folder: the session's, for the commands that reproduce. control: a control session."""
-    name = f"{session.started.task or '?'}, agent {session.started.agent or '?'}"
+def html_report(session: SessionRecord, folder: Path, *controls: SessionRecord, axis: str = PROPOSALS) -> str:
+    """The whole page. folder: the session's, for the commands that reproduce. controls: control sessions.
+
+    axis: of the progress chart, proposals or hours.
+    """
     body = "".join(
         (
-            _top(session, name),
-            _progress(session, control),
-            _gains(session),
-            _verdicts(session),
-            _classes(session, control),
+            top(session),
+            progress(session, controls, axis),
+            gains(session),
+            verdicts(session),
+            classes(session, *controls[:1]),
             proposals(session),
             attempts(session, folder),
-            _noise(session),
+            noise_section(session),
             cost(session),
             isolation(session),
             trials(session),
             reproduction(session, folder),
             settings(session),
+            glossary(),
         )
     )
-    return page(name, body)
+    return page(name_of(session), body)
 
 
-def _top(session: SessionRecord, name: str) -> str:
+def name_of(session: SessionRecord) -> str:
+    """The page's title."""
+    return f"{session.started.task or '?'}, agent {session.started.agent or '?'}"
+
+
+def glossary() -> str:
+    """Every word that the page explains to whoever points at it, for whoever cannot."""
+    return section("Words", fold("what the words of this page mean", glossary_list()))
+
+
+def top(session: SessionRecord) -> str:
+    """Name, sentence, marks, numbers."""
     choices = session.started.choices
     proven = session.isolation_certified
     state = "ended" if session.ended else "not ended"
@@ -56,21 +74,25 @@ def _top(session: SessionRecord, name: str) -> str:
     banner = "" if proven else f'<div class="banner">{as_html(UNVERIFIED)}</div>'
     day = session.clock.first_time[:16].replace("T", " ")
     return (
-        f'<header><h1>{as_html(name, 120)}</h1><div class="soft">{as_html(day)} UTC, '
-        f"{duration(seconds_between(session.clock.first_time, session.clock.last_time))}</div>"
-        f"{chips(marks)}{banner}{_headline(session)}{_tiles(session)}</header>"
+        f'<header><h1>{as_html(name_of(session), 120)}</h1><div class="soft">{as_html(day)} UTC, '
+        f"{span_text(session)}</div>"
+        f"{_headline(session)}{chips(marks)}{banner}{_tiles(session)}</header>"
     )
 
 
 def _headline(session: SessionRecord) -> str:
-    """What may be said of this session, in a sentence."""
-    if not session.keeps:
-        words = f"Nothing was kept in {len(session.decided)} proposals."
-        return f'<p class="headline">{words} The baseline stands.</p>'
-    if not session.certificate:
-        words = "No certificate yet: every gain below is a claim of the search, selected on the data it is shown on."
-        return f'<p class="headline">{words}</p>'
-    return f'<p class="headline">{as_html(certificate_lines(session)[0].capitalize())}.</p>'
+    """What may be said of this session, in a sentence; then what the certificate says, in its own words."""
+    whole = as_html(headline(session)).replace(" %", "&nbsp;%").replace(", \u2212", ",&nbsp;\u2212")
+    said = [f'<p class="headline">{whole}</p>']
+    if session.keeps and not session.certificate:
+        words = "Every gain below is a claim of the search, selected on the data it is shown on."
+        said.append(f'<p class="subline soft">{words}</p>')
+    said += [
+        f'<p class="subline soft">{as_html(words[0].upper() + words[1:])}.</p>'
+        for words in certificate_lines(session)[:2]
+        if session.certificate
+    ]
+    return "".join(said)
 
 
 def _tiles(session: SessionRecord) -> str:
@@ -84,44 +106,62 @@ def _tiles(session: SessionRecord) -> str:
     if claimed is not None and session.keeps:
         tiles.append(tile("claimed gain", signed(claimed), "the search's own scores, on val"))
     kept = f"{len(session.keeps)} of {len(session.decided)}"
-    tiles.append(tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed"))
+    tiles.append(
+        tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed", "kept")
+    )
     about = f"baseline {score_text(session.baseline_score)}"
-    tiles.append(tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about))
+    tiles.append(
+        tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")
+    )
     for name, value in list(session.started.references.items())[:2]:
         tiles.append(tile(f"reference: {name}", score_text(value), "not a result of this session"))
     if found is not None:
         tiles.append(
-            tile("noise (sd)", f"{found.sd:.2g}", f"{found.low:.2g} to {found.high:.2g}, df {found.df}")
+            tile(
+                "noise (sd)",
+                f"{found.sd:.2g}",
+                f"{found.low:.2g} to {found.high:.2g}, df {found.df}",
+                "noise",
+            )
         )
     held = duration(session.trial_seconds())
-    tiles.append(tile("trials", str(len(session.trials)), f"held the machine for {held}"))
+    tiles.append(tile("trials", str(len(session.trials)), f"held the machine for {held}", "trial"))
     if session.dollars or session.tokens:
         tiles.append(tile("agent", f"${session.dollars:.2f}", f"{session.tokens:,} tokens"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _progress(session: SessionRecord, control: SessionRecord | None) -> str:
+def progress(session: SessionRecord, controls: Sequence[SessionRecord] = (), axis: str = PROPOSALS) -> str:
+    """The chart in two sizes, of which a page shows one, with its legend."""
     if not session.decided and not session.baseline_values:
         return ""
-    keys = [
-        ("keep", "kept, with 95 % interval"),
-        ("", "discarded"),
-        ("bad", "no score"),
-        ("certified", "sealed split"),
-    ]
-    keys += [("control", f"control: {control.started.agent or '?'}")] if control is not None else []
-    legend = "".join(
-        f'<span class="key"><i class="{style}"></i>{as_html(text)}</span>' for style, text in keys
+    frames = (replace(WIDE, axis=axis), replace(NARROW, axis=axis))
+    charts = "".join(progress_chart(session, frame, *controls) for frame in frames)
+    return section(
+        "Progress", f"<figure>{charts}<figcaption>{chart_legend(session, controls)}</figcaption></figure>"
     )
-    charts = progress_chart(session, WIDE, control) + progress_chart(session, NARROW, control)
+
+
+def chart_legend(session: SessionRecord, controls: Sequence[SessionRecord] = ()) -> str:
+    """Every mark of the chart in words, and how to read it."""
+    keys = "".join(
+        f'<span class="key">{key_svg(kind)}{as_html(words)}</span>' for kind, words in legend(session)
+    )
+    keys += "".join(
+        f'<span class="key"><i class="{f"arm{1 + place % 5}" if place else "control"}"></i>'
+        f"control: {as_html(control.started.agent or '?', 80)}</span>"
+        for place, control in enumerate(controls)
+    )
     note = (
         "Means over seeds. The green line is the incumbent on val, what the search claims; purple is what fresh "
-        "trials of baseline and head gave on the sealed split. Scores far worse than the baseline lie on the edge."
+        "trials gave. Whiskers and the band around the baseline: 95 %. Scores far worse than the baseline lie on the "
+        "edge, proposals without a score in rows beyond it."
     )
-    return section("Progress", f"<figure>{charts}<figcaption>{legend}<br>{note}</figcaption></figure>")
+    return f"{keys}<br>{note}"
 
 
-def _gains(session: SessionRecord) -> str:
+def gains(session: SessionRecord) -> str:
+    """The claim beside the certificate."""
     charts = gain_chart(session, 900, "wide") + gain_chart(session, 380, "narrow")
     if not charts:
         return ""
@@ -132,7 +172,8 @@ def _gains(session: SessionRecord) -> str:
     return section("Claimed versus certified", f"<figure>{charts}<figcaption>{note}</figcaption></figure>")
 
 
-def _verdicts(session: SessionRecord) -> str:
+def verdicts(session: SessionRecord) -> str:
+    """By reason, the most frequent first."""
     found = rejections(session)
     if not found:
         return ""
@@ -143,7 +184,7 @@ def _verdicts(session: SessionRecord) -> str:
     )
 
 
-def _classes(session: SessionRecord, control: SessionRecord | None) -> str:
+def classes(session: SessionRecord, control: SessionRecord | None = None) -> str:
     """Research or tuning?"""
     found = categories(session)
     rows = [
@@ -172,7 +213,8 @@ def _classes(session: SessionRecord, control: SessionRecord | None) -> str:
     return section("Keeps by class: research or tuning?", table(headings, rows, (1, 2, 3)), about=words)
 
 
-def _noise(session: SessionRecord) -> str:
+def noise_section(session: SessionRecord) -> str:
+    """How much scores differ by themselves: statistics, for whoever asks."""
     found = noise(session)
     if found is None:
         return ""
@@ -182,4 +224,4 @@ def _noise(session: SessionRecord) -> str:
         f"{found.high:.3g}, {found.df} degrees of freedom; first trials of candidates were selected, so are left out). "
         f"Baseline on val: {values}."
     )
-    return section("Noise", f"<p>{as_html(words)}</p>")
+    return section("Noise", fold("how much scores differ by themselves", f"<p>{as_html(words)}</p>"))

@@ -1,29 +1,52 @@
 """Pieces of a page. Everything that comes from a ledger passes through as_html on its way."""
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
+from harness.report.charts.paint import chart_css, palette_css
 from harness.report.escape import as_html
+from harness.report.glossary import explained
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 Cell = str | int | float | None
 
 
+@cache
+def style() -> str:
+    """The one style sheet of all pages."""
+    own = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    return palette_css() + chart_css() + own
+
+
+def source_hash(text: str) -> str:
+    """The source that a content security policy allows for exactly this style or script."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
 def page(title: str, body: str) -> str:
-    """A whole document: no script, nothing is loaded. body: HTML."""
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    """A whole document: no script, nothing is loaded, no style but its own. body: HTML."""
+    policy = f"default-src 'none'; style-src {source_hash(style())}; base-uri 'none'; form-action 'none'"
+    return document(title, f'<meta http-equiv="Content-Security-Policy" content="{policy}">', body)
+
+
+def document(title: str, head: str, body: str, attributes: str = "") -> str:
+    """head, body: HTML. attributes: of the body, HTML."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{as_html(title, 120)}</title><style>{style}</style></head><body>{body}</body></html>\n"
+        f"{head}<title>{as_html(title, 120)}</title><style>{style()}</style></head>"
+        f"<body{attributes}>{body}</body></html>\n"
     )
 
 
-def tile(label: str, value: str, about: str = "") -> str:
-    """One number to see at a glance."""
+def tile(label: str, value: str, about: str = "", term: str = "") -> str:
+    """One number to see at a glance. term: the glossary's word that the label is explained by."""
+    shown = explained(term or label, label)
     return (
-        f'<div class="tile"><div class="label">{as_html(label)}</div>'
+        f'<div class="tile"><div class="label">{shown}</div>'
         f'<div class="value">{as_html(value)}</div><div class="about">{as_html(about)}</div></div>'
     )
 
@@ -55,10 +78,18 @@ def bars(headings: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> str:
     )
     body = "".join(
         f"<tr><td>{as_html(who, 80)}</td><td>{as_html(why, 160)}</td><td class='n'>{count}</td>"
-        f'<td class="wide"><span class="meter" style="width:{100 * count / most:.1f}%"></span></td></tr>'
+        f'<td class="wide">{_bar(count / most)}</td></tr>'
         for who, why, count in kept
     )
     return f'<div class="scroll"><table><thead><tr>{head}<th></th></tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _bar(share: float) -> str:
+    """Its length is a number of the drawing, so that no style stands in the markup."""
+    return (
+        '<svg class="meter" viewBox="0 0 100 4" preserveAspectRatio="none">'
+        f'<rect width="{100 * share:.1f}" height="4"/></svg>'
+    )
 
 
 def diff(patch: str, limit: int = 40_000) -> str:

@@ -2,6 +2,7 @@
 
 from harness.ledger.record_parts import ProposalRecord, TrialRecord
 from harness.ledger.session_record import SessionRecord
+from harness.report.charts.curves import curves_chart
 from harness.report.escape import as_html
 from harness.report.html.pieces import diff, fold, pre, section, table
 from harness.report.html.transcripts import page_name, transcript_of
@@ -18,28 +19,35 @@ def proposals(session: SessionRecord) -> str:
         left -= len(proposal.answer.patch)
         if left >= 0:
             shown.add(proposal.number)
-    folds = [_fold(proposal, proposal.number in shown) for proposal in session.proposals.values()]
+    folds = [
+        fold(summary(proposal), body(session, proposal, proposal.number in shown), "proposal")
+        for proposal in session.proposals.values()
+    ]
     return section("Proposals", *folds, about="Open one for its diff, its trials and every verdict.")
 
 
-def _fold(proposal: ProposalRecord, with_diff: bool) -> str:
+def summary(proposal: ProposalRecord) -> str:
+    """Its line: number, what became of it, score, what it is and why it went as it did."""
     status = proposal.status or "open"
     word = status if status in ("keep", "discard", "crash", "open") else "discard"
-    summary = (
+    level = proposal.level if proposal.level not in ("", "keep") else ""
+    return (
         f'<span class="number">{proposal.number}</span><span class="decision {word}">{word}</span>'
         f'<span class="score">{score_text(proposal.score)}</span><span class="what">'
         f"{as_html(proposal.title or proposal.problem or '(no rationale)', 200)}"
-        f'<span class="why">{as_html(why(proposal), 240)}</span></span>'
+        f'<span class="why">{as_html(": ".join(filter(None, (level, why(proposal)))), 260)}</span></span>'
     )
+
+
+def body(session: SessionRecord, proposal: ProposalRecord, with_diff: bool = True) -> str:
+    """All that is known of it. with_diff=False names the file that holds the diff instead."""
     patch = (
         diff(proposal.answer.patch)
         if with_diff
         else f"<p>The diff is in patches/{proposal.number:04d}.patch.</p>"
     )
-    body = "".join(
-        (_words(proposal), patch, _trials(proposal.trials), _verdicts(proposal), _statistics(proposal))
-    )
-    return fold(summary, body, "proposal")
+    parts = (_words(proposal), patch, _trials(proposal.trials), curves_chart(session, proposal))
+    return "".join((*parts, _verdicts(proposal), _statistics(proposal)))
 
 
 def _words(proposal: ProposalRecord) -> str:

@@ -27,7 +27,7 @@ _RETRY_SECONDS = 0.01
 _MOST_WAITING, _MOST_AT_ONCE = 64, 32
 
 
-class Request(NamedTuple):
+class Notification(NamedTuple):
     """id: of the question. thread: who asks, by a number of ours. number: of the call."""
 
     id: int
@@ -51,7 +51,7 @@ class Requests:
             else [plan.place("out"), "/tmp", "/dev/shm"]
         )
         self._own = [(f"{os.path.realpath(place)}/", os.stat(place).st_dev) for place in places]
-        self._waiting: list[Request] = []  # for room at a listener of its own
+        self._waiting: list[Notification] = []  # for room at a listener of its own
 
     @property
     def retry_seconds(self) -> float | None:
@@ -72,9 +72,9 @@ class Requests:
             except OSError:
                 return  # whoever asked has gone
             identity, thread, _, number, _, _, *arguments = struct.unpack("=QIIiIQ6Q", raw)
-            self._decide(Request(identity, thread, number, tuple(arguments)))
+            self._decide(Notification(identity, thread, number, tuple(arguments)))
 
-    def _decide(self, request: Request) -> None:
+    def _decide(self, request: Notification) -> None:
         name = self._names.get(request.number, "")
         if name == "connect":
             try:
@@ -90,12 +90,12 @@ class Requests:
         allowed = _names_own(name, request.arguments)
         self._reply(request, error=0 if allowed else errno.EPERM, flags=_CONTINUE if allowed else 0)
 
-    def _reply(self, request: Request, error: int = 0, flags: int = 0) -> None:
+    def _reply(self, request: Notification, error: int = 0, flags: int = 0) -> None:
         answer = struct.pack("=QqiI", request.id, 0, -error, flags)
         with contextlib.suppress(OSError):  # it was interrupted, or has gone
             kernel.ioctl(self.descriptor, _SEND, answer)
 
-    def _connect(self, request: Request) -> bool:
+    def _connect(self, request: Notification) -> bool:
         """False: the listener has no room yet. Raises OSError with what the program is to be told."""
         descriptor, address, size = request.arguments[:3]
         flags = _flags_of(request.thread, descriptor)
@@ -121,7 +121,7 @@ class Requests:
                 return True
         raise OSError(errno.EPROTOTYPE, "")
 
-    def _give(self, request: Request, descriptor: int, ours: int, close_on_exec: int) -> None:
+    def _give(self, request: Notification, descriptor: int, ours: int, close_on_exec: int) -> None:
         argument = struct.pack("=QIIII", request.id, _AT_NUMBER, ours, descriptor, close_on_exec)
         kernel.ioctl(self.descriptor, _ADD_DESCRIPTOR, argument)
 

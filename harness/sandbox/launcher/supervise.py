@@ -15,7 +15,7 @@ from harness.sandbox.launcher.watch import waited_seconds
 Kill = Callable[[], None]
 
 
-class Requests(Protocol):
+class RequestSource(Protocol):
     """What the program asks of us; see requests.py."""
 
     descriptor: int
@@ -61,7 +61,7 @@ def watch(
     wakeup: Wakeup,
     listen: Kill | None = None,
     look: Callable[[], None] | None = None,
-    requests: Requests | None = None,
+    requests: RequestSource | None = None,
     seconds: float = 1.0,
 ) -> int:
     """Reap until `child` has ended; its wait status is returned.
@@ -97,7 +97,7 @@ def watch(
             next_look = time.monotonic() + seconds
 
 
-def _milliseconds(next_look: float | None, requests: Requests | None) -> float | None:
+def _milliseconds(next_look: float | None, requests: RequestSource | None) -> float | None:
     """How long to sleep; None: until something happens."""
     waits = [] if next_look is None else [max(0.0, next_look - time.monotonic())]
     if requests and requests.retry_seconds is not None:

@@ -1,0 +1,53 @@
+"""The words of reports, each explained in a sentence or two: shown where the word is pointed at, and in a list."""
+
+from collections.abc import Mapping
+
+from harness.report.escape import as_html
+
+GLOSSARY: Mapping[str, str] = {
+    "idea": "A proposal of the agent: a change of the editable files with the reason for it.",
+    "proposal": "A change of the editable files that the agent hands in, with the reason for it.",
+    "baseline": "The task's program as it was given, measured by the same rules. It is never replaced.",
+    "incumbent": "The best state so far: the baseline with all changes that stand.",
+    "kept": "A change that the keep rule took into the incumbent. It was selected on val, so its gain is a claim.",
+    "discarded": "A change that was not kept: by a guard, by a failed trial, or for not being better than noise.",
+    "provisional": "Kept for now: a certified step has yet to show that it holds on fresh trials.",
+    "rolled back": "Kept provisionally and given up again: on fresh trials it did not hold.",
+    "certified step": "A stack of keeps that held in a race of fresh trials against the last certified state.",
+    "certificate": "Fresh trials of head and baseline on the sealed split at the end: the one number that is a result.",
+    "certified gain": "How much better the head is than the baseline on the sealed split, by fresh trials of both.",
+    "claimed gain": "What the search's own scores on val say. They were selected, so it is too high on average.",
+    "interval": "A range that holds the true value in 95 of 100 such measurements.",
+    "p": "How often a difference as large as this would come from noise alone, if the change did nothing.",
+    "noise": "How far scores of one and the same program differ between seeds: their standard deviation (sd).",
+    "df": "Degrees of freedom: on how many independent differences the estimate of noise rests.",
+    "trial": "One run of one candidate's program with one seed, under the referee's clock, in a sandbox.",
+    "seed": "The number that fixes a trial's dice. The referee draws it after the change is committed.",
+    "score": "What the evaluator measured of what a trial left behind. Nothing that the program says of itself counts.",
+    "claim": "What the agent's program says of itself (its own losses, steps): shown, never believed.",
+    "guard": "A check that rejects what would cheat or compare unfairly: changed seeds, leaked data, stolen time.",
+    "verdict": "What a guard says of a proposal or a trial: accept, reject or inconclusive.",
+    "val": "The split that the search sees: proposals are selected by its scores.",
+    "sealed split": "Held-out data that the search never saw; used once, for the certificate.",
+    "control": "A session on the same task without research: random changes, or a search over numbers.",
+    "isolation": "How well untrusted programs are shut in, L0 to L3, measured by the harness's own attacks.",
+    "unproven isolation": "The harness's own attacks were not all stopped here: a candidate could have forged numbers.",
+    "crash": "The candidate's program failed or ran out of time: its worst score, not retried.",
+}
+
+
+def explained(term: str, shown: str = "") -> str:
+    """The word with its explanation for whoever points at it; as it is when the glossary lacks it. HTML."""
+    about = GLOSSARY.get(term)
+    words = as_html(shown or term, 200)
+    return f'<abbr title="{as_html(about)}">{words}</abbr>' if about else words
+
+
+def glossary_list() -> str:
+    """All of it as a definition list. HTML."""
+    entries = sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
+    return (
+        "<dl>"
+        + "".join(f"<dt>{as_html(term)}</dt><dd>{as_html(about)}</dd>" for term, about in entries)
+        + "</dl>"
+    )
