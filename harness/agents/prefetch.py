@@ -21,10 +21,13 @@ from harness.trial.seeds import trial_seed
 _CLOSE_SECONDS = 10.0  # a request that is under way when the session ends is not waited for any longer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
+    """fitted: the edit on the files that it was last asked for with."""
+
     view: View
     future: "Future[Proposal | None]"
+    fitted: "tuple[dict[str, bytes], Proposal | None] | None" = None
 
 
 class _Worker:
@@ -147,8 +150,9 @@ class Prefetch:
         for entry in list(self._waiting):
             if not entry.future.done() or (proposal := _result(entry)) is None:
                 break
-            fitting = self._fitted(proposal, entry.view.editable, editable)
-            if fitting is not None:
+            if entry.fitted is None or entry.fitted[0] != dict(editable):
+                entry.fitted = dict(editable), self._fitted(proposal, entry.view.editable, editable)
+            if (fitting := entry.fitted[1]) is not None:
                 found.append((entry.view.number, fitting))
         return found
 

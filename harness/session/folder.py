@@ -116,6 +116,7 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
         if slots is not None:
             stack.callback(slots.close)
             trial_runner.make_side_by_side(slots)
+            stack.callback(trial_runner.end_ahead)
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup)
         yield bench

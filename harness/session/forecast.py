@@ -65,17 +65,34 @@ class Forecast:
                 yield from self._race(opened, opened.number, opened.commit, source, count)
             raced = len(self.referee.trials(opened)) > 1
             left = 1 - (_KEPT_IN_RACE if raced else self._keep_rate())
+        yield from self._of_prepared(left, count)
+
+    def _of_prepared(self, left: float, count: int) -> Iterator[Weighted]:
+        """left: probability that the incumbent is still this one when the first of them is proposed."""
+        fresh = replace(
+            evidence.for_keep(self.state, ProposalRecord(0), self.state.prior),
+            candidate=(),
+            incumbent_beside=0,
+        )
+        first, rate = self.keep.next_step(fresh).action, self._keep_rate()
         for number, source in self._prepared():
             if left < _LEAST_WEIGHT:
                 return
+            if first is Action.RUN_CANDIDATE:
+                order = self._candidate("", number, 1, source, "")
+                yield left, order
+                if self._loss(order) is None:
+                    left *= 1 - rate
+                    continue
             record = ProposalRecord(number)
             yield from ((left * each, order) for each, order in self._race(record, number, "", source, count))
-            left *= 1 - self._keep_rate()
+            left *= 1 - rate
 
     def _keep_rate(self) -> float:
-        decided = self.state.decided
-        kept = sum(proposal.decision == "keep" for proposal in decided)
-        return (kept + 0.5) / (len(decided) + 5.0)
+        """Share of proposals that were kept, for good or provisionally, with a guess where there were few."""
+        rolled_back = (row for row in self.state.settlements if row.action is Action.ROLL_BACK)
+        kept = len(self.state.keeps) + sum(len(row.keeps) for row in rolled_back)
+        return (kept + 0.5) / (len(self.state.decided) + 5.0)
 
     def _settles(self) -> bool:
         seen = evidence.for_keep(self.state, None, self.state.prior)

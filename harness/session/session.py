@@ -7,6 +7,7 @@ session that was killed anywhere goes on where it stopped.
 from dataclasses import dataclass
 
 from harness.errors import AgentError, HarnessError
+from harness.ledger.ahead import NOT_WANTED
 from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.rows import DecidedRow, SessionEndedRow
 from harness.ledger.workspace import Workspace
@@ -131,6 +132,7 @@ class Session:
             certify(self.trial_runner, self.intake.files_of, self.limits.budget.certificate)
 
     def _end(self, end: SearchEnd) -> None:
+        self.trial_runner.end_ahead(NOT_WANTED)
         state, slots = self.trial_runner.state, self.trial_runner.slots
         if state.ahead.unused:
             self.trial_runner.notice(f"{state.ahead.unused} trials were made ahead and not asked for")

@@ -44,18 +44,22 @@ class SideBySide:
     def take(self, order: Order) -> None:
         """That trial, made by now or soon, is evidence when this returns. KeyboardInterrupt ends it in order."""
         try:
-            trial = self._begun(order)
-            while not trial.over:
-                self._collect(_WAIT_SECONDS)
-                self._fill(order)
+            self._take(order)
         except KeyboardInterrupt:
             self.end(STOPPED)
             raise
+
+    def _take(self, order: Order) -> None:
+        trial = self._begun(order)
+        while not trial.over:
+            self._collect(_WAIT_SECONDS)
+            self._fill(order)
         about = {name: getattr(order.spec, name) for name in ("commit", "role")}
-        row = TrialTakenRow(
-            trial_id=order.id, ahead=trial.id, proposal=order.proposal, attempt=order.attempt, **about
+        self.record(
+            TrialTakenRow(
+                trial_id=order.id, ahead=trial.id, proposal=order.proposal, attempt=order.attempt, **about
+            )
         )
-        self.record(row)
         self._fill()
 
     def _begun(self, order: Order) -> AheadTrial:
@@ -167,11 +171,12 @@ class SideBySide:
         self.record(TrialFinishedRow.of(result, trial.start))
 
     def end(self, reason: str) -> None:
-        """Nothing that is under way is wanted any more. Raises nothing of the slots' own."""
+        """Nothing that is under way is wanted any more."""
         for name in list(self._orders):
             self.slots.cancel(name)
             del self._orders[name]
-            self._close(self.state.ahead.waiting[name], Outcome.INFRA_FAILED, reason)
+        for trial in self.state.ahead.under_way:
+            self._close(trial, Outcome.INFRA_FAILED, reason)
 
     def _close(self, trial: AheadTrial, outcome: Outcome, reason: str) -> None:
         result = TrialResult(trial.id, outcome, reason, level=Level(self.state.level))

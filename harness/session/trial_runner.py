@@ -359,6 +359,11 @@ class TrialRunner:
             if f"artefacts/{file.name}" not in wanted:
                 file.unlink(missing_ok=True)
 
+    def end_ahead(self, reason: str = STOPPED) -> None:
+        """Trials that are under way and were not asked for end with the sitting, and that is nobody's fault."""
+        if self.side_by_side is not None and not self.ledger.failed:
+            self.side_by_side.end(reason)
+
     def forget_unused(self) -> None:
         """Delete the artefacts of trials that were made ahead and that nobody will ask for."""
         left = self.state.ahead.left_artefacts

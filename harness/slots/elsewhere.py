@@ -58,6 +58,12 @@ class Transport(Protocol):
     def avoid(self, place: str) -> None:
         """Send nothing more there."""
 
+    def kinds(self) -> Mapping[str, str]:
+        """What nodes there are, in words, and the name of one of each kind. Raises InfrastructureError."""
+
+    def only_on(self, place: str) -> None:
+        """Send what comes next there and nowhere else."""
+
     def close(self) -> None: ...
 
 
@@ -110,6 +116,16 @@ class RemoteSlots:
         write(folder / ORDER, order_bytes(order, sent.nonce))
         self._sent[order.id] = sent
         self._unsent.append(sent)
+
+    def kinds(self) -> Mapping[str, str]:
+        """See Transport."""
+        return self._transport.kinds()
+
+    def start_on(self, place: str, order: Order) -> None:
+        """For looking at one node: there and nowhere else."""
+        self._transport.only_on(place)
+        self.start(order)
+        self._send()
 
     def cancel(self, order_id: str) -> None:
         sent = self._sent.get(order_id)

@@ -79,8 +79,7 @@ class Slurm:
             salted_seeding=self.salted_seeding, reordering=self.reordering,
             level=level, least_level=least_level(level), allow_unsafe=bool(setup.config["sandbox"]["allow_unsafe"]),
         )  # fmt: skip
-        transport = Queue(self, profile, folder)
-        return RemoteSlots(kit, folder.resolve(), transport, self.slots, self.poll_seconds)
+        return RemoteSlots(kit, folder.resolve(), Queue(self, profile, folder), self.slots, self.poll_seconds)
 
 
 class Queue:
@@ -188,6 +187,24 @@ class Queue:
         self._avoided.append(place.partition(" ")[0])
         more = self._executor.parameters["additional_parameters"]
         more["exclude"] = ",".join(self._avoided)
+
+    def kinds(self) -> dict[str, str]:
+        """What nodes there are, in words, and the name of one of each kind that takes work."""
+        said = _asked("sinfo", "--noheader", "--Node", "--format", "%N|%c|%m|%G|%P|%t", *self._partition())
+        found: dict[str, str] = {}
+        for line in said.splitlines():
+            name, cores, memory, cards, partition, state = line.strip().split("|")
+            if state.rstrip("*~#!%$@^-+") in ("idle", "mix", "alloc"):
+                cards = "no GPU" if cards == "(null)" else cards
+                kind = f"{partition.rstrip('*')}: {cores} cores, {int(memory) // 1024} GiB, {cards}"
+                found.setdefault(kind, name)
+        return found
+
+    def _partition(self) -> list[str]:
+        return ["--partition", self._options.partition] if self._options.partition else []
+
+    def only_on(self, place: str) -> None:
+        self._executor.parameters["nodelist"] = place
 
     def close(self) -> None: ...
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.config.setup import Setup
 
 NAMESPACE = "harness"
+_NODE_ID = "ray.io/node-id"
 _EXTRA_GIB = 2.0  # beside a trial's own memory: the referee's agent and its predictors
 _KEPT_SECONDS = 3600.0  # an answer that nobody fetches is given up, and with it the actor's resources
 _START_SECONDS = 60.0
@@ -120,6 +121,7 @@ class Actors:
         self._actors: dict[str, Any] = {}
         self._answers: dict[str, Any] = {}
         self._avoided: list[str] = []
+        self._only = ""
 
     def _needed(self, profile: Profile) -> dict[str, Any]:
         options = self._options
@@ -134,7 +136,7 @@ class Actors:
     def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
         for order, folder in orders:
             kind = self._ray.remote(Bench)
-            options = {**self._resources, **({"label_selector": self._elsewhere()} if self._avoided else {})}
+            options = {**self._resources, **self._where()}
             try:
                 actor = kind.options(
                     name=self._actor_name(order.id), namespace=NAMESPACE, lifetime="detached", max_restarts=0,
@@ -148,8 +150,27 @@ class Actors:
     def _parts(self) -> list[Any]:
         return [list(self._sent), *self._sent.values()]
 
-    def _elsewhere(self) -> dict[str, str]:
-        return {"ray.io/node-id": f"!in({', '.join(self._avoided)})"}
+    def _where(self) -> dict[str, Any]:
+        """Which nodes may take an actor, as far as that is not left to Ray."""
+        if self._only:
+            return {"label_selector": {_NODE_ID: self._only}}
+        return {"label_selector": {_NODE_ID: f"!in({', '.join(self._avoided)})"}} if self._avoided else {}
+
+    def kinds(self) -> dict[str, str]:
+        """What nodes there are, in words, and the id of one of each kind."""
+        found: dict[str, str] = {}
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                there = node["Resources"]
+                gib = there.get("memory", 0) / (1 << 30)
+                cards = f"{there['GPU']:g} GPUs" if there.get("GPU") else "no GPU"
+                found.setdefault(
+                    f"{there.get('CPU', 0):g} cores, {gib:.0f} GiB, {cards}", str(node["NodeID"])
+                )
+        return found
+
+    def only_on(self, place: str) -> None:
+        self._only = place
 
     def _actor_name(self, order_id: str) -> str:
         return f"{self._name}-{folder_name(order_id)}"
