@@ -27,6 +27,7 @@ from harness.slots.parcel import (
     write,
 )
 from harness.slots.place import nothing
+from harness.trial.turns import Turn
 
 FOLDER = "slots"
 
@@ -67,12 +68,12 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class _Sent:
     order: Order
     folder: Path
     nonce: str
-    since: float = field(default_factory=time.monotonic)
+    turn: Turn = field(default_factory=Turn)
     over: State | None = None
     over_since: float = 0.0
 
@@ -139,15 +140,17 @@ class RemoteSlots:
         sent.over, sent.over_since = State(over=True, reason=NOT_WANTED), -self._grace
 
     def finished(self, timeout_seconds: float) -> list[Measured]:
-        self._send()
         end = time.monotonic() + timeout_seconds
+        self._send()
         while not (found := self._answers()) and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, self._poll, 0.2))
+            self._send()
         return found
 
     def _send(self) -> None:
-        """All that were started since, together: a queue may take them as one array."""
-        unsent, self._unsent = self._unsent, []
+        """All that were started since and have their turn, together: a queue may take them as one array."""
+        unsent = [sent for sent in self._unsent if sent.turn.granted()]
+        self._unsent = [sent for sent in self._unsent if sent not in unsent]
         if not unsent:
             return
         try:
@@ -222,6 +225,7 @@ class RemoteSlots:
 
     def _forget(self, sent: _Sent) -> None:
         self._sent.pop(sent.order.id, None)
+        sent.turn.close()
         shutil.rmtree(sent.folder, ignore_errors=True)
 
     def find_again(self, order_id: str) -> bool:

@@ -46,8 +46,13 @@ _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its shar
 def main(argv: list[str]) -> int:
     """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
     sweep = sweep_of(argv)
-    profiles = [_profile(composed(list(arm.arguments))[0]) for arm in sweep.arms]
-    places = trial_places([each for each in profiles if each], permitted_gpus(), sweep.slots)
+    configs = [composed(list(arm.arguments))[0] for arm in sweep.arms]
+    profiles = [each for each in map(_profile, configs) if each]
+    elsewhere = [slots for config in configs if (slots := _slots_elsewhere(config))]
+    if elsewhere:
+        places: list[int | None] = [None] * (sweep.slots or max(elsewhere))
+    else:
+        places = trial_places(profiles, permitted_gpus(), sweep.slots)
     with _locked(sweep.folder):
         record = Record(sweep.folder)
         if not record.rows:
@@ -245,6 +250,19 @@ def trial_places(
             "trials that share one slow each other; leave it out, or give fixed work: budget.steps=N"
         )
     return [gpus[slot % len(gpus)] for slot in range(slots or len(gpus))]
+
+
+def _slots_elsewhere(config: Mapping[str, Any]) -> int | None:
+    """How many trials of an arm a queue or cluster may have at a time; None where they are made on this machine.
+
+    Raises UserError for an arm that wants cards which the sweep shares out.
+    """
+    executor = config["executor"]
+    if str(executor.get("_target_", "")).startswith("harness.trial."):
+        if executor.get("gpus") is not None:
+            raise UserError("executor.gpus: a sweep gives each arm its card, trial by trial; leave it out")
+        return None
+    return int(executor.get("slots") or 1)
 
 
 def _profile(config: Mapping[str, Any]) -> Profile | None:
