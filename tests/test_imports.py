@@ -35,6 +35,8 @@ STARTS_PROCESSES = {  # module -> what it may start: only sandbox/ starts what i
     "harness.task.reorder",  # likewise
     "harness.trial.machine_probe",  # machine_probe_kernel.py, a fixed program of ours
     "harness.scoring",  # the referee's process
+    "harness.slots.in_slurm",  # Slurm's own commands
+    "harness.slots.on_ray",  # the referee's agent on a node
     "harness.sweep",  # sessions
     "harness.agents",
     "harness.report",  # W&B in a process of its own

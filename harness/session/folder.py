@@ -128,6 +128,8 @@ def _slots(
     """Where trials are made side by side; None for one at a time."""
     kind, placebo = setup.executor, _placebo(setup, data, folder)
     if hasattr(kind, "open_slots"):
+        if setup.early_stop.after < 1:
+            raise UserError("early_stop watches trials of this machine only; leave early_stop.after=1")
         slots: Slots = kind.open_slots(setup, data, profile, folder, placebo)
         return slots
     cards = kind.cards(profile)
