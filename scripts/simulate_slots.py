@@ -57,7 +57,7 @@ from harness.session.session import Session
 from harness.session.trial_runner import TrialRunner
 from harness.slots.local_slots import LocalSlots
 from harness.slots.order import Elsewhere, Measured, Order
-from harness.slots.place import Place
+from harness.slots.slot import Slot
 from harness.task.budget import Budget
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.machine_probe import Unwatched
@@ -321,14 +321,13 @@ def cards(nights: int = 200, trials: int = 200, card_sd: float = 1.0, slots: int
                     state = Played(
                         task_in(place), Proposing(night, null=True), rule(), virtual, budget, place
                     ).run()
-                kept = list(state.certified_steps) or [
-                    each for each in state.keeps if each.level == "keep"
-                ]
+                kept = list(state.certified_steps) or [each for each in state.keeps if each.level == "keep"]
                 wrong += bool(kept)
                 steps += len(kept)
             how = "compared within a card" if paired else "wherever there is room"
             print(
-                f"{name:6} {how:24} nights with a false final keep: {wrong / nights:.3f}, keeps a night {steps / nights:.3f}",
+                f"{name:6} {how:24} nights with a false final keep: {wrong / nights:.3f}, "
+                f"keeps a night {steps / nights:.3f}",
                 flush=True,
             )
 
@@ -359,7 +358,7 @@ def sleeping(slots: int, seconds: float, trials: int, place: Path) -> tuple[floa
     """Seconds that a session of so many used trials took, and its record."""
     machine = Sleeping(seconds, place)
     made = LocalSlots(
-        [(f"slot {n}", lambda: Place("slot", machine, machine, Unwatched())) for n in range(slots)]
+        [(f"slot {n}", lambda: Slot("slot", machine, machine, Unwatched())) for n in range(slots)]
     )
     begin = time.monotonic()
     state = Played(
@@ -398,7 +397,8 @@ def rate(slots: int = 4, seconds: float = 1.0, trials: int = 60) -> None:
             took, state = sleeping(count, seconds, trials, place)
             found[count] = state.finished_trials / took * 3600
             print(
-                f"{count} slots: {state.finished_trials} trials used of {state.ahead.count} made, {took:.0f} s, {found[count]:.0f} an hour"
+                f"{count} slots: {state.finished_trials} trials used of {state.ahead.count} made, {took:.0f} s, "
+                f"{found[count]:.0f} an hour"
             )
 
     threads = [threading.Thread(target=one, args=(count,)) for count in (1, slots)]

@@ -26,7 +26,9 @@ from harness.sandbox.machine import machine
 from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator
 from harness.session.trial_runner import TrialRunner
+from harness.slots.node import least_level
 from harness.slots.order import Elsewhere, Slots
+from harness.slots.parcel import Kit
 from harness.slots.this_machine import Parts, side_by_side
 from harness.task.prepare import prepared
 from harness.task.secret import kept_secret
@@ -130,13 +132,32 @@ def _slots(
     if hasattr(kind, "open_slots"):
         if setup.early_stop.after < 1:
             raise UserError("early_stop watches trials of this machine only; leave early_stop.after=1")
-        slots: Slots = kind.open_slots(setup, data, profile, folder, placebo)
+        slots: Slots = kind.open_slots(kit_of(setup, data, profile, placebo), folder.resolve())
         return slots
     cards = kind.cards(profile)
     if len(cards) == 1:
         return None
     return side_by_side(
         Parts(kind, sandbox, setup.task, data, profile, folder, setup.scoring, placebo, quiet), cards
+    )
+
+
+def kit_of(setup: Setup, data: TaskData, profile: Profile, placebo: Path | None) -> Kit:
+    """What a node must know to make this configuration's trials."""
+    sandbox, kind = setup.config["sandbox"], setup.executor
+    return Kit(
+        task=setup.task,
+        profile_name=setup.budget.profile,
+        profile=profile,
+        scoring=setup.scoring,
+        public=str(data.public.resolve()),
+        private=str(data.private.resolve()),
+        placebo=str(placebo.resolve()) if placebo else None,
+        salted_seeding=kind.salted_seeding,
+        reordering=kind.reordering,
+        level=str(sandbox["level"]),
+        least_level=least_level(str(sandbox["level"])),
+        allow_unsafe=bool(sandbox["allow_unsafe"]),
     )
 
 

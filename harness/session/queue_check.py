@@ -39,11 +39,12 @@ def check(arguments: list[str]) -> int:
 
 
 def _check(setup: "Setup", folder: Path) -> int:
+    from harness.session.folder import kit_of
     from harness.task.prepare import prepared
 
     profile = setup.budget.trial_profile(setup.task)
     data = prepared(setup.task, setup.budget.profile, choices=setup.data)
-    slots: RemoteSlots = setup.executor.open_slots(setup, data, profile, folder, None)
+    slots: RemoteSlots = setup.executor.open_slots(kit_of(setup, data, profile, None), folder)
     try:
         kinds = slots.kinds()
         if not kinds:

@@ -26,7 +26,7 @@ from harness.slots.parcel import (
     short,
     write,
 )
-from harness.slots.place import nothing
+from harness.slots.slot import nothing
 from harness.trial.turns import Turn
 
 FOLDER = "slots"
@@ -69,7 +69,7 @@ class Transport(Protocol):
 
 
 @dataclass(eq=False)
-class _Sent:
+class _SentOrder:
     order: Order
     folder: Path
     nonce: str
@@ -95,8 +95,8 @@ class RemoteSlots:
         self._folder = session / FOLDER
         self._folder.mkdir(exist_ok=True, mode=0o700)
         write(self._folder / KIT, kit.to_bytes())
-        self._sent: dict[str, _Sent] = {}
-        self._unsent: list[_Sent] = []
+        self._sent: dict[str, _SentOrder] = {}
+        self._unsent: list[_SentOrder] = []
         self._refused: list[Measured] = []
         self._said: list[str] = []
         self._ever_said: set[str] = set()
@@ -113,7 +113,7 @@ class RemoteSlots:
     def start(self, order: Order) -> None:
         folder = self._folder / folder_name(order.id)
         folder.mkdir(mode=0o700, exist_ok=True)
-        sent = _Sent(order, folder, new_nonce())
+        sent = _SentOrder(order, folder, new_nonce())
         write(folder / ORDER, order_bytes(order, sent.nonce))
         self._sent[order.id] = sent
         self._unsent.append(sent)
@@ -192,7 +192,7 @@ class RemoteSlots:
             if state.over:
                 self._sent[order_id].over, self._sent[order_id].over_since = state, now
 
-    def _received(self, sent: _Sent) -> Measured:
+    def _received(self, sent: _SentOrder) -> Measured:
         order, kit = sent.order, self._kit
         try:
             measured = received(
@@ -219,11 +219,11 @@ class RemoteSlots:
             self._transport.avoid(measured.place)
             self._say(f"{measured.place} gets no trial: {measured.result.log}")
 
-    def _failed(self, sent: _Sent, reason: str, log: str) -> Measured:
+    def _failed(self, sent: _SentOrder, reason: str, log: str) -> Measured:
         self._forget(sent)
         return Measured(sent.order.id, nothing(sent.order, reason, log))
 
-    def _forget(self, sent: _Sent) -> None:
+    def _forget(self, sent: _SentOrder) -> None:
         self._sent.pop(sent.order.id, None)
         sent.turn.close()
         shutil.rmtree(sent.folder, ignore_errors=True)
@@ -236,7 +236,7 @@ class RemoteSlots:
             shutil.rmtree(folder, ignore_errors=True)
             return False
         order, nonce = order_of((folder / ORDER).read_bytes())
-        self._sent[order_id] = _Sent(order, folder, nonce)
+        self._sent[order_id] = _SentOrder(order, folder, nonce)
         return True
 
     def _say(self, text: str) -> None:

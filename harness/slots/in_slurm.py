@@ -12,17 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import InfrastructureError, UserError
 from harness.slots.elsewhere import SAFE_VARIABLES, RemoteSlots, State, job_name, safe_environment
-from harness.slots.node import least_level, main
+from harness.slots.node import main
 from harness.slots.order import Order
 from harness.slots.parcel import Kit
-from harness.task.task import Profile, TaskData
-
-if TYPE_CHECKING:
-    from harness.config.setup import Setup
+from harness.task.task import Profile
 
 _ID = "slurm_id"
 _PATIENCE_SECONDS = 30.0
@@ -67,19 +64,9 @@ class Slurm:
     def device(self, _: Profile) -> None:
         """No GPU here, where the harness runs."""
 
-    def open_slots(
-        self, setup: "Setup", data: TaskData, profile: Profile, folder: Path, placebo: Path | None
-    ) -> RemoteSlots:
-        """Raises UserError where no Slurm is."""
-        level = str(setup.config["sandbox"]["level"])
-        kit = Kit(
-            task=setup.task, profile_name=setup.budget.profile, profile=profile, scoring=setup.scoring,
-            public=str(data.public.resolve()), private=str(data.private.resolve()),
-            placebo=str(placebo.resolve()) if placebo else None,
-            salted_seeding=self.salted_seeding, reordering=self.reordering,
-            level=level, least_level=least_level(level), allow_unsafe=bool(setup.config["sandbox"]["allow_unsafe"]),
-        )  # fmt: skip
-        return RemoteSlots(kit, folder.resolve(), Queue(self, profile, folder), self.slots, self.poll_seconds)
+    def open_slots(self, kit: Kit, folder: Path) -> RemoteSlots:
+        """folder: the session's. Raises UserError where no Slurm is."""
+        return RemoteSlots(kit, folder, Queue(self, kit.profile, folder), self.slots, self.poll_seconds)
 
 
 class Queue:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import HarnessError, UserError
 from harness.slots.order import Measured, Order
-from harness.slots.place import Place, nothing
+from harness.slots.slot import Slot, nothing
 
 _LOOK_SECONDS = 0.2
 _END_SECONDS = 15.0
@@ -18,7 +18,7 @@ _END_SECONDS = 15.0
 class _Seat:
     """A place and what it is at."""
 
-    place: Callable[[], Place]
+    place: Callable[[], Slot]
     name: str
     orders: "queue.SimpleQueue[Order | None]" = field(default_factory=queue.SimpleQueue)
     at: Order | None = None
@@ -29,7 +29,7 @@ class _Seat:
 class LocalSlots:
     """Implements Slots. paired: whether trials that are compared must be made in the same place."""
 
-    def __init__(self, places: Sequence[tuple[str, Callable[[], Place]]], paired: bool = False) -> None:
+    def __init__(self, places: Sequence[tuple[str, Callable[[], Slot]]], paired: bool = False) -> None:
         """places: name of each, and what opens it, called in the thread that works there."""
         self._paired = paired
         self._seats = [_Seat(place, name) for name, place in places]
@@ -104,7 +104,7 @@ class LocalSlots:
             seat.thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self, seat: _Seat) -> None:
-        place: Place | None = None
+        place: Slot | None = None
         try:
             while (order := seat.orders.get()) is not None:
                 cancelled = seat.cancelled

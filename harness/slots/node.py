@@ -19,7 +19,7 @@ from harness.sandbox.open import Sandbox, open_sandbox
 from harness.scoring.evaluator import SandboxEvaluator
 from harness.slots.order import Measured, Order
 from harness.slots.parcel import KIT, ORDER, RESULT, Kit, order_of, result_bytes, write
-from harness.slots.place import Place, nothing
+from harness.slots.slot import Slot, nothing
 from harness.slots.this_machine import fixed_work, probe_for
 from harness.trial.local import Local
 
@@ -54,7 +54,7 @@ def made(kit: Kit, order: Order, folder: Path) -> Measured:
         return Measured(order.id, nothing(order, f"os_error_{error.errno}", str(error)), place=name)
 
 
-def _place(kit: Kit, sandbox: Sandbox, folder: Path, name: str, stack: ExitStack) -> Place:
+def _place(kit: Kit, sandbox: Sandbox, folder: Path, name: str, stack: ExitStack) -> Slot:
     kind = Local(salted_seeding=kit.salted_seeding, reordering=kit.reordering)
     gpu = kind.device(kit.profile)
     placebo = Path(kit.placebo) if kit.placebo else None
@@ -65,7 +65,7 @@ def _place(kit: Kit, sandbox: Sandbox, folder: Path, name: str, stack: ExitStack
     probe = probe_for(gpu, fixed_work(kit.profile))
     stack.callback(probe.close)
     where = name if gpu is None else f"{name} gpu {os.environ.get('CUDA_VISIBLE_DEVICES', gpu)}"
-    return Place(where, executor, evaluator, probe)
+    return Slot(where, executor, evaluator, probe)
 
 
 def least_level(level: str) -> Level:

@@ -18,18 +18,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import InfrastructureError, UserError
 from harness.slots.elsewhere import RemoteSlots, State, job_name, safe_environment
-from harness.slots.node import PLACE, least_level
+from harness.slots.node import PLACE
 from harness.slots.order import Order
 from harness.slots.parcel import KIT, ORDER, RESULT, Kit, folder_name, write
-from harness.task.task import Profile, TaskData
+from harness.task.task import Profile
 from harness.trial.trial import ARTEFACTS
-
-if TYPE_CHECKING:
-    from harness.config.setup import Setup
 
 NAMESPACE = "harness"
 _NODE_ID = "ray.io/node-id"
@@ -74,21 +71,12 @@ class Ray:
     def device(self, _: Profile) -> None:
         """No GPU here, where the harness runs."""
 
-    def open_slots(
-        self, setup: "Setup", data: TaskData, profile: Profile, folder: Path, placebo: Path | None
-    ) -> RemoteSlots:
-        """Raises UserError where no such cluster is, or one that anybody may use."""
-        level = str(setup.config["sandbox"]["level"])
-        kit = Kit(
-            task=setup.task, profile_name=setup.budget.profile, profile=profile, scoring=setup.scoring,
-            public=str(data.public.resolve()), private=str(data.private.resolve()),
-            placebo=str(placebo.resolve()) if placebo else None,
-            salted_seeding=self.salted_seeding, reordering=self.reordering,
-            level=level, least_level=least_level(level), allow_unsafe=bool(setup.config["sandbox"]["allow_unsafe"]),
-        )  # fmt: skip
+    def open_slots(self, kit: Kit, folder: Path) -> RemoteSlots:
+        """folder: the session's. Raises UserError where no such cluster is, or one that anybody may use."""
         _connect(self.address)
-        actors = Actors(self, kit, folder)
-        return RemoteSlots(kit, folder.resolve(), actors, self.slots, self.poll_seconds, grace_seconds=0.0)
+        return RemoteSlots(
+            kit, folder, Actors(self, kit, folder), self.slots, self.poll_seconds, grace_seconds=0.0
+        )
 
 
 def _connect(address: str) -> None:

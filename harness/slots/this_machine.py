@@ -20,7 +20,7 @@ from harness.sandbox.machine import memory_bytes
 from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator, Scoring
 from harness.slots.local_slots import LocalSlots
-from harness.slots.place import Place
+from harness.slots.slot import Slot
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.local import Local
 from harness.trial.machine_probe import GpuProbe, HostProbe, MachineProbe, Unwatched
@@ -32,7 +32,7 @@ _COPIED_BYTES = 32 << 20  # does not fit a core's own caches
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the places of a session have in common. quiet: see Place; of the first one, where agents try edits."""
+    """What the places of a session have in common. quiet: see Slot; of the first one, where agents try edits."""
 
     kind: Local
     sandbox: Sandbox
@@ -152,7 +152,7 @@ def _median(kind: object, repeats: int, rounds: int) -> float:
 
 def _place(
     parts: Parts, name: str, gpu: int | None, cores: frozenset[int] | None, quiet: threading.Lock, fixed: bool
-) -> Place:
+) -> Slot:
     """Called in the place's own thread, pinned before anything is started there."""
     if cores:
         os.sched_setaffinity(0, cores)
@@ -167,7 +167,7 @@ def _place(
         stack.callback(evaluator.close)
         probe = probe_for(gpu, fixed)
         stack.callback(probe.close)
-        return Place(name, executor, evaluator, probe, cores, quiet, stack.pop_all().close)
+        return Slot(name, executor, evaluator, probe, cores, quiet, stack.pop_all().close)
 
 
 def probe_for(gpu: int | None, fixed: bool) -> MachineProbe:

@@ -41,7 +41,7 @@ from harness.session.session import Session
 from harness.session.trial_runner import TrialRunner
 from harness.slots.local_slots import LocalSlots
 from harness.slots.order import Slots
-from harness.slots.place import Place
+from harness.slots.slot import Slot
 from harness.task.budget import Budget
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.machine_probe import HostProbe, MachineProbe, Unwatched
@@ -265,8 +265,8 @@ class World:
     def made_slots(self) -> Slots:
         return LocalSlots([(f"place {number}", self._place) for number in range(self.slots)])
 
-    def _place(self) -> Place:
-        return Place("place", self.machine, self.machine, Unwatched())
+    def _place(self) -> Slot:
+        return Slot("place", self.machine, self.machine, Unwatched())
 
 
 @pytest.fixture

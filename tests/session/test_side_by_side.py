@@ -1,6 +1,7 @@
 """Several trials under way at once: the same decisions as one after the other, each trial once, whatever happens."""
 
 import contextlib
+import io
 import random
 import time
 from collections import Counter
@@ -10,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness.errors import HarnessError
 from harness.keep.race import Race
 from harness.keep.stack import Stack
 from harness.ledger import chain
 from harness.ledger.ahead import MARK
+from harness.ledger.session_record import SessionRecord
 from harness.protocols import KeepRule, Stop
 from harness.records import Files, Outcome, TrialResult, TrialSpec
+from harness.report.terminal.view import live_view
+from harness.report.wandb.rows import metrics_of
 from harness.slots.local_slots import LocalSlots
 from harness.slots.order import Measured, Slots
-from harness.slots.place import Place
+from harness.slots.slot import Slot
 from harness.slots.this_machine import shared_out
 from harness.trial.machine_probe import Unwatched
 from tests.session.conftest import Killed, Machine, Recorder, World
@@ -90,7 +95,7 @@ def assert_each_trial_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [Race(), Stack(provisional_keeps=2)], ids=["race", "stack"])
-@pytest.mark.parametrize("slots", [2, 4, 16])
+@pytest.mark.parametrize("slots", [2, pytest.param(4, marks=pytest.mark.slow), 16])
 def test_decisions_are_those_of_one_slot(keep: KeepRule, slots: int, world: Make) -> None:
     """The same proposals, seeds, scores and decisions to the last bit, though trials end in any order."""
     one, several = world(SERIES, keep=keep), world(SERIES, keep=keep, slots=slots)
@@ -112,15 +117,17 @@ def test_one_slot_writes_the_rows_that_it_always_wrote(world: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [2, pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow)]
+    ("first", "step"), [(9, 23), *(pytest.param(n, 4, marks=pytest.mark.slow) for n in range(3, 7))]
 )
-def test_a_session_killed_after_a_row_goes_on_to_the_same_decisions(first: int, world: Make) -> None:
-    """Every third row of it (all of them with the slow tests); nothing measured is lost or measured again."""
+def test_a_session_killed_after_a_row_goes_on_to_the_same_decisions(
+    first: int, step: int, world: Make
+) -> None:
+    """Here and there (after every row with the slow tests); nothing measured is lost or measured again."""
     whole = world(SHORT, slots=3)
     tracker = Recorder()
     whole.session(tracker).run()
     expected = evidence_of(whole)
-    for row in range(3 + first, len(tracker.seen) - 1, 3):
+    for row in range(first, len(tracker.seen) - 1, step):
         made = world(SHORT, slots=3)
         with contextlib.suppress(Killed):
             made.session(Recorder(row)).run()
@@ -231,20 +238,20 @@ def test_what_is_compared_one_to_one_is_made_on_one_card(
     seen: dict[str, set[str]] = {}
 
     def slots(self: World) -> Slots:
-        def place(name: str) -> Callable[[], Place]:
-            return lambda: Place(name, self.machine, self.machine, Unwatched())
+        def place(name: str) -> Callable[[], Slot]:
+            return lambda: Slot(name, self.machine, self.machine, Unwatched())
 
         return LocalSlots([(f"gpu {number}", place(f"gpu {number}")) for number in range(4)], paired=True)
 
-    plain = Place.measure
+    plain = Slot.measure
 
-    def noting(self: Place, order: Any, cancelled: Any) -> Any:
+    def noting(self: Slot, order: Any, cancelled: Any) -> Any:
         if order.pair:
             seen.setdefault(order.pair, set()).add(self.name)
         return plain(self, order, cancelled)
 
     monkeypatch.setattr(World, "made_slots", slots)
-    monkeypatch.setattr(Place, "measure", noting)
+    monkeypatch.setattr(Slot, "measure", noting)
     made.session().run()
     assert seen
     assert all(len(places) == 1 for places in seen.values())
@@ -259,3 +266,23 @@ def test_cores_are_shared_out() -> None:
         frozenset({6, 7}),
     ]
     assert shared_out(range(2), 4, 1) == [None] * 4
+
+
+def test_reports_show_each_trial_once(world: Make) -> None:
+    """W&B gets one entry a trial that became evidence, with its own id, and what is under way is shown."""
+    made = world(SHORT, slots=3)
+    tracker = Recorder()
+    session = made.session(tracker)
+    session.run()
+    state = SessionRecord()
+    entries = []
+    for row in tracker.seen:
+        state.add(row)
+        entries.append(metrics_of(state, row))
+    ids = [entry["trial/id"] for entry in entries if entry and "trial/id" in entry]
+    assert ids == [trial.trial_id for trial in session.trial_runner.state.trials]
+    begun = [row for row in tracker.seen if row.kind == "trial_started"]
+    half = SessionRecord(tracker.seen[: begun[2].seq + 1])
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(live_view(half))
+    assert begun[2].trial_id in console.export_text()

@@ -7,7 +7,17 @@ from harness.records import Action, Decision, Outcome
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 from harness.ledger.session_record import SessionRecord
-from harness.ledger.rows import AboutTrial, DecidedRow, Row, ScoredRow, SessionStartedRow, SettledRow, TrialFinishedRow
+from harness.ledger.ahead import MARK
+from harness.ledger.rows import (
+    AboutTrial,
+    DecidedRow,
+    Row,
+    ScoredRow,
+    SessionStartedRow,
+    SettledRow,
+    TrialFinishedRow,
+    TrialTakenRow,
+)
 from harness.report.redact import redacted
 
 
@@ -33,9 +43,15 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
     """What to log for a row that `session` has already taken in, None for nothing.
 
     Each trial gives exactly one entry: with its score, or with its outcome when it has none. A trial that was
-    interrupted gives none: it is not a result and is run again under another name.
+    interrupted gives none: it is not a result and is run again under another name. One that was made side by side
+    with others gives it when it becomes evidence.
     """
+    if isinstance(row, AboutTrial) and MARK in row.trial_id:
+        return None
     match row:
+        case TrialTakenRow():
+            taken = session.trial(row.trial_id)
+            return _trial(session, row) if taken and taken.outcome is not Outcome.INFRA_FAILED else None
         case ScoredRow(status=status) if status != "infra_failed":
             return _trial(session, row)
         case TrialFinishedRow(outcome=Outcome.CRASHED | Outcome.TIMED_OUT):
@@ -89,9 +105,7 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
     }
     found |= {name: value for name, value in optional.items() if _is_number(value)}
     return found | {
-        f"statistics/{name}": value
-        for name, value in row.statistics.items()
-        if _is_number(value)
+        f"statistics/{name}": value for name, value in row.statistics.items() if _is_number(value)
     }
 
 

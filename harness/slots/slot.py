@@ -15,7 +15,7 @@ from harness.trial.turns import turn
 
 
 @dataclass
-class Place:
+class Slot:
     """cores: of the processor; its thread and whatever that starts run there only. None: all of them.
 
     quiet: held while a trial runs on a wall clock, see TrialRunner.
