@@ -10,7 +10,6 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +55,9 @@ class Slurm:
     reordering: bool = True
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values that cannot be meant, ImportError without submitit."""
+        """Raises ValueError for values that cannot be meant."""
         if self.slots < 1 or self.array < 1 or not self.poll_seconds > 0:
             raise ValueError("slots, array and poll_seconds must be above 0")
-        import_module("submitit")
 
     def device(self, _: Profile) -> None:
         """No GPU here, where the harness runs."""
@@ -74,8 +72,10 @@ class Queue:
 
     def __init__(self, options: Slurm, profile: Profile, session: Path) -> None:
         """Raises UserError where no Slurm is."""
-        from submitit import SlurmExecutor
-
+        try:
+            from submitit import SlurmExecutor
+        except ImportError:
+            raise UserError('executor=slurm needs submitit: pip install "harness[slurm]"') from None
         self._name, self._options = job_name(session), options
         place = session.resolve() / "slots" / "slurm"
         try:

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ NAMESPACE = "harness"
 _NODE_ID = "ray.io/node-id"
 _EXTRA_GIB = 2.0  # beside a trial's own memory: the referee's agent and its predictors
 _KEPT_SECONDS = 3600.0  # an answer that nobody fetches is given up, and with it the actor's resources
-_START_SECONDS = 60.0
 _DIED = {  # by the names of Ray's exceptions
     "OutOfMemoryError": "ray_out_of_memory",
     "NodeDiedError": "ray_node_died",
@@ -63,10 +61,9 @@ class Ray:
     reordering: bool = True
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values that cannot be meant, ImportError without ray."""
+        """Raises ValueError for values that cannot be meant."""
         if self.slots < 1 or not self.poll_seconds > 0:
             raise ValueError("slots and poll_seconds must be above 0")
-        import_module("ray")
 
     def device(self, _: Profile) -> None:
         """No GPU here, where the harness runs."""
@@ -81,8 +78,10 @@ class Ray:
 
 def _connect(address: str) -> None:
     """Raises UserError."""
-    import ray
-
+    try:
+        import ray
+    except ImportError:
+        raise UserError('executor=ray needs ray: pip install "harness[ray]", there and here') from None
     if os.environ.get("RAY_AUTH_MODE") != "token":
         raise UserError(
             "executor=ray: whoever reaches a cluster without a token runs programs on it; start it with "
