@@ -165,6 +165,8 @@ class SideBySide:
         result = measured.result
         if order.id in self._cancelled and result.outcome is not Outcome.COMPLETED:
             result = replace(result, outcome=Outcome.INFRA_FAILED, reason=NOT_WANTED)
+        else:
+            self._cancelled.discard(order.id)  # it was ready before it could be cancelled
         for score in measured.scores:
             self.record(ScoredRow.of(score, trial.start, order.split))
         result = self.completed(result, order, measured.beside)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import InfrastructureError
-from harness.ledger.ahead import STOPPED
+from harness.ledger.ahead import INTERRUPTED, STOPPED
 from harness.ledger.chain import Ledger
 from harness.ledger.interruption import uninterrupted
 from harness.ledger.record_parts import TrialRecord
@@ -321,7 +321,7 @@ class TrialRunner:
         A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
         end of the same candidate counts as its crash: it may be the cause.
         """
-        lost = self.side_by_side.settle() if self.side_by_side else []
+        lost = self.side_by_side.settle() if self.side_by_side else self._close_ahead()
         interrupted = list(self.state.under_way.values())
         for trial in interrupted:
             self._close_interrupted(trial.start)
@@ -337,10 +337,18 @@ class TrialRunner:
         self._sweep()
         return [*lost, *(trial.trial_id for trial in interrupted)]
 
+    def _close_ahead(self) -> list[str]:
+        """Of a sitting with several slots, where this one has one: what was under way is over."""
+        lost = self.state.ahead.under_way
+        for trial in lost:
+            result = TrialResult(trial.id, Outcome.INFRA_FAILED, INTERRUPTED, level=Level(self.state.level))
+            self.record(TrialFinishedRow.of(result, trial.start))
+        return [trial.id for trial in lost]
+
     def _close_interrupted(self, start: TrialStartedRow) -> None:
         suspect = start.role in _CANDIDATE_ROLES and self.state.interruptions[start.commit] > 0
         outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
-        reason = "interrupted_twice" if suspect else "interrupted"
+        reason = "interrupted_twice" if suspect else INTERRUPTED
         result = TrialResult(start.trial_id, outcome, reason, level=Level(self.state.level))
         self.record(TrialFinishedRow.of(result, start))
 

@@ -206,6 +206,23 @@ def test_an_orderly_end_closes_all_that_is_under_way(world: Make) -> None:
     assert evidence_of(made) == evidence_of(one)
 
 
+def test_another_number_of_slots_goes_on_with_the_session(world: Make) -> None:
+    """Killed with three slots, gone on with in one, and the other way round: the same decisions."""
+    expected = world(SHORT)
+    expected.session().run()
+    for before, after in ((3, 1), (1, 3)):
+        made = world(SHORT, slots=before)
+        with contextlib.suppress(Killed):
+            made.session(Recorder(17)).run()
+        made.slots = after
+        made.session().run()
+        state, known = (each.session().trial_runner.state for each in (made, expected))
+        assert [each.ruling.decision for each in state.decided] == [
+            each.ruling.decision for each in known.decided
+        ]
+        assert not state.ahead.under_way
+
+
 def test_failures_of_ours_are_repeated_with_a_fresh_seed(world: Make) -> None:
     made = world(SHORT, slots=3)
     made.machine.fail_next = 2
