@@ -1,5 +1,5 @@
 # Every target sets up .venv first; that is a no-op once it has been done.
-.PHONY: setup run test test-slow test-gpu test-agents test-faults test-cluster test-ray lint
+.PHONY: setup run test test-slow test-browser test-gpu test-agents test-faults test-cluster test-ray lint
 ARGS ?=
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
@@ -8,7 +8,8 @@ FAST = not slow and not gpu and not agents and not faults and not cluster and no
 setup: ; @HARNESS_VENV="$(VENV)" ./scripts/bootstrap
 run: setup ; @$(PYTHON_IN_VENV) -m harness $(ARGS)
 test: setup ; @$(PYTHON_IN_VENV) -m pytest -m "$(FAST)" -n auto --dist loadfile $(ARGS)
-test-slow: setup ; @$(PYTHON_IN_VENV) -m pytest -m slow $(ARGS)
+test-slow: setup ; @$(PYTHON_IN_VENV) -m pytest -m "slow and not browser" $(ARGS)
+test-browser: setup ; @$(PYTHON_IN_VENV) -m pytest -m browser $(ARGS)
 test-gpu: setup ; @$(PYTHON_IN_VENV) -m pytest -m gpu $(ARGS)
 test-agents: setup ; @$(PYTHON_IN_VENV) -m pytest -m agents $(ARGS)
 test-faults: setup ; @$(PYTHON_IN_VENV) -m pytest tests/faults $(ARGS)

@@ -257,6 +257,22 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialSummary:
+    """What a candidate's latest trial was like, for agents. Nothing in it comes from where held-out data are.
+
+    curve: training losses that it claimed, over equal shares of its time. startup_seconds: before the data gate;
+    training_seconds: billed since then, of allowed_seconds; cpu_seconds: of the whole of it.
+    """
+
+    curve: tuple[float, ...] = ()
+    startup_seconds: float = 0.0
+    training_seconds: float = 0.0
+    allowed_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PastProposal:
     """A proposal of this session that has been decided.
 
@@ -278,6 +294,7 @@ class PastProposal:
     )
     measured: bool = True
     doubts: tuple[str, ...] = ()
+    trial: TrialSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +326,7 @@ class View:
     seed: int = 0  # for agents that draw: differs per proposal
     dollars_left: float | None = None  # None: without a limit
     tokens_left: int | None = None
+    incumbent_trial: TrialSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)

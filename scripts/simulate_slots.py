@@ -1,6 +1,6 @@
 """What more slots are worth: the production loop, scheduler, prefetch and keep rule in a world that is only played.
 
-    python scripts/simulate_slots.py gain [nights=20] [trials=96]    gain of a night by slots, in virtual time
+    python scripts/simulate_slots.py gain [nights=20] [trials=96] [rules=race,stack]   gain of a night by slots, in virtual time
     python scripts/simulate_slots.py load [slots=64] [trials=5000]   the harness's own CPU share and memory
     python scripts/simulate_slots.py rate [slots=4] [seconds=1.0]    trials an hour beside one slot, really sleeping
     python scripts/simulate_slots.py cards [nights=200] [card_sd=1.0]  false certified steps with cards that differ
@@ -273,11 +273,11 @@ class Played:
         return state
 
 
-def gain(nights: int = 20, trials: int = 96) -> None:
+def gain(nights: int = 20, trials: int = 96, rules: str = "race,stack", most: int = 16) -> None:
     print("rule   slots  true gain (sd)  s.e.  proposals an hour  used of made  gain/hour beside one slot")
-    for name, rule in RULES.items():
+    for name, rule in ((name, RULES[name]) for name in rules.split(",")):
         alone = 0.0
-        for slots in (1, 2, 4, 8, 16):
+        for slots in (count for count in (1, 2, 4, 8, 16) if count <= most):
             found, proposals, used = [], [], []
             for night in range(nights):
                 with folder() as place:
@@ -421,8 +421,14 @@ def main(arguments: list[str]) -> None:
     if not arguments or arguments[0] not in commands:
         raise SystemExit(__doc__)
     given = dict(argument.split("=") for argument in arguments[1:])
-    values = {name: float(text) if "." in text else int(text) for name, text in given.items()}
-    commands[arguments[0]](**values)
+    commands[arguments[0]](**{name: _value(text) for name, text in given.items()})
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 if __name__ == "__main__":

@@ -19,14 +19,14 @@ LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITEC
     ["trial", "scoring", "keep", "report"],
     ["slots"],
     ["agents", "config", "compare"],
-    ["session", "sweep"],
+    ["session", "sweep", "ui"],
     ["redteam"],
     ["commands"],
     ["__main__"],
 ]
 RANK = {zone: rank for rank, zones in enumerate(LAYERS) for zone in zones}
 COMMAND_ALIASES = {
-    f"harness.{name}.__main__" for name in ("ledger", "report", "compare", "redteam")
+    f"harness.{name}.__main__" for name in ("ledger", "report", "compare", "redteam", "ui")
 }  # `python -m harness.report`
 STARTS_PROCESSES = {  # module -> what it may start: only sandbox/ starts what is not trusted
     "harness.sandbox",

@@ -10,12 +10,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    """Built, unpacked elsewhere and called from a third place: the same choices as in the checkout."""
+    """Built, unpacked elsewhere and called from a third place: the same choices as in the checkout, every module."""
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
+    modules = {
+        file.relative_to(ROOT) for zone in ("harness", "guards") for file in (ROOT / zone).rglob("*.py")
+    }
+    assert not {module for module in modules if not (site / module).exists()}
     helps = []
     for path in (site, ROOT):
         elsewhere = tmp_path / f"from-{path.name}"

@@ -1,6 +1,7 @@
 """Keys of providers: read from the environment of the harness, never shown, never handed to a child process."""
 
 import os
+from collections.abc import Mapping
 
 from harness.errors import UserError
 
@@ -34,6 +35,14 @@ def remember(name: str, value: str) -> str:
     if value:
         _taken[name] = value
     return value
+
+
+def remember_sent(headers: Mapping[str, str]) -> None:
+    """What a login has become in a request: tokens that a cloud's library fetches by itself are redacted, too."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    for value in (token if scheme.lower() == "bearer" else "", headers.get("x-amz-security-token", "")):
+        if value and value not in _taken.values():
+            _taken[f"login#{len(_taken)}"] = value
 
 
 def redacted(text: str) -> str:

@@ -4,14 +4,17 @@ Lines are taken by what they are worth until the bound is reached; what is left 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.agents.centaur import centaur
 from harness.agents.data_text import as_data, estimated_tokens, one_line, tail
 from harness.agents.failures import failure_class
-from harness.records import Decision, Direction, PastProposal, View
+from harness.agents.trial_words import curve_words, time_words
+from harness.records import Decision, Direction, Json, PastProposal, TrialSummary, View
 
-HELPS = ("failures", "lineage")
+HELPS = ("failures", "lineage", "curve", "time", "centaur")
+DEFAULT_HELPS = ("failures", "lineage", "curve", "time")
 PENDING = "pending"  # reason of a proposal that is being tried while the next one is prepared
 _CLOSEST = 5
 _RECENT = 8
@@ -32,18 +35,19 @@ class _Line:
     text: str
 
 
-def memory(view: View, most_tokens: int, classes: Sequence[str] = (), helps: Sequence[str] = HELPS) -> str:
+def memory(
+    view: View, most_tokens: int, classes: Sequence[str] = (), helps: Sequence[str] = DEFAULT_HELPS
+) -> str:
     """At most `most_tokens` (estimated) of where the session stands. classes: of ideas, to name untried ones.
 
     helps: what else is told; a sweep can compare. "failures": of what class a failure was, with advice. "lineage":
-    which proposals the incumbent is made of.
+    which proposals the incumbent is made of. "curve": how the training loss of recent trials went, by their own word.
+    "time": where their time went. "centaur": the state of a CMA-ES sampler (centaur.py).
     """
-    head = _standing(view) + _classes(view, classes)
-    lines = [
-        line
-        for line in _lines(view, "failures" in helps)
-        if "lineage" in helps or line.section != _SECTIONS[1]
-    ]
+    head = _standing(view) + _of_incumbent(view, helps) + _classes(view, classes)
+    sampler = centaur(view).text if "centaur" in helps else ""
+    head += sampler if estimated_tokens(sampler) <= most_tokens // 2 else ""
+    lines = [line for line in _lines(view, helps) if "lineage" in helps or line.section != _SECTIONS[1]]
     room = most_tokens - estimated_tokens(head) - 20 * len(_SECTIONS)
     taken: list[_Line] = []
     for line in sorted(lines, key=lambda line: -line.worth):
@@ -81,7 +85,31 @@ def _classes(view: View, classes: Sequence[str]) -> str:
     return text + (f"Classes not tried yet: {', '.join(untried)}.\n" if untried else "")
 
 
-def _lines(view: View, with_failures: bool) -> list[_Line]:
+def checked_helps(helps: Sequence[str]) -> tuple[str, ...]:
+    """Raises ValueError for a name that is none of HELPS."""
+    if unknown := set(helps) - set(HELPS):
+        raise ValueError(f"helps may hold {', '.join(HELPS)}, not {', '.join(sorted(unknown))}")
+    return tuple(helps)
+
+
+def help_state(view: View, helps: Sequence[str]) -> Mapping[str, Json]:
+    """What has to stand in a proposal's state so that the next one's helps can be made."""
+    return centaur(view).state if "centaur" in helps else {}
+
+
+def _of_trial(trial: TrialSummary | None, helps: Sequence[str]) -> str:
+    if trial is None:
+        return ""
+    words = [curve_words(trial) if "curve" in helps else "", time_words(trial) if "time" in helps else ""]
+    return "; ".join(word for word in words if word)
+
+
+def _of_incumbent(view: View, helps: Sequence[str]) -> str:
+    words = _of_trial(view.incumbent_trial, helps)
+    return f"Its latest trial: {words}.\n" if words else ""
+
+
+def _lines(view: View, helps: Sequence[str]) -> list[_Line]:
     """Every line that could be said; a proposal stands in one section only, the first that fits."""
     history = view.history
     recent = {past.number for past in history[-_RECENT:]}
@@ -94,8 +122,9 @@ def _lines(view: View, with_failures: bool) -> list[_Line]:
         elif past.decision == Decision.KEEP:
             found.append(_Line(_SECTIONS[1], 10**8 - age, _described(past)))
         elif past.number in recent:
-            advice = failure_class(past) if with_failures else ""
-            text = _described(past) + (f" ({advice})" if advice else "")
+            advice = failure_class(past) if "failures" in helps else ""
+            trial = _of_trial(past.trial, helps)
+            text = _described(past) + "".join(f" ({words})" for words in (advice, trial) if words)
             found.append(_Line(_SECTIONS[2], 10**7 - age, text))
         elif past.number in closest:
             found.append(_Line(_SECTIONS[3], 10**6 - closest.index(past.number), _described(past)))

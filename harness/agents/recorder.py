@@ -61,7 +61,8 @@ class Recorder:
             entry["left_out"] = len(clean) - _MOST_TEXT
         self._append(json.dumps(entry, ensure_ascii=True, default=str).encode() + b"\n")
         if kind in _SPOKEN and clean.strip():
-            self._lines = [*self._lines[-5:], f"{kind}: {one_line(clean, 200)}"]
+            name = one_line(str(facts.get("name", "")), 60)
+            self._lines = [*self._lines[-5:], f"{f'{kind} {name}'.rstrip()}: {one_line(clean, 200)}"]
         self.doing(f"{kind} {facts.get('name', '')}".strip())
 
     def doing(self, words: str) -> None:

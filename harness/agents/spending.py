@@ -19,6 +19,7 @@ _PER_REQUEST = 1024  # tokens that a provider adds for tools and framing
 @dataclass(frozen=True, slots=True)
 class ProposalLimits:
     """For one proposal. turns: replies of the model; repairs: failed checks and smoke tests before giving up.
+    requests: those that the provider counted; what a program repeats by itself counts, too. None: no limit.
 
     context_tokens: what a single request may hold; output_tokens: what a single reply may hold.
     """
@@ -30,12 +31,15 @@ class ProposalLimits:
     repairs: int = 4
     context_tokens: int = 120_000
     output_tokens: int = 16_000
+    requests: int | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for values that leave no room for a proposal."""
         for name in ("minutes", "turns", "repairs", "context_tokens", "output_tokens"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
+        if self.requests is not None and self.requests < 1:
+            raise ValueError(f"requests must be at least 1 or null, not {self.requests}")
 
 
 class Exhausted(Exception):
@@ -98,6 +102,8 @@ class Meter:
     def affordable_output(self, new_bytes: int) -> int:
         """Most tokens that the next reply may have. Raises Exhausted when that is too few for an edit."""
         self.check_time()
+        if self.limits.requests is not None and self.usage.requests >= self.limits.requests:
+            raise Exhausted(f"{self.limits.requests} requests per proposal")
         worst_input = self.context + new_bytes + _PER_REQUEST
         if self.context and self.context > self.limits.context_tokens:
             raise Exhausted(f"{self.limits.context_tokens} tokens of context")

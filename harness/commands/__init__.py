@@ -4,11 +4,9 @@ A command module has `main(arguments) -> exit code` and a docstring that is its 
 and is used by nothing. What every command does with errors stands here: one line and an exit code, no traceback.
 """
 
-import difflib
 import importlib
 import inspect
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +53,8 @@ def run(
         sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
         return EXIT_FAILED
     except KeyboardInterrupt:
+        import shlex
+
         again = shlex.join(["python", "-m", name, *arguments])
         print(f"\nharness: interrupted, nothing is lost; go on with: {again}", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -87,6 +87,8 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
 
 def _unknown(name: str) -> str:
     """What was meant: a command, or a choice whose group was left out."""
+    import difflib
+
     from harness.config.choices import groups
 
     meant = [f"{group}={name}" for group, found in groups().items() if name in found.choices]

@@ -4,7 +4,9 @@ PATH is a checkout of autoresearch or of a fork of it (git or not). What was fou
 folder is written: the checkout's own training script byte for byte, its program.md, and what of the harness stands
 in for its prepare.py. Nothing in PATH is written, and nothing of it runs outside a sandbox. Then a few trials of the
 unmodified script measure how much of its budget goes by uncounted, and how much a score varies with the seed;
-trials=0 leaves that out.
+trials=0 leaves that out. script=FILE names a training script other than train.py; data=FOLDER and vocabulary=FOLDER
+say where shards and tokenizer.pkl lie, if prepare.py works that out by more than constants; machine=gpu or
+machine=cpu what the script needs, if it does not look so.
 
   harness adopt ~/autoresearch                   tasks/autoresearch in the current folder
   harness adopt ~/autoresearch name=mine         another name
@@ -12,9 +14,9 @@ trials=0 leaves that out.
   harness task=autoresearch agent=replay         which keeps of its recorded night hold up?
 """
 
-import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,15 @@ from harness.errors import UserError
 from harness.records import Role
 
 if TYPE_CHECKING:
-    from harness.task.adoption.survey import Survey
+    from harness.records import Json, Observation
+    from harness.session.folder import OpenSession
+    from harness.task.adoption.survey import Said, Survey
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DEFAULT_TRIALS = 4
-_OWN = ("name", "tasks", "trials")
+_MOST_NAMES = 4
+_OWN = ("name", "tasks", "trials", "script", "data", "vocabulary", "machine")
+_USAGE = "usage: harness adopt PATH [name=NAME] [tasks=FOLDER] [trials=4] [script=FILE] [key=value ...]"
 _RESERVE = 1.15  # what the first trial took beyond its own count may be so much more another time
 _RESERVE_SECONDS = 1.0
 
@@ -40,7 +46,7 @@ def main(arguments: list[str]) -> int:
     from harness.task.adoption.writing import write
 
     path, own, rest = _arguments(arguments)
-    found = survey(path)
+    found = survey(path, said=_said(own))
     name = own.get("name") or _name_for(path)
     target = Path(own.get("tasks", "tasks")) / name
     if not _NAME.fullmatch(name):
@@ -53,6 +59,8 @@ def main(arguments: list[str]) -> int:
     for line in table(found):
         print(line)
     tokenizer = exported(found.tokenizer, open_sandbox())
+    for line in vocabulary_lines(found, tokenizer):
+        print(line)
     written = write(found, tokenizer, target)
     print(f"\nwrote {target}: {', '.join(written)}")
     if int(trials):
@@ -63,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
 def _arguments(arguments: list[str]) -> tuple[Path, dict[str, str], list[str]]:
     if not arguments or "=" in arguments[0]:
-        raise UserError("usage: harness adopt PATH [name=NAME] [tasks=FOLDER] [trials=4] [key=value ...]")
+        raise UserError(_USAGE)
     pairs = dict(each.split("=", 1) for each in arguments[1:] if "=" in each)
     odd = [each for each in arguments[1:] if "=" not in each]
     if odd:
@@ -75,48 +83,82 @@ def _arguments(arguments: list[str]) -> tuple[Path, dict[str, str], list[str]]:
     return path.resolve(), own, [f"{key}={value}" for key, value in pairs.items() if key not in _OWN]
 
 
+def _said(own: dict[str, str]) -> "Said":
+    from harness.task.adoption.survey import Said
+
+    def folder(name: str) -> Path | None:
+        return Path(own[name]).expanduser().resolve() if own.get(name) else None
+
+    machine = own.get("machine")
+    if machine not in (None, "gpu", "cpu"):
+        raise UserError(f"machine={machine}: give gpu or cpu")
+    gpu = None if machine is None else machine == "gpu"
+    return Said(own.get("script", "train.py"), folder("data"), folder("vocabulary"), gpu)
+
+
 def _name_for(path: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "_", path.name.lower()).strip("_") or "adopted"
 
 
 def table(found: "Survey") -> list[str]:
     """What was found, what becomes of it, and why."""
+    from harness.task.adoption.writing import night_found
+
+    evaluated = f"{found.evaluation_tokens:,} tokens of {found.validation_shard or 'the last shard'}"
+    loader = f"{found.loader.name}({', '.join(found.loader.parameters)})"
     seeds = "; ".join(found.seeds[:3]) or "none"
+    metric = f"{found.metric} of {found.evaluate}"
+    billed = "billed from the first training batch: the script's own warm-up counts"
     rows = [
-        ("editable", ", ".join(found.editable), "byte for byte as they are"),
-        (
-            "metric",
-            f"{found.metric} of {found.evaluate}",
-            "computed by the referee from raw logits; lower is better",
-        ),
-        (
-            "time budget",
-            f"{found.time_budget_seconds:g} s",
-            "billed from the first training batch: the script's own warm-up counts",
-        ),
+        ("editable", _listed(found.editable), "byte for byte as they are"),
+        ("metric", metric, "computed by the referee from raw logits; lower is better"),
+        ("time budget", f"{found.time_budget_seconds:g} s", billed),
         ("sequence", f"{found.sequence_length} tokens", ""),
-        (
-            "evaluation",
-            f"{found.evaluation_tokens:,} tokens of {found.validation_shard or 'the last shard'}",
-            "a sealed test half is split off",
-        ),
-        (
-            "loader",
-            f"{found.loader.name}({', '.join(found.loader.parameters)})",
-            "a stand-in reads through the data gate",
-        ),
+        ("evaluation", evaluated, "a sealed test half is split off"),
+        ("loader", loader, "a stand-in reads through the data gate"),
         ("data", str(found.data), "read, never written"),
         ("vocabulary", str(found.tokenizer), "its pickle is opened in a sandbox only"),
         ("seeds", seeds, "salted: every trial is a fresh seed without an edit"),
+        ("history", night_found(found), "single runs, shown to the agent as unverified"),
         ("machine", "GPU" if found.gpu else "CPU", ""),
     ]
     if found.kernels:
-        rows.append(
-            ("kernels", ", ".join(found.kernels), "from the hub's cache, else through torch's own attention")
-        )
+        rows.append(("kernels", ", ".join(found.kernels), kernels_line(found)))
     rows += [("note", note, "") for note in found.notes]
-    width = max(len(what) for _, what, _ in rows)
-    return [f"{name:<12} {what:<{min(width, 60)}}  {why}".rstrip() for name, what, why in rows]
+    width = min(60, max(len(what) for _, what, _ in rows))
+    return [f"{name:<12} {what:<{width}}  {why}".rstrip() for name, what, why in rows]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def kernels_line(found: "Survey") -> str:
+    """Which of the two a trial will have. Rows of trials say it as well: `kernels_stand_in` among the claims."""
+    from importlib.util import find_spec
+
+    from harness.task.adoption.writing import cached_kernels
+
+    if find_spec("kernels") and cached_kernels(found):
+        return f"from the hub's cache: {', '.join(cached_kernels(found))}"
+    return "not in the hub's cache here: torch's own attention stands in, as the rows of trials say"
+
+
+def vocabulary_lines(found: "Survey", tokenizer: "Mapping[str, Json]") -> list[str]:
+    """Its size, and how many of its pieces the checkout counts with other bytes."""
+    from harness.task.adoption.tokenizer import odd_pieces
+
+    ranks, special = tokenizer["ranks"], tokenizer["special"]
+    assert isinstance(ranks, list)
+    assert isinstance(special, dict)
+    said = [f"{'tokens':<12} {len(ranks) + len(special):,}, {len(special)} of them special"]
+    if found.counts_decoded and (odd := odd_pieces(tokenizer)):
+        said.append(
+            f"{'bytes':<12} {odd:,} pieces are no whole UTF-8: the checkout counts U+FFFD for them, the referee"
+            " their raw bytes"
+        )
+    return said
 
 
 def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[str]) -> None:
@@ -124,6 +166,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     from harness.commands.noise import folder, lines, measure, summary
     from harness.config.setup import load
     from harness.session.folder import open_session
+    from harness.task.adoption.writing import overhead as overhead_of
     from harness.task.adoption.writing import set_overhead
 
     machine = "gpu" if found.gpu else "cpu"
@@ -136,11 +179,9 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
             bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
         )
         if seen.score is None:
-            raise UserError(
-                f"the unmodified script gave no score: {seen.outcome.value}; see {bench.folder}/logs"
-            )
+            raise UserError(failed(seen, bench.folder))
         overhead = max(
-            0.0, seen.billed_seconds - (_budget(setup.budget.seconds, found) - _first_overhead(target))
+            0.0, seen.billed_seconds - (_budget(setup.budget.seconds, found) - overhead_of(target))
         )
     set_overhead(target, _RESERVE * overhead + _RESERVE_SECONDS)
     print(
@@ -150,16 +191,38 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     setup = load(words)
     with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
-        for line in lines(summary(losses, rates), setup.task.unit):
+        for line in lines(summary(losses, rates), setup.task.unit) if len(losses) > 1 else ():
             print(line)
+        for line in byte_lines(bench):
+            print(line)
+
+
+def failed(seen: "Observation", folder: Path) -> str:
+    """Why an unmodified script gave no score, with the last words that it said itself."""
+    words = [line.strip() for line in seen.log.splitlines() if line.strip()]
+    last = f": {words[-1][:200]}" if words else ""
+    why = " ".join(filter(None, (seen.outcome.value, seen.reason)))
+    return f"the unmodified script gave no score ({why}){last}; the whole log is in {folder}/logs"
+
+
+def byte_lines(bench: "OpenSession") -> list[str]:
+    """How much a score moves because bytes are those of the raw text; nothing where the checkout counts alike."""
+    pairs = [
+        (trial.value, trial.side.get("bpb_as_printed"))
+        for trial in bench.trial_runner.state.trials
+        if trial.value is not None
+    ]
+    shift = [value / printed - 1 for value, printed in pairs if printed]
+    if not shift:
+        return []
+    return [
+        f"the same answers give {shift[0]:+.2%} bits per byte against the checkout's own count of bytes: a piece that"
+        " is no whole UTF-8 has its raw bytes here, and three (U+FFFD) there"
+    ]
 
 
 def _budget(seconds: float | None, found: "Survey") -> float:
     return seconds if seconds is not None else found.time_budget_seconds
-
-
-def _first_overhead(target: Path) -> float:
-    return float(json.loads((target / "adopted.json").read_text(encoding="utf-8"))["overhead_seconds"])
 
 
 if __name__ == "__main__":

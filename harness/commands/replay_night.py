@@ -1,8 +1,10 @@
-"""`harness replay-night FILE [--sd SD ...] [--maximise | --minimise] [--html FILE]`: which keeps of a night stand out?
+"""`harness replay-night FILE [--sd SD ...] [--metric COLUMN] [--html FILE]`: which keeps of a night stand out?
 
 FILE is a results.tsv as autoresearch and its forks write it: a line of column names, then a line a trial. Columns are
-found by name (val_<metric> and status are needed). A keep that was decided on one trial against one trial is told from
-noise only if it is large against the spread that a change of seed makes: --sd, of one trial, from `harness noise`.
+found by name (a score, best named val_<metric>, and a status); tabs, commas, bars or blanks part them. A keep that was
+decided on one trial against one trial is told from noise only if it is large against the spread that a change of seed
+makes: --sd, of one trial, from `harness noise`. Where a metric's name does not say which way is better, --maximise or
+--minimise does.
 
   harness replay-night results.tsv
   harness replay-night results.tsv --sd 3e-4 --html night.html
@@ -24,7 +26,7 @@ def main(argv: list[str]) -> int:
     if options.sd and min(options.sd) <= 0:
         raise UserError("--sd must be above 0")
     rising = True if options.maximise else False if options.minimise else None
-    night = read_night(options.file, rising)
+    night = read_night(options.file, rising, options.metric)
     sds = options.sd or default_sds(night)
     print("\n".join(report(night, sds)))
     if options.html is not None:
@@ -40,6 +42,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sd", type=float, nargs="+", help="of one trial's score (default: what is usual for autoresearch)"
     )
+    parser.add_argument("--metric", metavar="COLUMN", help="the score's column (default: val_<metric>)")
     direction = parser.add_mutually_exclusive_group()
     direction.add_argument("--maximise", action="store_true", help="higher scores are better")
     direction.add_argument("--minimise", action="store_true", help="lower scores are better")

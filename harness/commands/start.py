@@ -33,9 +33,11 @@ def _session(arguments: list[str]) -> int:
 
         print(as_yaml(setup.config), end="")
         return 0
+    from harness.session.folder import session_folder
+    from harness.session.reopen import as_begun
     from harness.session.start import start
 
-    return start(setup)
+    return start(as_begun(setup, session_folder(setup)))
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ def gains(night: Night) -> list[tuple[Recorded, float]]:
     for segment in range(night.segments):
         bar = None
         for trial in night.finished(segment):
-            if bar is None:
-                bar = trial.loss
-            elif trial.status == "keep" and trial.loss is not None:
+            if trial.status != "keep" or trial.loss is None:
+                continue
+            if bar is not None:
                 found.append((trial, bar - trial.loss))
-                bar = trial.loss
+            bar = trial.loss
     return found
 
 
@@ -80,7 +80,7 @@ def report(night: Night, sds: Sequence[float]) -> list[str]:
 def _counts(night: Night, sizes: Sequence[float], proposals: int, sds: Sequence[float]) -> list[str]:
     middle = sizes[len(sizes) // 2] if len(sizes) % 2 else sum(sizes[len(sizes) // 2 - 1 :][:2]) / 2
     better = "higher" if night.rising else "lower"
-    again = f", measured anew {night.segments - 1} times" if night.segments > 1 else ""
+    again = f", measured anew {_times(night.segments - 1)}" if night.segments > 1 else ""
     said = [
         f"{proposals} proposals finished, {len(sizes)} kept; median gain of a keep {middle:.2g} {night.metric}"
         f" ({better} is better){again}",
@@ -92,6 +92,10 @@ def _counts(night: Night, sizes: Sequence[float], proposals: int, sds: Sequence[
         counts = (found.beyond, found.bonferroni, found.swap)
         said.append(f"{sd:<8.2g}" + "".join(f"{f'{count} of {len(sizes)}':>18}" for count in counts))
     return said
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _total(sizes: Sequence[float], proposals: int, sds: Sequence[float]) -> list[str]:

@@ -47,7 +47,7 @@ def _bars(
     """The score to beat, and below it what one trial can reach by chance."""
     bar: float | None = None
     for row, after in zip(rows, [*rows[1:], None], strict=True):
-        if row.score is not None and (bar is None or row.status == "keep"):
+        if row.score is not None and row.status == "keep":
             bar = row.score
         if bar is None:
             continue

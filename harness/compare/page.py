@@ -14,6 +14,11 @@ from harness.report.words import UNVERIFIED, duration, signed
 
 def html_comparison(found: Comparison) -> str:
     """The whole page."""
+    return page(f"Comparison: {found.folder.name}", comparison_body(found))
+
+
+def comparison_body(found: Comparison) -> str:
+    """What the page shows."""
     arms = {arm: gains(rows, found.relative) for arm, rows in arms_of(found.rows).items()}
     arms = {arm: each for arm, each in arms.items() if each}
     legend = "".join(
@@ -25,7 +30,7 @@ def html_comparison(found: Comparison) -> str:
     charts = arms_chart(arms, 960, "wide") + arms_chart(arms, 400, "narrow")
     profiles = profile_chart(arms, 960, "wide") + profile_chart(arms, 400, "narrow")
     notes = "".join(f"<p>{as_html(note)}</p>" for note in found.notes)
-    body = (
+    return (
         f"<header><h1>Comparison of {len(arms)} arms</h1>"
         f'<div class="soft">{as_html(str(found.folder))}, {len(found.rows)} sessions</div>{banner}'
         f"{_answer(found)}</header>"
@@ -36,7 +41,6 @@ def html_comparison(found: Comparison) -> str:
         + section("Notes", notes)
         + section("Sessions", _sessions(found.rows))
     )
-    return page(f"Comparison: {found.folder.name}", body)
 
 
 _RULE = (

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 ALPHA = 0.05
 POWER = 0.8
 MOST_REPEATS = 1000
-UNSEEN = 2.5  # calls <= 5 % of sweeps of lognormal gains with three times the spread (scripts/simulate_compare.py)
+UNSEEN = (
+    2.5  # calls <= 5 % of sweeps of lognormal gains with three times the spread (scripts/simulate_compare.py)
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 No Hydra and no YAML parser here, so that `--help` and the "did you mean" lines cost nothing.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,6 +53,8 @@ def groups() -> dict[str, Group]:
 
 def did_you_mean(wrong: str, choices: Iterable[str]) -> str:
     """The choices as one line, the likeliest first."""
+    import difflib  # only for mistakes: the help answers without it
+
     known = sorted(choices)
     close = difflib.get_close_matches(wrong, known, n=1)
     listed = ", ".join(close + [choice for choice in known if choice not in close]) or "none"

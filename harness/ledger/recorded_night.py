@@ -1,7 +1,8 @@
 """Reads a results.tsv as people have it: autoresearch's (github.com/karpathy/autoresearch, March 2026) and its forks'.
 
-Columns are found by name, in any order and case; only a score and a status are needed. Nights that were measured
-anew in the middle (a second baseline) are segments, each with a bar of its own.
+Columns are found by name, in any order and case; only a score and a status are needed. Tabs, commas, bars of Markdown
+or several blanks part them. Nights that were measured anew in the middle (a second baseline, or a second line of names)
+are segments, each with a bar of its own.
 """
 
 import csv
@@ -32,23 +33,33 @@ STATUSES = {
     "timeout": "crash",
 }
 _RISING = re.compile(
-    r"acc|accuracy|psnr|ssim|f1|reward|return|auc|auroc|map|ndcg|bleu|rouge|r2|recall|precision|score|win|pass|success|iou|dice"
+    r"acc|accuracy|psnr|ssim|f1|reward|return|auc|auroc|map|ndcg|bleu|rouge|r2|recall|precision|win|pass|success|iou|dice"
 )
 _FALLING = re.compile(
     r"bpb|loss|nll|ppl|perplexity|rmse|mse|mae|error|wer|cer|fid|bpc|bits|regret|latency|seconds|brier|ece|kl|crps|logloss|rank"
 )
-_NOT_SCORES = {
-    "memory_gb",
-    "mfu",
-    "status",
-    "commit",
-    "description",
-    "seconds",
-    "time",
-    "step",
-    "steps",
-    "params",
+_NO_SCORE = re.compile(
+    r"(.*_)?(gb|mb|gib|mib|seconds|minutes|hours|time|date|timestamp|steps?|tokens|params|m|k|lr|mfu|percent|depth|width"
+    r"|seed|id|number|iteration|iter|epoch|epochs|run|experiment|branch|author|agent|gpu|cost|delta|gain|vram|memory|#|n)"
+)
+_ALIASES = {
+    "status": ("status", "result", "decision", "outcome", "verdict", "action"),
+    "commit": ("commit", "hash", "sha"),
+    "description": ("description", "desc", "change", "idea", "notes", "note", "comment", "hypothesis"),
 }
+_NOTHING = (
+    "",
+    "-",
+    "--",
+    "nan",
+    "none",
+    "null",
+    "n/a",
+    "na",
+    "inf",
+    "-inf",
+)  # what is written where nothing was measured
+_EXAMPLE = "commit, val_bpb, memory_gb, status, description"
 _BASELINE = re.compile(r"\bbase-?line\b|\bre-?measure", re.IGNORECASE)
 
 
@@ -82,48 +93,90 @@ class Night:
         return 1 + max((row.segment for row in self.rows), default=0)
 
 
-def read_night(path: Path, rising: bool | None = None) -> Night:
-    """rising: whether higher scores are better; None: from the metric's name. Raises UserError, one line."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    rows = [
-        row
-        for row in csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-        if any(map(str.strip, row))
-    ]
+def read_night(path: Path, rising: bool | None = None, metric: str | None = None) -> Night:
+    """rising: whether higher scores are better; None: from the metric's name. metric: the column of the score; None:
+    val_*, or what its name or its numbers show. Raises UserError, one line.
+    """
+    rows = _rows(_text(path))
     if not rows:
         raise UserError(f"{path} is empty: expected a line of column names, then a line a trial")
     names = [name.strip().lower() for name in rows[0]]
-    columns = _columns(path, names)
-    metric = names[columns["score"]]
-    up = _direction(path, metric) if rising is None else rising
-    found = _records(path, rows[1:], columns, up)
+    columns = _columns(path, names, rows[1:], metric and metric.strip().lower())
+    chosen = names[columns["score"]]
+    up = _direction(path, chosen) if rising is None else rising
+    found = _records(path, names, rows[1:], columns, up)
     if not any(row.loss is not None for row in found):
-        raise UserError(f"{path} holds no finished trial: no row has a number in the column {metric}")
-    return Night(metric.removeprefix("val_"), up, tuple(found))
+        raise UserError(f"{path} holds no finished trial: no row has a number in the column {chosen}")
+    return Night(chosen.removeprefix("val_"), up, tuple(found))
 
 
-def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """Role -> place. The score is the column val_*, else the first whose name is a known metric's."""
-    if "status" not in names:
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Cells of every line that has some; remarks (a # and no cell behind it) and Markdown's rulers are left out."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    part = next((mark for mark in "\t|," if any(mark in line for line in lines[:5])), None)
+    lines = [line for line in lines if not (line.startswith("#") and (part is None or part not in line))]
+    if part is None:
+        return [re.split(r" {2,}", line.strip()) for line in lines]
+    if part == "|":
+        rows = [line.strip().strip("|").split("|") for line in lines if "|" in line]
+        return [row for row in rows if not all(re.fullmatch(r"\s*:?-+:?\s*", cell) for cell in row)]
+    found = csv.reader(lines) if part == "," else csv.reader(lines, delimiter=part, quoting=csv.QUOTE_NONE)
+    return [row for row in found if any(map(str.strip, row))]
+
+
+def _columns(
+    path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], metric: str | None
+) -> dict[str, int]:
+    """Role -> place. The score: `metric`, or val_*, or the first known metric, or the only column of numbers left."""
+    found = {
+        role: names.index(name)
+        for role, aliases in _ALIASES.items()
+        if (name := next((alias for alias in aliases if alias in names), None))
+    }
+    if "status" not in found:
+        if any(_status(name) for name in names):
+            raise UserError(f"{path} begins with a trial: put the names of its columns on top, as {_EXAMPLE}")
         raise UserError(f"{path}: no column named status among {', '.join(names) or 'none'}")
-    scores = [place for place, name in enumerate(names) if name.startswith("val_")]
-    scores = scores or [
-        place for place, name in enumerate(names) if name not in _NOT_SCORES and _known(name) is not None
+    if metric is not None:
+        if metric not in names:
+            raise UserError(f"{path}: no column {metric} among {', '.join(names)}")
+        return {**found, "score": names.index(metric)}
+    free = [
+        place
+        for place, name in enumerate(names)
+        if place not in found.values() and (name.startswith("val_") or not _NO_SCORE.fullmatch(name))
     ]
+    scores = [place for place in free if names[place].startswith("val_")]
+    scores = scores or [place for place in free if _known(names[place]) is not None]
     if not scores:
-        raise UserError(f"{path}: no column for the score: expected val_<metric> among {', '.join(names)}")
-    found = {"status": names.index("status"), "score": scores[0]}
-    for role, aliases in (
-        ("commit", ("commit", "hash", "sha")),
-        ("description", ("description", "desc", "change", "idea", "notes")),
-    ):
-        place = next((names.index(alias) for alias in aliases if alias in names), None)
-        if place is not None:
-            found[role] = place
-    return found
+        scores = [place for place in free if _numbers(rows, place)]
+        if len(scores) != 1:
+            raise UserError(
+                f"{path}: no column for the score: expected val_<metric> among {', '.join(names)}; --metric names it"
+            )
+    return {**found, "score": scores[0]}
+
+
+def _numbers(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether most rows have a number there."""
+    cells = [row[place].strip().rstrip("%") for row in rows if place < len(row)]
+    return sum(
+        bool(re.fullmatch(r"[+-]?[0-9.,]+(e[+-]?[0-9]+)?", cell, re.IGNORECASE)) for cell in cells
+    ) * 2 > len(rows)
+
+
+def _status(text: str) -> str | None:
+    """`KEEP`, `keep ✅` and `**kept**` are one."""
+    return STATUSES.get(re.sub(r"[^a-z]+", " ", text.lower()).strip())
 
 
 def _known(metric: str) -> bool | None:
@@ -144,21 +197,31 @@ def _direction(path: Path, metric: str) -> bool:
 
 
 def _records(
-    path: Path, rows: Sequence[Sequence[str]], columns: dict[str, int], rising: bool
+    path: Path,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: dict[str, int],
+    rising: bool,
 ) -> list[Recorded]:
     found: list[Recorded] = []
-    segment = 0
+    segment, anew = 0, False
     for number, row in enumerate(rows, start=2):
+        if [cell.strip().lower() for cell in row] == list(names):
+            anew = True  # another night was appended, with its line of names
+            continue
         cells = {role: row[place].strip() if place < len(row) else "" for role, place in columns.items()}
-        status = STATUSES.get(cells["status"].lower())
+        status = _status(cells["status"])
         if status is None:
             raise UserError(
-                f"{path}, line {number}: unknown status {cells['status']!r};"
+                f"{path}, row {number}: unknown status {cells['status']!r};"
                 f" known are {', '.join(sorted(set(STATUSES)))}"
             )
+        if _status(cells["score"]) == "crash":
+            status = "crash"
         score = None if status == "crash" else _score(path, number, cells["score"])
         again = status == "keep" and bool(_BASELINE.search(cells.get("description", "")))
-        segment += again and any(each.loss is not None for each in found)
+        segment += (again or anew) and any(each.loss is not None for each in found)
+        anew = False
         loss = None if score is None else -score if rising else score
         found.append(
             Recorded(
@@ -170,10 +233,10 @@ def _records(
 
 def _score(path: Path, number: int, text: str) -> float | None:
     """None for what a harness writes where nothing was measured. Raises UserError for other text."""
-    if text.lower() in ("", "-", "nan", "none", "n/a", "na", "inf", "-inf"):
+    if text.lower() in _NOTHING:
         return None
     try:
-        score = float(text.replace(",", "."))
+        score = float(text.rstrip("%").replace(",", "."))
     except ValueError:
-        raise UserError(f"{path}, line {number}: {text!r} is not a number") from None
+        raise UserError(f"{path}, row {number}: {text!r} is not a number") from None
     return score if math.isfinite(score) else None

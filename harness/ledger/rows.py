@@ -86,6 +86,11 @@ class SessionStartedRow(Row):
         default=None, description="sd of a score from earlier sessions, its df"
     )
 
+    @property
+    def of_older_build(self) -> bool:
+        """Whether another version wrote it, or one that did not note the sitting's time yet."""
+        return self.version != __version__ or self.sitting_seconds is None
+
 
 class SessionResumedRow(Row):
     when: ClassVar[str] = "another sitting begins"

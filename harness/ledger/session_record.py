@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness import __version__
 from harness.ledger.ahead import AheadTrials
 from harness.ledger.chain import Ledger, each
 from harness.ledger.clock import SittingClock
@@ -127,8 +126,8 @@ class SessionRecord:
 
     @property
     def of_older_build(self) -> bool:
-        """Whether another version began it, or one that did not note the sitting's time yet."""
-        return self.started.version != __version__ or self.started.sitting_seconds is None
+        """Whether another build began it."""
+        return self.started.of_older_build
 
     @property
     def metric(self) -> str:

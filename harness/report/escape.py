@@ -3,6 +3,7 @@
 import html
 
 ELLIPSIS = "…"
+_BREAKS = str.maketrans("", "", "\n\t")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: of full width
 
 
@@ -26,6 +27,8 @@ def lines(text: object, limit: int = 100_000) -> str:
     """Like one_line, but line feeds and tabs stay and the limit is generous."""
     raw = str(text)
     clipped = raw if len(raw) <= limit else raw[:limit] + "\n" + ELLIPSIS
+    if clipped.isprintable() or clipped.translate(_BREAKS).isprintable():
+        return clipped
     return "".join(c if c.isprintable() or c in "\n\t" else _visible(c) for c in clipped)
 
 

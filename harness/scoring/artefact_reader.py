@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.sandbox.safetensors_header import ArrayPlace, arrays_in
 from harness.sandbox.strict_json import NotStrictJson, parsed
 
 _TYPES = {
@@ -23,7 +24,6 @@ _TYPES = {
     "U64": np.uint64,
     "BOOL": np.bool_,
 }
-_MOST_HEADER_BYTES = 16 << 20
 
 
 class BadArtefact(Exception):
@@ -38,8 +38,8 @@ def read_artefact(name: str, descriptor: int) -> Any:
     size = os.fstat(descriptor).st_size
     if not size:
         raise BadArtefact("it is empty")
-    content = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
-    return _arrays(content) if name.endswith(".safetensors") else _json(bytes(content))
+    content = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+    return _arrays(content) if name.endswith(".safetensors") else _json(content.read())
 
 
 def _json(content: bytes) -> Any:
@@ -49,29 +49,18 @@ def _json(content: bytes) -> Any:
         raise BadArtefact(f"not JSON as it must be: {error}") from None
 
 
-def _arrays(content: memoryview) -> dict[str, npt.NDArray[Any]]:
-    header_bytes = int.from_bytes(content[:8], "little") if len(content) >= 8 else 0
-    if not 2 <= header_bytes <= min(len(content) - 8, _MOST_HEADER_BYTES):
-        raise BadArtefact("not a safetensors file")
-    header: Any = _json(bytes(content[8 : 8 + header_bytes]))
-    if not isinstance(header, dict):
-        raise BadArtefact("the safetensors header is not an object")
-    header.pop("__metadata__", None)
+def _arrays(content: mmap.mmap) -> dict[str, npt.NDArray[Any]]:
     try:
-        return {name: _array(about, content[8 + header_bytes :]) for name, about in header.items()}
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        places = arrays_in(content.read, len(content))
+        return {name: _array(place, memoryview(content)) for name, place in places.items()}
+    except (ValueError, KeyError, OverflowError) as error:
         raise BadArtefact(f"a damaged safetensors file: {error}") from None
 
 
-def _array(about: dict[str, Any], body: memoryview) -> npt.NDArray[Any]:
+def _array(place: ArrayPlace, content: memoryview) -> npt.NDArray[Any]:
     """A copy of one array; bfloat16 becomes float32."""
-    start, end = about["data_offsets"]
-    if not (type(start) is int and type(end) is int and 0 <= start <= end <= len(body)):
-        raise ValueError("an array lies outside the file")
-    shape = about["shape"]
-    if not all(type(side) is int and side >= 0 for side in shape):
-        raise ValueError("a negative shape")
-    if about["dtype"] == "BF16":
-        wide = np.frombuffer(body[start:end], np.uint16).astype(np.uint32) << np.uint32(16)
-        return wide.view(np.float32).reshape(shape)
-    return np.frombuffer(body[start:end], _TYPES[about["dtype"]]).reshape(shape).copy()
+    body = content[place.start : place.end]
+    if place.dtype == "BF16":
+        wide = np.frombuffer(body, np.uint16).astype(np.uint32) << np.uint32(16)
+        return wide.view(np.float32).reshape(place.shape)
+    return np.frombuffer(body, _TYPES[place.dtype]).reshape(place.shape).copy()

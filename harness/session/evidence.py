@@ -17,6 +17,7 @@ from harness.records import (
     Observation,
     PastProposal,
     Role,
+    TrialSummary,
     View,
 )
 from harness.scoring.inference import total_seconds
@@ -142,7 +143,26 @@ class History:
             inference_cost=_inference_cost(state, commit, self._scale[1]),
             measured=bool(trials),
             doubts=tuple(proposal.doubts),
+            trial=_summary(state, commit),
         )
+
+
+def _summary(state: SessionRecord, commit: str) -> TrialSummary | None:
+    """Of the commit's latest finished trial, by what the referee measured and what the trial claimed of its losses."""
+    finished = [trial for trial in state.trials_by_commit.get(commit, ()) if trial.finish is not None]
+    if not finished:
+        return None
+    trial = finished[-1]
+    seen, losses = trial.measured, trial.measured.claims.get("curve")
+    known = losses if isinstance(losses, list) else []
+    return TrialSummary(
+        curve=tuple(float(loss) for loss in known if isinstance(loss, int | float)),
+        startup_seconds=seen.startup_seconds,
+        training_seconds=seen.billed_seconds,
+        allowed_seconds=trial.clock.seconds,
+        cpu_seconds=seen.cpu_seconds,
+        peak_memory_bytes=seen.peak_memory_bytes,
+    )
 
 
 def _inference_cost(state: SessionRecord, commit: str, usual: float | None) -> float | None:
@@ -248,4 +268,5 @@ def view(
         seed=seed,
         dollars_left=dollars_left,
         tokens_left=tokens_left,
+        incumbent_trial=_summary(state, state.incumbent),
     )

@@ -33,7 +33,7 @@ from harness.slots.this_machine import Parts, side_by_side
 from harness.task.prepare import prepared
 from harness.task.secret import kept_secret
 from harness.task.shuffled_control import shuffled
-from harness.task.task import Profile, TaskData
+from harness.task.task import GIVE_A_REASON, Profile, Task, TaskData
 from harness.trial.machine_probe import GpuProbe, HostProbe, MachineProbe, Unwatched
 
 LOCK_NAME = "lock"
@@ -79,9 +79,11 @@ def has_ended(folder: Path) -> bool:
 def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Iterator[OpenSession]:
     """Opens the folder, makes what is missing, and checks that what is there belongs to this configuration.
 
-    Raises UserError when a GPU is missing, another process has it open or it holds another session, LedgerError
-    when it is damaged, SandboxUnavailable when the asked-for isolation cannot be had.
+    Raises UserError when a GPU is missing, a new session's task shows how its data are held out, another process has
+    it open or it holds another session, LedgerError when it is damaged, SandboxUnavailable when the asked-for isolation
+    cannot be had.
     """
+    _check_begun(setup.task, folder)
     profile = setup.budget.trial_profile(setup.task)
     setup.executor.device(profile)  # raises where there is none, before data are fetched
     data = prepared(setup.task, setup.budget.profile, choices=setup.data)
@@ -97,7 +99,9 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
         stack.callback(sandbox.close)
         quiet = threading.Lock()
         slots = _slots(setup, sandbox, data, profile, folder, quiet)
-        executor, evaluator, canary = _one_at_a_time(setup, sandbox, data, profile, folder, stack, slots)
+        executor, evaluator, machine_probe = _one_at_a_time(
+            setup, sandbox, data, profile, folder, stack, slots
+        )
         for tracker in trackers:
             stack.callback(tracker.close)
             tracker.open(folder, session)
@@ -112,7 +116,7 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
             executor=executor,
             evaluator=evaluator,
             secret=kept_secret(folder / SECRET_NAME),
-            canary=canary,
+            machine_probe=machine_probe,
             quiet=quiet,
         )
         if slots is not None:
@@ -178,9 +182,15 @@ def _one_at_a_time(
     stack.callback(executor.close)
     evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
     stack.callback(evaluator.close)
-    canary: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
-    stack.callback(canary.close)
-    return executor, evaluator, canary
+    machine_probe: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
+    stack.callback(machine_probe.close)
+    return executor, evaluator, machine_probe
+
+
+def _check_begun(task: Task, folder: Path) -> None:
+    """Raises UserError where a session would begin with a task that shows what it need not; one that began goes on."""
+    if (wrong := task.shown_without_reason) and not Tail(folder / LEDGER).rows():
+        raise UserError(f"task {task.name}: {wrong}; {GIVE_A_REASON}")
 
 
 @contextmanager
@@ -241,6 +251,8 @@ def _begin(bench: OpenSession, setup: Setup) -> None:
     trial_runner.record(
         SessionResumedRow(machine=machine(), interrupted=interrupted, level=level, certified=certified)
     )
+    if wrong := task.shown_without_reason:
+        trial_runner.notice(f"task {task.name}: {wrong}; no new session may, this one goes on as it began")
     trial_runner.settle(bench.workspace.files)
 
 
@@ -258,19 +270,30 @@ def noise_key(bench: OpenSession) -> str:
 def check_same(session: SessionRecord, setup: Setup, folder: Path, files_of: Callable[[str], Files]) -> None:
     """Raises UserError when the rows belong to another configuration, and says what differs.
 
-    The fingerprint of another build differs in any case: then what it was made of is compared.
+    The fingerprint of another build differs in any case: then what it was made of is compared. A program of ours that
+    this build words otherwise is no difference: a session goes on with the words that it began with.
     """
     if not session.length or session.started.fingerprint == setup.fingerprint:
         return
     changed = sorted(_differences(session.started.config, setup.config))
     if not changed and session.of_older_build:
         changed = _changed_files(files_of(session.baseline), setup.task.source())
-        changed += ["program"] if session.started.program != setup.program else []
+        changed += (
+            ["program"] if session.started.program != setup.program and not _ours(session, setup) else []
+        )
         if not changed:
             return
     what = ", ".join(changed[:5]) or "the task's files or the program"
     raise UserError(
         f"{folder} holds a session of another configuration (different: {what}); choose another session.tag"
+    )
+
+
+def _ours(session: SessionRecord, setup: Setup) -> bool:
+    """Whether both programs are the one of ours that goes by one name, which builds word differently."""
+    same = session.started.choices.get("program") == setup.choices["program"]
+    return (
+        same and session.started.config["program"].get("path") is setup.config["program"].get("path") is None
     )
 
 

@@ -1,17 +1,43 @@
-"""Opens the folder of an earlier session for measurements on demand; a session that had ended stays ended."""
+"""Earlier sessions: the configuration that one began with, and its folder open for measurements on demand."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from harness.ledger.rows import SessionEndedRow
+from harness.ledger.reading import LEDGER, Tail
+from harness.ledger.rows import SessionEndedRow, SessionStartedRow
 from harness.ledger.session_record import load as load_session
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
     from harness.session.folder import OpenSession
+
+
+def as_begun(setup: "Setup", folder: Path) -> "Setup":
+    """`setup`, or what an older build's session in `folder` began with, where another choice is our default today.
+
+    Only groups that the arguments leave open are filled in, and it is said which. Raises UserError for a choice that
+    is gone.
+    """
+    from harness.config.setup import load
+
+    started = next(iter(Tail(folder / LEDGER).rows()), None)
+    if not isinstance(started, SessionStartedRow) or not started.of_older_build:
+        return setup
+    named = {argument.partition("=")[0] for argument in setup.arguments}
+    now = setup.choices
+    other = {group: choice for group, choice in started.choices.items() if now.get(group, choice) != choice}
+    earlier = [f"{group}={choice}" for group, choice in other.items() if group not in named]
+    if not earlier or started.choices.get("preset") != now["preset"]:
+        return setup
+    print(
+        f"{folder} began with {' '.join(earlier)}, no longer the default; it goes on with that",
+        file=sys.stderr,
+    )
+    return load([*setup.arguments, *earlier])
 
 
 @contextmanager
@@ -23,7 +49,7 @@ def reopened(folder: Path) -> "Iterator[tuple[Setup, OpenSession]]":
     session = load_session(folder)
     if not session.length:
         raise UserError(f"{folder} holds a session that has not started")
-    setup = load(session.started.arguments)
+    setup = as_begun(load(session.started.arguments), folder)
     with open_session(setup, folder, ()) as bench:
         yield setup, bench
         if session.ended is not None:

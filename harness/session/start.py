@@ -72,7 +72,8 @@ def _run(setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
         seed_of=partial(agent_seed, trial_runner.secret) if trial_runner.side_by_side else None,
     )
     try:
-        intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, setup.program)
+        program = bench.trial_runner.state.started.program
+        intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, program)
         referee = Referee(bench.trial_runner, intake, setup.guards, setup.keep, limits, setup.promotion)
         referee.stop_for = setup.early_stop.stop_for
         if trial_runner.side_by_side:

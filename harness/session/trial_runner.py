@@ -50,7 +50,7 @@ class TrialRunner:
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
     pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
-    on a wall clock, so that an agent's smoke test does not slow it down. canary: looks at the machine meanwhile.
+    on a wall clock, so that an agent's smoke test does not slow it down. machine_probe: looks at the machine meanwhile.
     """
 
     task: Task
@@ -66,7 +66,7 @@ class TrialRunner:
     before_trial: Callable[[], None] = field(default=lambda: None)
     pause_seconds: float = 2.0
     quiet: threading.Lock = field(default_factory=threading.Lock)
-    canary: MachineProbe = field(default_factory=HostProbe)
+    machine_probe: MachineProbe = field(default_factory=HostProbe)
     side_by_side: SideBySide | None = field(default=None, init=False)
     _digests: dict[str, str] = field(default_factory=dict, init=False)
     _warned: str = field(default="", init=False)
@@ -214,7 +214,7 @@ class TrialRunner:
             self.record(start)
             self.before_trial()
             undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
-            with undisturbed, self.canary.beside(spec.clock.kind) as found:
+            with undisturbed, self.machine_probe.beside(spec.clock.kind) as found:
                 result = self.executor.run(spec, order.source, order.stop)
         except KeyboardInterrupt:
             self._close_in_order(spec.trial_id)
@@ -290,8 +290,8 @@ class TrialRunner:
         return {"work_ratio": result.billed_seconds / usual} if usual > 0 else {}
 
     def _warn(self) -> None:
-        """Once for each thing that the canary cannot see."""
-        if (warning := self.canary.warning()) != self._warned:
+        """Once for each thing that the machine probe cannot see."""
+        if (warning := self.machine_probe.warning()) != self._warned:
             self._warned = warning
             if warning:
                 self.notice(warning)

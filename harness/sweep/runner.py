@@ -238,8 +238,8 @@ def trial_places(
 ) -> list[int | None]:
     """Where trials may run at the same time: a GPU each, or None; slots: how many, if somebody says.
 
-    Raises UserError when trials on a wall clock would share a GPU: they would slow each other, and no canary sees
-    what both of them feel.
+    Raises UserError when trials on a wall clock would share a GPU: they would slow each other, and no machine probe
+    sees what both of them feel.
     """
     if not gpus or not any(profile.gpu for profile in profiles):
         return [None] * (slots or max(1, (os.cpu_count() or 1) // 2))

@@ -17,7 +17,7 @@ from harness.records import Split
 from harness.task.check_leak import leak
 from harness.task.golden import golden_data
 from harness.task.prepare import held_out_secret, make_data, takes_secret
-from harness.task.task import Task, TaskData
+from harness.task.task import GIVE_A_REASON, Task, TaskData
 
 MOST_SHARED = 0.5  # of one draw's windows that another draw may hold: two splits of one corpus overlap
 
@@ -110,6 +110,8 @@ def tree_shown(task: Task) -> Finding:
     shown = [name for name in ("prepare.py", "evaluate.py") if name in task.readable]
     if not shown:
         return True, "what a trial can read: neither prepare.py nor evaluate.py"
+    if task.shown_without_reason:
+        return False, f"what a trial can read: {task.shown_without_reason}; {GIVE_A_REASON}"
     return None, f"what a trial can read: {' and '.join(shown)}; task.yaml says why: {task.readable_because}"
 
 

@@ -90,10 +90,14 @@ def data_choices(task: Task) -> list[str]:
 
 
 def _key(task: Task, profile: str, secret: bytes, choices: Mapping[str, object]) -> str:
-    """Changes with secret, profile, choices and every file, the task's or a choice's, that could bear on its data."""
+    """Changes with secret, profile, choices and every file, the task's or a choice's, that could bear on its data:
+    all fixed ones but `apart_from_data`.
+    """
     chosen = json.dumps([[name, value, _seen(value)] for name, value in choices.items()]) if choices else ""
     digest = hashlib.sha256((profile + chosen).encode() + b"\0" + hashlib.sha256(secret).digest())
     for name, content in task.fixed_files().items():
+        if name in task.apart_from_data:
+            continue
         digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()[:16]
 

@@ -10,6 +10,8 @@ PREDICTORS = ("tokens", "items", "none")
 DETERMINISM = ("bitwise", "close", "none")
 CLOCKS = ("wall", "cpu")
 REFEREE_FILES = ("task.yaml", "prepare.py", "evaluate.py")
+_HOLD_OUT = ("evaluate.py", "prepare.py")
+GIVE_A_REASON = "move what a candidate needs into a module of its own, or say why in readable_because"
 _GIB = 1 << 30
 
 
@@ -70,13 +72,15 @@ class Task:
     metric: key in what evaluate() returns; direction: "minimize" or "maximize"; unit: for people.
     editable: what a proposal may change; readable: what an agent and a trial may read besides. artefact: file in out/.
     readable_because: why prepare.py or evaluate.py may be among them: who reads how data are held out may make them
-    again. fixed_held_out_because: why prepare() does without the referee's secret though its programs and public
-    downloads alone give the held-out data. unsalted_because: why seeding calls of a trial are not salted.
+    again; no session starts without it. fixed_held_out_because: why prepare() does without the referee's secret though
+    its programs and public downloads alone give the held-out data. unsalted_because: why seeding calls of a trial are
+    not salted.
     predictor: whether scoring needs the candidate's own code ("tokens": logits per token, "items": JSON
     answers to JSON items, "none"); script: the file that a trial runs; entry: the file whose
     `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
+    apart_from_data: readable files that prepare.py does not read: the data are not made again when one changes.
     side_limits: side metric -> how much worse than the baseline's mean it may get (see records.SideLimit).
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
     stand in for those of the same name: the editable ones, program.md and `replay`. What is readable only is the
@@ -101,6 +105,7 @@ class Task:
     readable_because: str = ""
     fixed_held_out_because: str = ""
     unsalted_because: str = ""
+    apart_from_data: tuple[str, ...] = ()
     side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
     overlay: str = field(default="", init=False)
 
@@ -122,11 +127,8 @@ class Task:
             self._check_file(name)
         if set(self.editable) & set(REFEREE_FILES):
             raise ValueError(f"editable may not name {', '.join(REFEREE_FILES)}: they are the referee's")
-        if (shown := {"prepare.py", "evaluate.py"} & set(self.readable)) and not self.readable_because:
-            raise ValueError(
-                f"readable names {' and '.join(sorted(shown))}: who reads how data are held out can make them again. "
-                "Move what a candidate needs into a module of its own, or say why in readable_because"
-            )
+        if odd := set(self.apart_from_data) - set(self.readable):
+            raise ValueError(f"apart_from_data may name readable files only, not {', '.join(sorted(odd))}")
         for overlay in {profile.overlay for profile in self.profiles.values()} - {""}:
             self._check_overlay(overlay)
 
@@ -151,6 +153,18 @@ class Task:
     @property
     def path(self) -> Path:
         return Path(self.folder)
+
+    @property
+    def shown_without_reason(self) -> str:
+        """What is wrong with a task that shows how its data are held out and does not say why; "" if nothing is.
+
+        The schema takes it: a session that began before a reason was asked for goes on with such a task.
+        """
+        shown = [name for name in _HOLD_OUT if name in self.readable]
+        if not shown or self.readable_because:
+            return ""
+        names = " and ".join(shown)
+        return f"readable names {names}: who reads how data are held out can make them again"
 
     @property
     def name(self) -> str:

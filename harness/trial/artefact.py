@@ -10,15 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.sandbox.safetensors_header import arrays_in
 from harness.sandbox.strict_json import NotStrictJson, parsed
 
-_MOST_PARSED_BYTES = 16 << 20
-_MOST_DIMENSIONS = 64
+_MOST_JSON_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 20
-_ITEM_BYTES = {
-    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2,
-    "U16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
-}  # fmt: skip
 
 
 class ArtefactRefused(Exception):
@@ -83,49 +79,18 @@ def _copy(source: int, write: Callable[[bytes], object], most_bytes: int) -> str
 
 def _check_format(path: Path, name: str) -> None:
     size = path.stat().st_size
-    with open(path, "rb") as file:
-        if not name.endswith(".safetensors"):
-            if size > _MOST_PARSED_BYTES:
+    try:
+        with open(path, "rb") as file:
+            if name.endswith(".safetensors"):
+                arrays_in(file.read, size)
+            elif size > _MOST_JSON_BYTES:
                 _refuse("artefact_too_large", f"{size} bytes of JSON")
-            _parsed(file.read())
-            return
-        header_bytes = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= header_bytes <= min(size - 8, _MOST_PARSED_BYTES):
-            _refuse("artefact_malformed", "no safetensors header")
-        header = _parsed(file.read(header_bytes))
-    try:
-        _check_tensors(header, size - 8 - header_bytes)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        _refuse("artefact_malformed", f"safetensors header: {error}")
-
-
-def _check_tensors(header: Any, body_bytes: int) -> None:
-    """Every byte belongs to exactly one array. Raises ValueError and what a wrong type raises."""
-    header.pop("__metadata__", None)
-    end = 0
-    for about in sorted(header.values(), key=lambda about: about["data_offsets"]):
-        start, stop = about["data_offsets"]
-        if type(start) is not int or type(stop) is not int:
-            raise ValueError("offsets that are no whole numbers")
-        if len(about["shape"]) > _MOST_DIMENSIONS:
-            raise ValueError("too many dimensions")
-        count = 1
-        for side in about["shape"]:
-            if type(side) is not int or not 0 <= side <= body_bytes:
-                raise ValueError("a shape that cannot be")
-            count *= side
-        if start != end or stop - start != count * _ITEM_BYTES[about["dtype"]]:
-            raise ValueError("arrays that overlap, leave gaps or have another size than they say")
-        end = stop
-    if end != body_bytes:
-        raise ValueError(f"{body_bytes} bytes of arrays where {end} are described")
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return parsed(content)
+            else:
+                parsed(file.read())
     except NotStrictJson as error:
         _refuse("artefact_malformed", f"not JSON as it must be: {error}")
+    except ValueError as error:
+        _refuse("artefact_malformed", str(error))
 
 
 def _refuse(reason: str, detail: str = "") -> NoReturn:

@@ -8,59 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkout import PREPARE, TRAIN, make_cache, make_checkout
+from checkout import PREPARE, TRAIN, make_checkout
+from shapes import SHAPES
 
 from harness.errors import UserError
 from harness.ledger.foreign_repository import ForeignRepository
 from harness.sandbox.open import open_sandbox
 from harness.task.adoption.constants import constants
-from harness.task.adoption.survey import survey
+from harness.task.adoption.survey import Said, survey
 from harness.task.adoption.tokenizer import exported
 from harness.task.adoption.writing import write
 from harness.task.task import Profile, Task
-
-MAIN = TRAIN.replace(
-    "RATE = 3e-3\n", "def main():\n    RATE = 3e-3\n"
-)  # everything from there on, in a function
-MAIN = MAIN.split("    RATE = 3e-3\n")[0] + "    RATE = 3e-3\n" + "".join(
-    f"    {line}\n" if line else "\n" for line in MAIN.split("    RATE = 3e-3\n")[1].splitlines()
-) + "\n\nmain()\n"  # fmt: skip
-SHAPES = {
-    "at the top": TRAIN,
-    "in main()": MAIN,
-    "compiled": TRAIN.replace("loader = make", "model = torch.compile(model, dynamic=False)\nloader = make"),
-    "loader before the model": TRAIN.replace(
-        "model = Mixer(Sizes(tokenizer.get_vocab_size()))\n",
-        "early = make_dataloader(tokenizer, 16, MAX_SEQ_LEN, 'train')\nnext(early)\nmodel ="
-        " Mixer(Sizes(tokenizer.get_vocab_size()))\n",
-    ),
-    "another constructor": TRAIN.replace(
-        "model = Mixer(Sizes(tokenizer.get_vocab_size()))\n",
-        "with torch.device('meta'):\n    model ="
-        " Mixer(Sizes(tokenizer.get_vocab_size()))\nmodel.to_empty(device='cpu')\n"
-        "model.count = torch.arange(1, 4097).float()\n",
-    ),
-    "an object that holds the model": TRAIN.replace(
-        "loader = make", "class Trainer:\n    def __init__(self, model):\n        self.inner ="
-        " model\n\n\nholder = Trainer(model)\nloader = make"
-    ),
-    "logits only with targets": TRAIN.replace("    return logits\n", "    return logits[:, [-1]], None\n")
-    .replace("return F.cross_entropy(", "return logits, F.cross_entropy(")
-    .replace("loss = model(x, y)", "_, loss = model(x, y)"),
-    "evaluated first": TRAIN.replace("spent, step =", "evaluate_bpb(model, tokenizer, ROWS)\nspent, step ="),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    make_cache(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def vocabulary(home: Path) -> dict:
-    return exported(home / ".cache/autoresearch/tokenizer", open_sandbox())
 
 
 def test_what_is_found(tmp_path: Path, home: Path) -> None:
@@ -75,7 +33,7 @@ def test_what_is_found(tmp_path: Path, home: Path) -> None:
     assert found.special_tokens == ("<|special_0|>", "<|special_1|>")
     assert found.loader.roles == {"tokenizer": "tokenizer", "rows": "B", "length": "T", "split": "split"}
     assert found.loader.fields == 3
-    assert found.seeds == ("train.py:40 torch.manual_seed(42)",)
+    assert found.seeds == ("train.py:58 torch.manual_seed(42)",)
     assert not found.gpu
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
@@ -108,6 +66,73 @@ def test_models_for_apple_are_refused_clearly(tmp_path: Path, home: Path) -> Non
     folder = make_checkout(tmp_path / "co", train="import mlx.core as mx\n" + TRAIN, night=False)
     with pytest.raises(UserError, match="MLX cannot be scored here"):
         survey(folder, home)
+
+
+def test_what_is_imported_on_another_machine_only_is_no_obstacle(tmp_path: Path, home: Path) -> None:
+    """A function that asks for MLX where it finds a Mac: the script itself is torch's."""
+    train = TRAIN.replace("RATE = 3e-3", "def on_a_mac():\n    import mlx.core\n\n\nRATE = 3e-3")
+    assert survey(make_checkout(tmp_path / "co", train, night=False), home).metric == "bpb"
+
+
+def test_a_script_of_another_name_and_its_packages(tmp_path: Path, home: Path, vocabulary: dict) -> None:
+    """Named by the user; the line that refuses says which could be meant; what it imports of the folder is editable."""
+    folder = make_checkout(tmp_path / "co", "import parts.layers\n" + TRAIN, night=False)
+    (folder / "train.py").rename(folder / "train_cpu.py")
+    with pytest.raises(UserError, match=r"has no train\.py; .* script=train_cpu\.py$"):
+        survey(folder, home)
+    (folder / "train.py").write_text("import os\nos.execv('python', ['python', 'train_cpu.py'])\n")
+    with pytest.raises(
+        UserError, match=r"train\.py imports nothing from prepare\.py; .* script=train_cpu\.py$"
+    ):
+        survey(folder, home)
+    (folder / "parts").mkdir()
+    for name, text in (
+        ("__init__", ""),
+        ("layers", "from .sizes import WIDTH\n"),
+        ("sizes", "WIDTH = 4\n"),
+        ("old", ""),
+    ):
+        (folder / "parts" / f"{name}.py").write_text(text)
+    found = survey(folder, home, Said(script="train_cpu.py"))
+    assert set(found.editable) == {
+        "train_cpu.py",
+        *(f"parts/{name}.py" for name in ("__init__", "layers", "sizes")),
+    }
+    target = tmp_path / "tasks" / "mine"
+    write(found, vocabulary, target)
+    assert (target / "parts" / "sizes.py").read_text() == "WIDTH = 4\n"
+    assert json.loads((target / "adopted.json").read_text())["script"] == "train_cpu.py"
+    assert "runs train_cpu.py as it is" in (target / "task.yaml").read_text()
+
+
+def test_a_script_that_stands_elsewhere_is_named(tmp_path: Path, home: Path) -> None:
+    folder = make_checkout(tmp_path / "co", "print('starts another')\n", night=False)
+    (folder / "platforms" / "cpu").mkdir(parents=True)
+    (folder / "platforms" / "cpu" / "train_it.py").write_text(TRAIN)
+    with pytest.raises(UserError, match=r"platforms/cpu/train_it\.py .*copy .* script=train_it\.py"):
+        survey(folder, home)
+
+
+def test_folders_that_cannot_be_read_are_assumed_and_said(tmp_path: Path, home: Path) -> None:
+    """A cache folder that a function works out: the usual one is assumed, a note says how to name another."""
+    changed = PREPARE.replace(
+        'CACHE_DIR = os.path.join(os.path.expanduser("~"), ".cache", "autoresearch")', "CACHE_DIR = find()"
+    )
+    folder = make_checkout(tmp_path / "co", prepare=changed, night=False)
+    found = survey(folder, home)
+    assert found.data == home / ".cache/autoresearch/data"
+    assert [
+        note for note in found.notes if "prepare.py works CACHE_DIR and DATA_DIR out; data=FOLDER" in note
+    ]
+    said = survey(folder, home, Said(data=tmp_path, vocabulary=tmp_path, gpu=True))
+    assert (said.data, said.tokenizer, said.gpu, said.notes) == (tmp_path, tmp_path, True, ())
+
+
+def test_how_bytes_are_counted_is_seen(tmp_path: Path, home: Path) -> None:
+    """A decoded piece's length, as in the original; or the raw one, and then nothing is said of a shift."""
+    raw = PREPARE.replace('len(text.encode("utf-8"))', "len(tokenizer.enc.decode_single_token_bytes(token))")
+    assert survey(make_checkout(tmp_path / "one", night=False), home).counts_decoded
+    assert not survey(make_checkout(tmp_path / "two", prepare=raw, night=False), home).counts_decoded
 
 
 def test_an_import_without_a_stand_in_names_its_line(tmp_path: Path, home: Path) -> None:

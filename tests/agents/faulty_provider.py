@@ -222,7 +222,8 @@ Act = Callable[[Line], None]
 
 @dataclass
 class FaultyProvider:
-    """act: what happens at the first `times` requests."""
+    """act: what happens at the first `times` requests. reply: the events of a good answer to a body, where the wire's
+    own would not do."""
 
     wire: Wire
     act: Act
@@ -232,6 +233,7 @@ class FaultyProvider:
     told: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     bodies: list[bytes] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
+    reply: Callable[[bytes], list[Event]] | None = None
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -260,7 +262,7 @@ class FaultyProvider:
             if self.requests <= self.times:
                 self.act(line)
             else:
-                line.stream(self.wire.good())
+                line.stream(self.reply(body) if self.reply else self.wire.good())
 
 
 def _request(connection: socket.socket) -> tuple[str, bytes]:

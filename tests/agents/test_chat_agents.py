@@ -225,14 +225,17 @@ def test_a_limit_of_a_proposal_is_not_passed(
 def test_no_key_no_price_no_start(
     kind: str, make_provider: MakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Said by the constructor, in one line, with the name of the variable."""
-    provider = make_provider(in_turn())
-    with pytest.raises(UserError, match="no prices for model 'big'"):
-        type(agent_for(kind, provider))(model="big", prices=PRICES)
+    """A missing key is said by the constructor, a missing price once the key was tried; each in one line."""
+    provider = make_provider(in_turn(Turn("yes")))
+    address = provider.url if kind == "claude" else f"{provider.url}/v1"
+    kind_of_agent = type(agent_for(kind, provider))
     variable = "ANTHROPIC_API_KEY" if kind == "claude" else "OPENAI_API_KEY"
-    monkeypatch.setenv(variable, " ")
-    with pytest.raises(UserError, match=variable):
-        agent_for(kind, provider)
+    with monkeypatch.context() as without:
+        without.setenv(variable, " ")
+        with pytest.raises(UserError, match=variable):
+            agent_for(kind, provider)
+    with pytest.raises(UserError, match="no prices for model 'big'"):
+        kind_of_agent(model="big", prices=PRICES, base_url=address).check()
 
 
 @pytest.mark.parametrize("kind", KINDS)

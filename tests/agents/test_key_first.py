@@ -43,6 +43,31 @@ def test_a_bad_key_is_one_line_before_anything_else(make_provider: MakeProvider,
     assert len(provider.seen) == 1
 
 
+SOON = """
+import sys
+from harness.agents.api.claude import Claude
+from harness.agents.api.openai import OpenAI
+from harness.errors import UserError
+for agent in (Claude("small", base_url=sys.argv[1]), OpenAI("small", base_url=sys.argv[1] + "/v1")):
+    try:
+        agent.check()
+    except UserError as error:
+        print(error)
+print([name for name in ("anthropic", "openai", "genai_prices") if name in sys.modules])
+"""
+
+
+def test_a_key_is_tried_before_anything_slow_is_imported(make_provider: MakeProvider) -> None:
+    """A provider's own client takes seconds to import, a list of prices one: a bad key is told before that."""
+    provider = make_provider(lambda *_: Fault(401))
+    environment = {**os.environ, "ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY}
+    command = [sys.executable, "-c", SOON, provider.url]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.splitlines() == ["small cannot be used: 401: no"] * 2 + ["[]"]
+    assert [seen.path for seen in provider.seen] == ["/v1/messages", "/v1/chat/completions"]
+    assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in provider.seen)
+
+
 @pytest.mark.slow
 def test_a_session_that_its_agent_ended_says_so_with_its_status(
     make_provider: MakeProvider, tmp_path: Path

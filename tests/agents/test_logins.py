@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from fake_provider import FakeProvider, Fault, Script, Turn
-from faulty_provider import COUNTS, FaultyProvider, Wire
+from faulty_provider import COUNTS, FaultyProvider, Line, Wire
 from test_command_line import EDIT, PROGRAM, WORDS, make_agent, sandbox, shell  # noqa: F401  # fixtures
 
 from harness.agents import keys
@@ -98,19 +99,52 @@ def test_logins_of_the_api(
         assert "/v1/messages" in provider.headers[0]
 
 
-def test_vertex_through_googles_own_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project stands in the address; without the library, or without a project, one line says so."""
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")
-    provider = FaultyProvider(Wire("messages"), lambda line: line.error(403))
-    try:
-        import google.auth  # noqa: F401
-    except ImportError:
-        with pytest.raises(UserError, match=r"pip install 'harness\[vertex\]'"):
-            api_agent(provider, "vertex")
-    else:
-        with pytest.raises(UserError, match="ANTHROPIC_VERTEX_PROJECT_ID"):
-            api_agent(provider, "vertex").check()
+def _service_account(folder: Path, address: str) -> str:
+    """A file as Google's console writes it, with a key of its own and a token server on the loopback."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {"type": "service_account", "project_id": "project-5", "private_key_id": "1"}
+    account |= {
+        "client_email": "a@b.c",
+        "client_id": "1",
+        "private_key": key.decode(),
+        "token_uri": f"{address}/token",
+    }
+    file = folder / "account.json"
+    file.write_text(json.dumps(account))
+    return str(file)
+
+
+def test_vertex_through_googles_own_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It fetches a token with the account's key and sends that; the project stands in the address; neither is in our
+    words. Without a project, or without the library, one line says so."""
+    token = {"access_token": SECRET, "expires_in": 3600, "token_type": "Bearer"}
+
+    def act(line: Line) -> None:
+        is_token = "POST /token" in line.provider.headers[-1]
+        line.error(200 if is_token else 403, token if is_token else SECRET.encode())
+
+    provider = FaultyProvider(Wire("messages"), act, times=9)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", _service_account(tmp_path, provider.url))
+    with pytest.raises(UserError, match="ANTHROPIC_VERTEX_PROJECT_ID"):
+        api_agent(provider, "vertex").check()
+    monkeypatch.setenv("ANTHROPIC_VERTEX_PROJECT_ID", "project-5")
+    with pytest.raises(UserError) as refused:
+        api_agent(provider, "vertex").check()
     provider.close()
+    assert [head.split()[1] for head in provider.headers] == [
+        "/token",
+        "/projects/project-5/locations/global/publishers/anthropic/models/small:streamRawPredict",
+    ]
+    assert f"authorization: bearer {SECRET}" in provider.headers[1].lower()
+    assert SECRET not in str(refused.value)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(UserError, match=r"pip install 'harness\[vertex\]'"):
+        api_agent(provider, "vertex")
 
 
 def test_what_cannot_be_done_safely_is_refused_in_one_line(
@@ -277,5 +311,79 @@ def test_a_subscriptions_usage_limit_is_waited_for(
     assert all(seen.headers["authorization"] == f"Bearer {SECRET}" for seen in provider.seen)
     assert not any(SECRET in seen.raw.decode() for seen in provider.seen)
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("transcripts" in str(path) for path in kept)
+    assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
+
+
+def _by_environment(variable: str) -> Callable[[pytest.MonkeyPatch, Path], str]:
+    def log_in(monkeypatch: pytest.MonkeyPatch, _: Path) -> str:
+        monkeypatch.setenv(variable, SECRET)
+        return f"Bearer {SECRET}"
+
+    return log_in
+
+
+def _key_in_a_file(_: pytest.MonkeyPatch, home: Path) -> str:
+    (home / ".codex").mkdir()
+    (home / ".codex" / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": SECRET}))
+    return f"Bearer {SECRET}"
+
+
+def _logged_in(kind: str) -> Callable[[pytest.MonkeyPatch, Path], str]:
+    return lambda _, home: f"Bearer {_log_in(home, kind, 'night', 3600)}"
+
+
+LOOK = "env; cat /proc/*/environ; cat ~/.claude/.credentials.json ~/.codex/auth.json"
+LOOK += "; find / -name auth.json -exec cat {} + 2>/dev/null; find / -name .credentials.json -exec cat {} + 2>/dev/null"
+LOGINS = [
+    ("claude_code", "api_key", _by_environment("ANTHROPIC_API_KEY")),
+    ("claude_code", "auth_token", _by_environment("ANTHROPIC_AUTH_TOKEN")),
+    ("claude_code", "subscription", _by_environment("CLAUDE_CODE_OAUTH_TOKEN")),
+    ("claude_code", "subscription", _logged_in("claude_code")),
+    ("codex", "api_key", _by_environment("CODEX_API_KEY")),
+    ("codex", "api_key", _by_environment("OPENAI_API_KEY")),
+    ("codex", "api_key", _key_in_a_file),
+    ("codex", "subscription", _logged_in("codex")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "choice", "log_in"), LOGINS)
+def test_a_login_is_in_the_providers_header_and_nowhere_else(
+    kind: str,
+    choice: str,
+    log_in: Callable[[pytest.MonkeyPatch, Path], str],
+    make_agent: Callable[..., Any],  # noqa: F811  # the fixture
+    make_provider: Callable[[Script], FakeProvider],
+    make_view: Callable[..., View],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A program that looks for it everywhere finds a placeholder; transcript, bill and scratch files are clean."""
+    home = tmp_path / "home"
+    home.mkdir()
+    turns = [shell(LOOK, EDIT, WORDS), Turn("done")]
+    provider = make_provider(lambda number, _: turns[min(number, 1)])
+    agent = make_agent(kind, provider)
+    monkeypatch.setattr(keys, "_taken", {})
+    for variable in _VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    header = log_in(monkeypatch, home)
+    make = logins.claude_code if kind == "claude_code" else logins.codex
+    agent._login = make(choice, lambda: None)
+    proposal = agent.propose(make_view())
+    assert proposal.problem == ""
+    assert b"BATCH = 16" in proposal.files["train.py"]
+    name, said = (
+        ("x-api-key", SECRET) if (kind, choice) == ("claude_code", "api_key") else ("authorization", header)
+    )
+    assert {seen.headers[name] for seen in provider.seen} == {said}
+    if (kind, choice) == ("codex", "subscription"):
+        assert {seen.headers["chatgpt-account-id"] for seen in provider.seen} == {"account-7"}
+    bodies = "".join(seen.raw.decode() for seen in provider.seen)
+    assert logins.PLACEHOLDER in bodies  # the program did look
+    assert SECRET not in bodies + repr(proposal)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and home not in path.parents]
     assert any("transcripts" in str(path) for path in kept)
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]

@@ -116,7 +116,10 @@ def test_five_proposals(kind: str, make_provider: Callable[[Script], FakeProvide
         ("cache_write_tokens", "cache_creation_input_tokens"),
     ):
         assert sum(row["usage"][key] for row in proposed) == provider.total(name)
+    report = [sys.executable, "-m", "harness.report", str(tmp_path / "one")]
+    subprocess.run(report, env=environment, capture_output=True, check=True, timeout=300)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".html" for path in files)
     assert not [path for path in files if b"canary-" in path.read_bytes()]
     assert "canary-" not in done.stdout + done.stderr
     assert "canary-" not in "".join(seen.raw.decode() for seen in provider.seen)

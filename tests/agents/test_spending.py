@@ -128,6 +128,18 @@ def test_no_limit_is_passed_by_any_provider_that_counts_fairly(
         assert spending.spent.dollars <= session + 1e-9
 
 
+def test_requests_can_be_limited() -> None:
+    """For those who do not pay by the token; what is asked is checked before it is sent."""
+    meter = Meter(ProposalLimits(requests=2), PRICES, SpendTracker())
+    for _ in range(2):
+        meter.affordable_output(100)
+        meter.add(Usage(input_tokens=10, requests=1))
+    with pytest.raises(Exhausted, match="2 requests per proposal"):
+        meter.affordable_output(100)
+    with pytest.raises(ValueError, match="at least 1 or null"):
+        ProposalLimits(requests=0)
+
+
 def test_prices_come_from_the_config_then_from_the_bundled_list() -> None:
     """With source and date; a cloud's name of a model is its maker's; Opus 5.5 reads its cache for a twentieth."""
     assert prices_of({"claude-opus-5-5": PRICES}, "claude-opus-5-5") is PRICES

@@ -2,10 +2,10 @@
 
 # ruff: noqa: E501 -- lines of the candidates' source text
 
-import json
 import struct
 
 import pytest
+from safetensors_bytes import safetensors_bytes
 from sandbox_levels import TrialBench
 
 from harness.records import Outcome
@@ -70,20 +70,15 @@ def test_a_device_as_artefact_is_refused(bench: TrialBench) -> None:
     }
 
 
-def _safetensors(header: object, body: bytes) -> bytes:
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
-
-
 GOOD = {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (_safetensors(GOOD, bytes(8)), ""),
-        (_safetensors(GOOD, bytes(7)), "artefact_malformed"),
-        (_safetensors(GOOD, bytes(9)), "artefact_malformed"),
+        (safetensors_bytes(GOOD, bytes(8)), ""),
+        (safetensors_bytes(GOOD, bytes(7)), "artefact_malformed"),
+        (safetensors_bytes(GOOD, bytes(9)), "artefact_malformed"),
         (b"\x80\x04\x95" + bytes(40), "artefact_malformed"),
         (struct.pack("<Q", 1 << 62) + b"{}", "artefact_malformed"),
     ],

@@ -1,11 +1,11 @@
 """The same seam for predictors of items and for artefacts that are data."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
+from safetensors_bytes import safetensors_bytes
 from scoring_bench import EvaluatorBench, ForkSandbox
 
 from harness.sandbox.wire import sealed_file
@@ -121,8 +121,7 @@ def test_arrays_come_back_by_name() -> None:
 
 
 def header(about: object) -> bytes:
-    text = json.dumps({"a": about}).encode()
-    return len(text).to_bytes(8, "little") + text + bytes(16)
+    return safetensors_bytes({"a": about}, bytes(16))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from harness.ledger import chain
 from harness.ledger.session_record import load
-from harness.records import DecidedBy, EndCause
+from harness.records import DecidedBy, Decision, EndCause
 
 KEPT = Path(__file__).parent / "sessions_of_0_1"
 
@@ -58,12 +58,34 @@ def test_they_make_a_report(unpacked: Path) -> None:
     assert "gain +0.3799" in (unpacked / "whole" / "report.html").read_text()
 
 
-def test_one_that_showed_its_preparation_is_refused_in_a_line(unpacked: Path) -> None:
-    """Its task let trials read how data are held out: the line says what to do, and the ledger stays as it was."""
-    before = (unpacked / "cut" / "ledger.jsonl").read_bytes()
-    same = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.tag=cut")
-    done = harness(unpacked, *same, "session.folder=.")
+def test_one_that_was_killed_goes_on(unpacked: Path) -> None:
+    """The same command: earlier trials and decisions stand, the interrupted trial is repeated, the rest is decided.
+
+    What is another default of ours by now (the rule of keeping, the program's words) stays as it was when it began.
+
+    Its task lets trials read how data are held out, as no session may that begins today: that is said, once a sitting.
+    """
+    before = load(unpacked / "cut")
+    same = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.folder=.")
+    done = harness(unpacked, *same, "session.tag=cut")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count("goes on as it began") == 1
+    assert "began with keep=race, no longer the default" in done.stderr
+    after = load(unpacked / "cut")
+    earlier = [trial.trial_id for trial in before.trials]
+    assert [trial.trial_id for trial in after.trials[: len(earlier)]] == earlier
+    assert after.attempts["p0003-1"] == 2
+    assert len(after.decided) == 6
+    assert [each.decision for each in after.decided[:2]] == [Decision.KEEP, Decision.DISCARD]
+    refused = harness(unpacked, *same, "session.tag=cut", "budget.seconds=0.6")
+    assert refused.returncode == 2
+    assert "different: budget.seconds" in refused.stderr
+
+
+def test_no_session_begins_like_that_today(unpacked: Path) -> None:
+    """The task of the older build in a new session: one line that says what to do, and no session is made."""
+    done = harness(unpacked, "task=digits", "budget=smoke", "session.tag=new", "session.folder=.")
     assert done.returncode == 2
     assert "readable_because" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert (unpacked / "cut" / "ledger.jsonl").read_bytes() == before
+    assert not (unpacked / "new" / "ledger.jsonl").exists()

@@ -87,8 +87,66 @@ def test_an_unknown_direction_is_asked_for(tmp_path: Path) -> None:
     assert sizes(file, rising=True) == pytest.approx([0.1])
 
 
+TABLE = "commit,val_bpb,status,description\na,1.0,keep,baseline\nb,0.9,keep,more\n"
+ODD = {
+    "commas": TABLE,
+    "quoted commas": TABLE.replace("more", '"more, and more"'),
+    "Markdown": "| commit | val_bpb | status |\n|---|--:|---|\n| a | 1.0 | keep |\n| b | 0.9 | keep |\n",
+    "blanks": TABLE.replace(",", "   "),
+    "remarks": f"# night of 12 March\n{TABLE}# the end\n",
+    "signs": TABLE.replace("keep,", "**Keep** ✅,"),
+    "another word for status": TABLE.replace("status", "decision"),
+    "a word for the score of a crash": f"{TABLE}c,OOM,discard,wider\nd,n/a,discard,deeper\n",
+    "no baseline": TABLE.replace("a,1.0", "z,1.2,discard,first\na,1.0"),
+    "UTF-16": "\ufeff" + TABLE,
+    "carriage returns": TABLE.replace("\n", "\r\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_files_are_the_same_night(tmp_path: Path, name: str) -> None:
+    """However its cells are parted and its words are spelt: one keep, a gain of .1."""
+    file = tmp_path / "results.tsv"
+    file.write_bytes(ODD[name].encode("utf-16-le" if name == "UTF-16" else "utf-8"))
+    assert sizes(file) == pytest.approx([0.1])
+
+
+def test_a_second_line_of_names_begins_a_segment(tmp_path: Path) -> None:
+    """Two nights in one file, each with its own first keep."""
+    file = tmp_path / "results.tsv"
+    file.write_text(f"{TABLE}{TABLE.replace('1.0', '2.0')}".replace("baseline", "start"))
+    assert sizes(file) == pytest.approx([0.1, 1.1])
+
+
+def test_per_cent_are_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "results.tsv"
+    file.write_text("val_acc\tstatus\n51.5%\tkeep\n53%\tkeep\n")
+    assert sizes(file) == pytest.approx([1.5])
+
+
+def test_the_score_may_be_named(tmp_path: Path) -> None:
+    """Of two metrics the first is taken, or the one that is asked for; the only column of numbers needs no name."""
+    file = tmp_path / "results.tsv"
+    file.write_text("val_acc\tval_loss\tstatus\n.5\t1.2\tkeep\n.6\t1.0\tkeep\n")
+    assert sizes(file) == pytest.approx([0.1])
+    assert [gain for _, gain in gains(read_night(file, metric="val_loss"))] == pytest.approx([0.2])
+    with pytest.raises(UserError, match="no column val_bpb among"):
+        read_night(file, metric="val_bpb")
+    file.write_text("commit\telo\tmemory_gb\tstatus\na\t1500\t44.0\tkeep\nb\t1550\t44.0\tkeep\n")
+    with pytest.raises(UserError, match="is a higher elo better"):
+        read_night(file)
+    assert sizes(file, rising=True) == [50]
+
+
+def test_a_file_without_names_is_told_what_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "results.tsv"
+    file.write_text("a\t1.0\t44\tkeep\tbaseline\n")
+    with pytest.raises(UserError, match="put the names of its columns on top"):
+        read_night(file)
+
+
 def test_an_unknown_status_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"line 2: unknown status 'maybe'; known are .*keep"):
+    with pytest.raises(UserError, match=r"row 2: unknown status 'maybe'; known are .*keep"):
         read_night(night(tmp_path, ("a", "1", "1", "maybe", "")))
 
 

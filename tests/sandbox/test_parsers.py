@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
+from safetensors_bytes import safetensors_bytes
 
 from harness.sandbox.host.log import LogTail, escaped
 from harness.sandbox.host.plans import check_tree
@@ -73,8 +73,7 @@ def test_what_the_library_writes_is_taken(folder: Path) -> None:
 )
 def test_no_header_gets_an_exception_past_the_check(folder: Path, header: Any, body: bytes) -> None:
     """Whatever the header says, the artefact is taken or refused with a reason; nothing else is raised."""
-    text = json.dumps(header).encode()
-    reason = taken(folder, "h.safetensors", struct.pack("<Q", len(text)) + text + body)
+    reason = taken(folder, "h.safetensors", safetensors_bytes(json.dumps(header), body))
     assert reason in {"", "artefact_malformed"}
 
 
@@ -112,8 +111,7 @@ def test_any_bytes_are_taken_or_refused(folder: Path, content: bytes) -> None:
 )
 def test_headers_that_describe_another_file_are_refused(folder: Path, header: str) -> None:
     """Arrays that overlap, names that appear twice, sizes that are none."""
-    content = struct.pack("<Q", len(header)) + header.encode() + bytes(4)
-    assert taken(folder, "t.safetensors", content) in {"artefact_malformed"}
+    assert taken(folder, "t.safetensors", safetensors_bytes(header, bytes(4))) in {"artefact_malformed"}
 
 
 def test_size_is_capped(folder: Path) -> None:

@@ -217,7 +217,7 @@ class World:
     budget: Budget = field(default_factory=Budget)
     promotion: Promotion = field(default_factory=Promotion)
     early_stop: EarlyStop = field(default_factory=EarlyStop)
-    canary: MachineProbe = field(default_factory=HostProbe)
+    machine_probe: MachineProbe = field(default_factory=HostProbe)
     keep: KeepRule = field(default_factory=Race)
     slots: int = 1
     machine: Machine = field(init=False)
@@ -242,7 +242,7 @@ class World:
             self.machine,
             b"secret" * 6,
             pause_seconds=0.0,
-            canary=self.canary,
+            machine_probe=self.machine_probe,
         )
         limits = SessionLimits(self.budget, profile, self.keep.settling_trials)
         if self.slots > 1:

@@ -104,7 +104,7 @@ def test_a_no_op_is_not_kept_because_the_neighbours_left(world: Callable[..., Wo
         ["loss = 1.0\n# a no-op"],
         keep=Stack(),
         budget=Budget(certificate=2),
-        canary=Neighbour(leaves_after=4),
+        machine_probe=Neighbour(leaves_after=4),
         guards=(BudgetHonesty(),),
     )
     session = made.session()

@@ -14,7 +14,7 @@ from guards.budget_honesty import BudgetHonesty
 from harness.keep.race import Race
 from harness.records import Decision, Role
 from harness.sandbox.host.devices import outside
-from harness.trial import machine_probe as canary
+from harness.trial import machine_probe
 from harness.trial.machine_probe import Found, GpuProbe, HostProbe, foreign
 from harness.trial.machine_probe_kernel import Driver, work
 from tests.session.conftest import World
@@ -53,7 +53,7 @@ def test_where_the_gpu_cannot_be_asked_the_processor_is_looked_at(
 ) -> None:
     """Under a name of its own: times of different work are never compared. The reason is told."""
     (tmp_path / "kernel.py").write_text("raise SystemExit('no such driver')")
-    monkeypatch.setattr(canary, "_KERNEL", tmp_path / "kernel.py")
+    monkeypatch.setattr(machine_probe, "_KERNEL", tmp_path / "kernel.py")
     with contextlib.closing(GpuProbe(None)) as looks:
         with looks.beside("wall") as found:
             pass
@@ -159,7 +159,7 @@ def test_children_are_ours_and_others_are_foreign() -> None:
 
 
 class Played:
-    """What a canary would find; `odd`: at these trials, counted from 1."""
+    """What a machine probe would find; `odd`: at these trials, counted from 1."""
 
     def __init__(self, odd: dict[int, Found]) -> None:
         self._odd, self._count = odd, 0
@@ -190,7 +190,7 @@ class Played:
 def test_a_disturbed_trial_is_made_again(world: Callable[..., World], odd: Found, said: str) -> None:
     """Work that took more energy or time than beside the baseline, or a stranger on the GPU: another trial."""
     first = Race().incumbent_runs + 1
-    made = world([BETTER], guards=(BudgetHonesty(),), canary=Played({first: odd}))
+    made = world([BETTER], guards=(BudgetHonesty(),), machine_probe=Played({first: odd}))
     session = made.session()
     session.run()
     rows = (made.folder / "ledger.jsonl").read_text()

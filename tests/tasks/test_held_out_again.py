@@ -96,7 +96,7 @@ def test_a_secret_that_stands_in_a_file_is_found(folder: Path, more: str) -> Non
 
 
 def test_what_a_trial_can_read_is_told(folder: Path) -> None:
-    """Neither of the referee's programs, or which and why."""
+    """Neither of the referee's programs, or which and why; without a reason the check fails."""
     assert tree_shown(task(folder, FIXED)) == (
         True,
         "what a trial can read: neither prepare.py nor evaluate.py",
@@ -105,6 +105,8 @@ def test_what_a_trial_can_read_is_told(folder: Path) -> None:
     assert shown.source().keys() == {"train.py", "evaluate.py"}
     found, text = tree_shown(shown)
     assert (found, "says why: the metric" in text) == (None, True)
+    found, text = tree_shown(task(folder, FIXED, readable=("evaluate.py",)))
+    assert (found, "say why in readable_because" in text) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,20 @@ def test_data_are_made_once(task: Task) -> None:
     assert first.public.exists()
 
 
+def test_what_is_apart_from_data_does_not_make_them_anew(task: Task) -> None:
+    """A file that trials read and prepare.py does not may change; every other readable one is another preparation."""
+    for name in ("pace.json", "shared.json"):
+        (task.path / name).write_text("1")
+    named = replace(task, readable=("pace.json", "shared.json"), apart_from_data=("pace.json",))
+    first = prepared(named, "cpu")
+    (task.path / "pace.json").write_text("2")
+    assert prepared(named, "cpu") == first
+    (task.path / "shared.json").write_text("2")
+    assert prepared(named, "cpu") != first
+    with pytest.raises(ValueError, match=r"readable files only, not train\.py"):
+        replace(task, apart_from_data=("train.py",))
+
+
 def test_a_failing_prepare_is_one_line_and_leaves_nothing(task: Task) -> None:
     """The words of prepare.py reach the user; a later call starts anew."""
     (task.path / "prepare.py").write_text(
@@ -126,7 +140,6 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"readable": ("prepare.py",)}, "say why in readable_because"),
         ({"predictor": "tokens"}, "predictor tokens needs classes"),
         ({"editable": ()}, "editable is empty"),
         ({"editable": ("evaluate.py",)}, "they are the referee's"),

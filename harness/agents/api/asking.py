@@ -15,7 +15,7 @@ Message = TypeVar("Message")
 _MOST_QUOTED = 300
 _PASSING_STATUS = (408, 409, 425, 429)
 _REFUSED_STATUS = (400, 411, 413, 414, 415, 422, 431)
-_NOTHING_LEFT = ("insufficient_quota", "credit balance", "billing_hard_limit")
+NOTHING_LEFT = ("insufficient_quota", "credit balance", "billing_hard_limit")
 _PASSING_KINDS = ("overloaded_error", "api_error", "timeout_error", "server_error", "internal_error")
 _RATE_KINDS = ("rate_limit_error", "rate_limit_exceeded", "too_many_requests")
 
@@ -88,7 +88,7 @@ def _by_status(error: Any, trouble: Callable[..., Trouble]) -> Exception:
     status = int(error.status_code)
     text = f"{status}: {said_by(error)}"
     kind = _kind(error)
-    if any(mark in f"{kind} {text}" for mark in _NOTHING_LEFT):
+    if any(mark in f"{kind} {text}" for mark in NOTHING_LEFT):
         return Hopeless(f"the account has nothing left: {text}")
     wait = retry_after(error.response.headers)
     if status == 429 or kind in _RATE_KINDS:
@@ -104,7 +104,7 @@ def _by_status(error: Any, trouble: Callable[..., Trouble]) -> Exception:
 
 def _by_words(error: Any, trouble: Callable[..., Trouble]) -> Exception:
     kind, text = _kind(error), said_by(error)
-    if any(mark in f"{kind} {text}" for mark in _NOTHING_LEFT):
+    if any(mark in f"{kind} {text}" for mark in NOTHING_LEFT):
         return Hopeless(f"the account has nothing left: {text}")
     return trouble("rate_limit" if kind in _RATE_KINDS else "server", text)
 

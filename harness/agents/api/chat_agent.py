@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from harness.agents.api.dialogue import Dialogue
@@ -14,20 +15,26 @@ from harness.agents.bill import Bill
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
 from harness.agents.keys import redacted
-from harness.agents.memory import HELPS
+from harness.agents.memory import DEFAULT_HELPS, checked_helps, help_state
 from harness.agents.prices import Prices
 from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
 from harness.agents.spending import Meter, ProposalLimits, SpendTracker, require_prices
+from harness.agents.trying import TOKENS, TinyRequest, tried
 from harness.errors import AgentError, UserError
 from harness.records import Proposal, Usage, View, added
 
 CLASSES = ("hyperparameter", "optimiser", "architecture", "data", "training loop", "systems")
 """Those that the classification guard tells apart and that are worth trying."""
 
-_CHECK_TOKENS, _CHECK_SECONDS, _CHECK_ATTEMPTS, _CHECK_PAUSE_SECONDS = 64, 60.0, 3, 0.5
+_CHECK_SECONDS, _CHECK_ATTEMPTS, _CHECK_PAUSE_SECONDS = 60.0, 3, 0.5
 _NO_SERVICE = ("connection", "timeout", "silence", "cut", "malformed", "too_large")
 _MOST_REFUSED = 3
+
+
+def tiny() -> Request:
+    """A request that costs next to nothing."""
+    return Request(system=("Answer with one word.",), opening=("Are you there?",), tools=())
 
 
 class ChatAgent:
@@ -42,7 +49,7 @@ class ChatAgent:
         self,
         make_model: Callable[[], Model],
         model: str,
-        prices: Prices,
+        prices: Callable[[], Prices],
         limits: ProposalLimits,
         patience: Patience,
         *,
@@ -50,19 +57,20 @@ class ChatAgent:
         memory_tokens: int,
         file_tokens: int,
         classes: Sequence[str],
-        helps: Sequence[str] = HELPS,
+        helps: Sequence[str] = DEFAULT_HELPS,
+        tiny_request: TinyRequest | None = None,
     ) -> None:
+        """prices: looked up when they are first needed, after the login was tried: the list takes a second to load.
+        tiny_request: tries the login; None: the provider's own client has to, because it signs requests."""
         if ahead < 0 or memory_tokens < 500 or file_tokens < 0:
             raise ValueError("ahead and file_tokens must not be negative, memory_tokens at least 500")
-        if unknown := set(helps) - set(HELPS):
-            raise ValueError(f"helps may hold {', '.join(HELPS)}, not {', '.join(sorted(unknown))}")
-        require_prices(prices, model, limits.dollars, "agent.limits.dollars")
         self.ahead = ahead
         self.unbooked = Usage()
         self._make_model, self._name = make_model, model
-        self._prices, self._limits, self._patience = prices, limits, patience
+        self._tiny_request = tiny_request
+        self._find_prices, self._limits, self._patience = prices, limits, patience
         self._memory_tokens, self._file_tokens = memory_tokens, file_tokens
-        self._classes, self._helps = tuple(classes), tuple(helps)
+        self._classes, self._helps = tuple(classes), checked_helps(helps)
         self._model: Model | None = None
         self._spending, self._bill = SpendTracker(), Bill()
         self._folder: Path | None = None
@@ -71,11 +79,23 @@ class ChatAgent:
         self._refused = 0
 
     def check(self) -> None:
-        """One tiny request, before anything else is done. Raises UserError with the provider's words."""
-        request = Request(system=("Answer with one word.",), opening=("Are you there?",), tools=())
+        """One tiny request, before anything else is done. Raises UserError with the provider's words, or without a
+        price that is needed."""
+        if self._tiny_request is not None:
+            self._pay(tried(self._tiny_request))
+        else:
+            self._check_by_model()
+        require_prices(self._prices, self._name, self._limits.dollars, "agent.limits.dollars")
+
+    @cached_property
+    def _prices(self) -> Prices:
+        return self._find_prices()
+
+    def _check_by_model(self) -> None:
+        request = tiny()
         for attempts_left in reversed(range(_CHECK_ATTEMPTS)):
             try:
-                self._pay(self._opened().ask(request, _CHECK_TOKENS, _CHECK_SECONDS).usage)
+                self._pay(self._opened().ask(request, TOKENS, _CHECK_SECONDS).usage)
                 return
             except Trouble as trouble:
                 self._pay(trouble.usage)
@@ -88,12 +108,13 @@ class ChatAgent:
                 raise UserError(f"{self._name} cannot be used: {_line(refusal)}") from None
 
     def _pay(self, usage: Usage | None) -> None:
-        if usage is not None:
+        if usage is not None and usage.requests:
             priced = replace(usage, dollars=self._prices.dollars(usage))
             self.unbooked = added(self.unbooked, priced)
 
     def open(self, context: AgentContext) -> None:
         """Once per session, before the first proposal. Raises UserError where dollars are limited and not known."""
+        require_prices(self._prices, self._name, self._limits.dollars, "agent.limits.dollars")
         require_prices(self._prices, self._name, context.dollars, "budget.dollars")
         self._bill = Bill(context.folder)
         if self.unbooked.requests:  # the trial of the key
@@ -127,7 +148,7 @@ class ChatAgent:
         finally:
             recorder.close()
         self._count_refused(dialogue, proposal)
-        return proposal
+        return replace(proposal, state={**proposal.state, **help_state(view, self._helps)})
 
     def close(self) -> None:
         """The session ends: so does a request that is under way. May be called from any thread."""

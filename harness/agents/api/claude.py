@@ -5,15 +5,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.agents.api.asking import asked
-from harness.agents.api.chat_agent import CLASSES, ChatAgent
-from harness.agents.api.clients import ApiLogin, claude_client, claude_login
+from harness.agents.api.chat_agent import CLASSES, ChatAgent, tiny
+from harness.agents.api.clients import ApiLogin, claude_address, claude_client, claude_login, plain_headers
 from harness.agents.api.model import Exchange, Reply, Request, ToolCall, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
 from harness.agents.api.watch import Watch, most_bytes
-from harness.agents.memory import HELPS
+from harness.agents.memory import DEFAULT_HELPS
 from harness.agents.prices import Prices, prices_of
 from harness.agents.spending import ProposalLimits
+from harness.agents.trying import TOKENS, TinyRequest
 from harness.agents.usage import UsageReader
 from harness.records import Usage
 
@@ -43,16 +44,16 @@ class Claude(ChatAgent):
         silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
-        helps: Sequence[str] = HELPS,
+        helps: Sequence[str] = DEFAULT_HELPS,
     ) -> None:
-        """See conf/agent/claude.yaml for what each means. Raises UserError without a login or without a price
-        that is needed, ValueError for settings that the model refuses."""
+        """See conf/agent/claude.yaml for what each means. Raises UserError without a login,
+        ValueError for settings that the model refuses."""
         used = claude_login(login)
         settings = claude_settings(model, thinking, effort, display)
         super().__init__(
             lambda: Messages(model, base_url, settings, cache_hour, used, silence_seconds),
             model,
-            prices_of(prices, model),
+            lambda: prices_of(prices, model),
             limits,
             Patience(attempts, first_pause_seconds),
             ahead=ahead,
@@ -60,7 +61,18 @@ class Claude(ChatAgent):
             file_tokens=file_tokens,
             classes=classes,
             helps=helps,
+            tiny_request=_tiny_request(model, base_url, settings, used),
         )
+
+
+def _tiny_request(
+    model: str, base_url: str | None, settings: Mapping[str, Any], login: ApiLogin
+) -> TinyRequest | None:
+    headers = plain_headers(login)
+    if headers is None:
+        return None
+    body = {"model": model, **settings, **wire(tiny(), {"type": "ephemeral"}), "max_tokens": TOKENS}
+    return TinyRequest(model, claude_address(base_url), headers, {**body, "stream": True})
 
 
 class Messages:

@@ -54,6 +54,20 @@ def claude_login(kind: str | None, what: str = "agent=claude") -> ApiLogin:
     return ApiLogin(kind)
 
 
+def plain_headers(login: ApiLogin) -> Callable[[bool], dict[str, str]] | None:
+    """What the SDK's client would send; None where it would sign, or add what we do not know."""
+    variable = {"api_key": KEY, "auth_token": TOKEN}.get(login.kind)
+    if variable is None or os.environ.get("ANTHROPIC_CUSTOM_HEADERS"):
+        return None
+    return lambda _: {"authorization": f"Bearer {keys.take(variable)}", "anthropic-version": "2023-06-01"}
+
+
+def claude_address(base_url: str | None) -> str:
+    """Where the SDK's client would send a message."""
+    base = base_url or os.environ.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com"
+    return f"{base.rstrip('/')}/v1/messages"
+
+
 def claude_client(login: ApiLogin, base_url: str | None, silence_seconds: float) -> Any:
     """The SDK's client, watched; it never retries by itself."""
     import anthropic

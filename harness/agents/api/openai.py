@@ -1,21 +1,26 @@
 """OpenAI's own models through the Responses API (`responses.py`), and any endpoint that speaks chat completions with
 tools: vLLM, Ollama, llama.cpp, gateways."""
 
+import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.agents import keys
 from harness.agents.api.asking import asked
-from harness.agents.api.chat_agent import CLASSES, ChatAgent
+from harness.agents.api.chat_agent import CLASSES, ChatAgent, tiny
 from harness.agents.api.model import Exchange, Model, Reply, Request, ToolCall, Trouble, given, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.responses import Responses
+from harness.agents.api.responses import settings as response_settings
+from harness.agents.api.responses import wire as response_wire
 from harness.agents.api.rules import openai_reasoning, speaks_responses
 from harness.agents.api.watch import Watch, most_bytes, watched
-from harness.agents.memory import HELPS
+from harness.agents.memory import DEFAULT_HELPS
 from harness.agents.prices import FREE, Prices, prices_of
 from harness.agents.spending import ProposalLimits
+from harness.agents.trying import TOKENS, TinyRequest
 from harness.agents.usage import UsageReader
 from harness.errors import UserError
 from harness.records import Json
@@ -43,14 +48,12 @@ class OpenAI(ChatAgent):
         silence_seconds: float = _SILENCE_SECONDS,
         ahead: int = 1,
         classes: Sequence[str] = CLASSES,
-        helps: Sequence[str] = HELPS,
+        helps: Sequence[str] = DEFAULT_HELPS,
     ) -> None:
-        """See conf/agent/openai.yaml. Raises UserError without the package, the key or a price that is needed,
+        """See conf/agent/openai.yaml. Raises UserError without the package or the key,
         ValueError for settings that the model refuses."""
-        try:
-            import openai  # noqa: F401  # said now, not after the first trials
-        except ImportError:
-            raise UserError("agent=openai needs the package openai: pip install 'harness[openai]'") from None
+        if importlib.util.find_spec("openai") is None:  # said now; imported after the login was tried
+            raise UserError("agent=openai needs the package openai: pip install 'harness[openai]'")
         if key is not None:
             keys.require(key, "agent=openai")
         if wire not in (None, "responses", "chat"):
@@ -67,7 +70,7 @@ class OpenAI(ChatAgent):
         super().__init__(
             make,
             model,
-            FREE if free else prices_of(prices, model, "openai"),
+            lambda: FREE if free else prices_of(prices, model, "openai"),
             limits,
             Patience(attempts, first_pause_seconds),
             ahead=ahead,
@@ -75,7 +78,34 @@ class OpenAI(ChatAgent):
             file_tokens=file_tokens,
             classes=classes,
             helps=helps,
+            tiny_request=_tiny_request(model, key, base_url, is_responses, reasoning, effort),
         )
+
+
+def _tiny_request(
+    model: str,
+    key: str | None,
+    base_url: str | None,
+    is_responses: bool,
+    reasoning: Mapping[str, Any],
+    effort: str | None,
+) -> TinyRequest | None:
+    """None where the SDK's client would add headers that we do not know."""
+    if any(os.environ.get(name) for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")):
+        return None
+    base = (base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/")
+    if is_responses:
+        path = "responses"
+        body = {**response_settings(model, reasoning), **response_wire(tiny()), "max_output_tokens": TOKENS}
+    else:
+        path = "chat/completions"
+        body = {**chat_settings(model, effort), **wire(tiny()), "max_completion_tokens": TOKENS}
+        body["stream_options"] = {"include_usage": True}
+
+    def headers(_: bool) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {(keys.take(key) if key else '') or 'none'}"}
+
+    return TinyRequest(model, f"{base}/{path}", headers, {**body, "stream": True})
 
 
 def openai_client(key: str | None, base_url: str | None, silence_seconds: float) -> Any:
@@ -91,12 +121,16 @@ def openai_client(key: str | None, base_url: str | None, silence_seconds: float)
     )
 
 
+def chat_settings(model: str, effort: str | None) -> dict[str, Any]:
+    return {"model": model, **({"reasoning_effort": effort} if effort else {})}
+
+
 class Completions:
     """Chat completions as a Model."""
 
     def __init__(self, model: str, client: Any, effort: str | None, silence_seconds: float) -> None:
         self.heard: Callable[[UsageReader], None] = lambda _: None
-        self._settings = {"model": model, **({"reasoning_effort": effort} if effort else {})}
+        self._settings = chat_settings(model, effort)
         self._client, self._silence = client, silence_seconds
         self._watch: Watch | None = None
 

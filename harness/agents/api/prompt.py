@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.agents.api.model import Request
 from harness.agents.api.tools import TOOLS
 from harness.agents.data_text import as_data, estimated_tokens
-from harness.agents.memory import HELPS, memory
+from harness.agents.memory import DEFAULT_HELPS, memory
 from harness.records import Files, View
 
 _RULES = """\
@@ -24,7 +24,7 @@ def opening(
     memory_tokens: int,
     file_tokens: int,
     classes: Sequence[str],
-    helps: Sequence[str] = HELPS,
+    helps: Sequence[str] = DEFAULT_HELPS,
 ) -> Request:
     """file_tokens: how much of the files goes into the opening; the rest can be read with a tool."""
     programs = [view.program] if task_program in view.program else [view.program, task_program]

@@ -27,12 +27,7 @@ class Responses:
 
     def __init__(self, model: str, client: Any, reasoning: Mapping[str, Any], silence_seconds: float) -> None:
         self.heard: Callable[[UsageReader], None] = lambda _: None
-        self._settings: dict[str, Any] = {
-            "model": model,
-            "store": False,
-            "include": ["reasoning.encrypted_content"],
-            **({"reasoning": dict(reasoning)} if reasoning else {}),
-        }
+        self._settings = settings(model, reasoning)
         self._client, self._silence = client, silence_seconds
         self._watch: Watch | None = None
 
@@ -62,6 +57,16 @@ class Responses:
                 elif said.get("type") == "error":
                     raise _trouble(said)
         raise Trouble("cut", "the reply ended in the middle")
+
+
+def settings(model: str, reasoning: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of every request."""
+    return {
+        "model": model,
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        **({"reasoning": dict(reasoning)} if reasoning else {}),
+    }
 
 
 def _trouble(error: Mapping[str, Any]) -> Trouble:

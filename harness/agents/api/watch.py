@@ -5,12 +5,14 @@ The request is made in a thread of its own. The caller waits for it no longer th
 """
 
 import contextlib
+import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.agents import keys
 from harness.agents.usage import UsageReader
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Watch:
         self._deadline = time.monotonic() + seconds
         self._silence, self._most_bytes, self._heard = silence_seconds, most_bytes, heard
         self._last_word = time.monotonic()
+        self._at_work_since = 0.0  # on what the provider has said: our own slowness is not its silence
         self._sockets: list[socket.socket] = []
         self._ended = ""
         self._done = threading.Event()
@@ -110,14 +113,15 @@ class Watch:
             now = time.monotonic()
             if now >= self._deadline:
                 self.end("timeout")
-            elif now >= self._last_word + self._silence:
+            elif not self._at_work_since and now >= self._last_word + self._silence:
                 self.end("silence")
             if self._ended:
                 self._done.wait(_GRACE_SECONDS)
                 return
 
     def _next_look(self) -> float:
-        left = min(self._deadline, self._last_word + self._silence) - time.monotonic()
+        silent = math.inf if self._at_work_since else self._last_word + self._silence
+        left = min(self._deadline, silent) - time.monotonic()
         return min(max(left, 0.0), _LOOK_SECONDS) + 0.001
 
     def connected(self, connection: socket.socket) -> None:
@@ -136,6 +140,12 @@ class Watch:
         if self.reader.received_bytes > self._most_bytes:
             self._ended = "too_large"
             raise Ended("too_large")
+        self._at_work_since = time.monotonic()
+
+    def wants_more(self) -> None:
+        """What came has been read; from now on the provider is waited for again."""
+        self._last_word += time.monotonic() - self._at_work_since
+        self._at_work_since = 0.0
 
 
 _current = threading.local()
@@ -154,12 +164,14 @@ def watched(client_class: Callable[..., "httpx2.Client"], **settings: Any) -> "h
             for piece in self._stream:
                 self._watch.took(piece)
                 yield piece
+                self._watch.wants_more()
             self._watch.reader.end()
 
         def close(self) -> None:
             self._stream.close()
 
     def before(request: httpx2.Request) -> None:
+        keys.remember_sent(request.headers)
         watch: Watch | None = getattr(_current, "watch", None)
         if watch is not None:
             request.headers["accept-encoding"] = "identity"

@@ -13,8 +13,9 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ from harness.agents.command_line.harvest import Harvest, UnreadableFolder, harve
 from harness.agents.command_line.logins import Login
 from harness.agents.command_line.proxy import Proxy, Upstream
 from harness.agents.command_line.stream import Event, Spoken, Stream
-from harness.agents.command_line.trying import tried
 from harness.agents.context import AgentContext
 from harness.agents.data_text import one_line
-from harness.agents.memory import memory
+from harness.agents.memory import DEFAULT_HELPS, checked_helps, help_state, memory
 from harness.agents.prices import Prices, prices_of
 from harness.agents.recorder import Recorder
 from harness.agents.smoke import make_smoke_test
 from harness.agents.spending import Meter, ProposalLimits, SpendTracker, require_prices
+from harness.agents.trying import TinyRequest, tried
 from harness.errors import AgentError, UserError
 from harness.records import Files, Json, Level, Limits, Proposal, Usage, View, added
 from harness.sandbox.host.programs import needed_by
@@ -98,23 +99,19 @@ class CommandLineAgent:
         idle_minutes: float = 5.0,
         grace_seconds: float = 5.0,
         ahead: int = 1,
+        helps: Sequence[str] = DEFAULT_HELPS,
     ) -> None:
-        """See conf/agent/claude_code.yaml. Raises UserError without a login, the program or a price that is needed."""
+        """See conf/agent/claude_code.yaml. Raises UserError without a login or the program."""
         if not (idle_minutes > 0 and grace_seconds >= 0):
             raise ValueError("idle_minutes must be more than 0 and grace_seconds not negative")
         self._program, self._visible = installed(program, self.what)
         self._login = self.login(login)
         self._model, self._effort = model, effort
         self._base_url = base_url or self._login.base_url
-        self._prices, self._limits, self._memory_tokens = (
-            prices_of(prices, model, self.provider),
-            limits,
-            memory_tokens,
-        )
-        if not self._login.subscription:
-            require_prices(self._prices, model, limits.dollars, "agent.limits.dollars")
+        self._limits, self._memory_tokens = limits, memory_tokens
+        self._find_prices: Callable[[], Prices] = lambda: prices_of(prices, model, self.provider)
         self._idle_seconds, self._grace_seconds = idle_minutes * 60, grace_seconds
-        self.ahead = ahead
+        self.ahead, self._helps = ahead, checked_helps(helps)
         self.unbooked = Usage()
         self._context: AgentContext | None = None
         self._spending, self._bill = SpendTracker(), Bill()
@@ -153,9 +150,31 @@ class CommandLineAgent:
         raise NotImplementedError
 
     def check(self) -> None:
-        """The login is tried before anything else is done. Raises UserError with the provider's words."""
-        usage = tried(self.upstream(), self.question())
+        """The login is tried before anything else is done: a key with one tiny request, a subscription with a look at
+        the list of models, because its provider answers requests of its own program alone.
+
+        Raises UserError with the provider's words, or without a price that is needed.
+        """
+        upstream = self.upstream()
+        look = upstream.subscription
+        path = "/v1/models".removeprefix(upstream.prefix) if look else upstream.counted[0]
+        usage = tried(
+            TinyRequest(
+                self._model,
+                upstream.base_url.rstrip("/") + path,
+                lambda renewed: {"anthropic-version": "2023-06-01", **upstream.headers(renewed)},
+                None if look else self.question(),
+                renewable=look,
+            )
+        )
+        if not self._login.subscription:
+            require_prices(self._prices, self._model, self._limits.dollars, "agent.limits.dollars")
         self.unbooked = added(self.unbooked, replace(usage, dollars=self._prices.dollars(usage)))
+
+    @cached_property
+    def _prices(self) -> Prices:
+        """Looked up when they are first needed, after the login was tried: the list takes a second to load."""
+        return self._find_prices()
 
     def open(self, context: AgentContext) -> None:
         """Raises UserError where the sandbox cannot give the program a network of its own, or dollars are limited
@@ -212,6 +231,7 @@ class CommandLineAgent:
         finally:
             transcript = recorder.close()
         state = {**self._state(left, meter, faults, smoke), "transcript": transcript}
+        state |= help_state(view, self._helps)
         return replace(proposal, usage=meter.closed(), state=state), proxy.resets_at
 
     def _recorder(self, view: View, meter: Meter) -> Recorder:
@@ -340,7 +360,11 @@ class CommandLineAgent:
             "files": dict(call.files),
         }
         editable = ", ".join(sorted(view.editable))
-        text = [_TASK.format(editable=editable), view.program, memory(view, self._memory_tokens)]
+        text = [
+            _TASK.format(editable=editable),
+            view.program,
+            memory(view, self._memory_tokens, helps=self._helps),
+        ]
         if context.task.program_text not in view.program:
             text.insert(2, context.task.program_text)
         recorder.note("prompt", "\n\n".join(text))

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from harness.agents.api.asking import retry_after
@@ -143,7 +144,8 @@ class Proxy:
         status = reply.response.status_code
         if status >= 400:
             return self._failed(reply, status, back)
-        return Answer(status, back, _Passing(self, reply, text, counted))
+        costs = counted and status != HTTPStatus.NO_CONTENT
+        return Answer(status, back, _Passing(self, reply, text, costs))
 
     def _sent(self, path: str, headers: Mapping[str, str], content: bytes, renewed: bool) -> "_Sent | Answer":
         import httpx2

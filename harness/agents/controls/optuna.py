@@ -5,8 +5,8 @@ Stateless: the study is rebuilt from the history for every proposal, and the sam
 
 from typing import TYPE_CHECKING
 
-from harness.agents.controls.constants import Number, TunableConstant
-from harness.agents.controls.space import Range, apply_sizes, chosen, constants_of, described, range_around
+from harness.agents.controls.constants import Number
+from harness.agents.controls.space import Range, apply_sizes, as_state, described, first_space
 from harness.records import Direction, Json, Proposal, View
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Optuna:
 
     def propose(self, view: View) -> Proposal | None:
         """None when there is nothing to tune, or nothing new is found."""
-        space = self._space(view)
+        space = first_space(view, self._factor, self._most, self._names)
         if not space:
             return None
         sizes = self._ask(view, space)
@@ -46,21 +46,12 @@ class Optuna:
             return None
         state: dict[str, Json] = {
             "sizes": dict(sizes),
-            "space": {name: [span.kind, span.low, span.high, span.first] for name, span in space.items()},
+            "space": as_state(space),
         }
         text = described(view.editable, sizes)
         return Proposal(
             files, f"tuned values: {text}", "the model of earlier scores prefers them", state=state
         )
-
-    def _space(self, view: View) -> Space:
-        """As it was for the first proposal, so that all of the history lies in it."""
-        for past in view.history:
-            kept = past.state.get("space")
-            if isinstance(kept, dict):
-                return {name: _range(entry) for name, entry in kept.items()}
-        constants: list[TunableConstant] = chosen(self._names, constants_of(view.editable), self._most)
-        return {constant.name: range_around(constant.value, self._factor) for constant in constants}
 
     def _ask(self, view: View, space: Space) -> dict[str, Number] | None:
         """The study's next point that changes the incumbent and was not tried yet."""
@@ -127,11 +118,3 @@ def _parameter(span: Range, size: Number) -> Number:
 
 def _size(span: Range, parameter: Number) -> Number:
     return span.clip(2.0**parameter if span.kind == "power" else parameter)
-
-
-def _range(entry: Json) -> Range:
-    """What `propose` wrote into the state. Raises ValueError for anything else."""
-    match entry:
-        case [str(kind), int() | float() as low, int() | float() as high, int() | float() as first]:
-            return Range(kind, low, high, first)
-    raise ValueError(f"not a range: {entry!r}")

@@ -92,6 +92,29 @@ def _numbers(value: "Json | None") -> dict[str, Number]:
     return {name: size for name, size in value.items() if isinstance(size, int | float)}
 
 
+def first_space(view: View, factor: float, most: int, names: Sequence[str] = ()) -> "dict[str, Range]":
+    """The ranges as they were for the first proposal, so that all of the history lies in them."""
+    for past in view.history:
+        kept = past.state.get("space")
+        if isinstance(kept, dict):
+            return {name: _range(entry) for name, entry in kept.items()}
+    constants = chosen(names, constants_of(view.editable), most)
+    return {constant.name: range_around(constant.value, factor) for constant in constants}
+
+
+def as_state(space: "Mapping[str, Range]") -> dict[str, Json]:
+    """For a proposal's state, where `first_space` finds it again."""
+    return {name: [span.kind, span.low, span.high, span.first] for name, span in space.items()}
+
+
+def _range(entry: Json) -> Range:
+    """What `as_state` wrote. Raises ValueError for anything else."""
+    match entry:
+        case [str(kind), int() | float() as low, int() | float() as high, int() | float() as first]:
+            return Range(kind, low, high, first)
+    raise ValueError(f"not a range: {entry!r}")
+
+
 def chosen(
     names: Sequence[str], constants: Mapping[str, TunableConstant], most: int
 ) -> list[TunableConstant]:

@@ -72,14 +72,15 @@ class ProgressChart:
             Drawing(self.frame.width, self.frame.height, f"{metric} of every proposal, keeps marked")
         )
 
-    def onto(self, drawing: Drawing) -> Drawing:
+    def onto(self, drawing: Drawing, proposals: Sequence[ProposalRecord] | None = None) -> Drawing:
+        """Its layers. proposals: whose marks are drawn if not everybody's."""
         with drawing.layer("under"):
             self._grid(drawing)
             self._baseline(drawing)
             for place, control in enumerate(self.controls):
                 drawing.path(self._staircase(control), f"control arm{1 + place % 5}" if place else "control")
         with drawing.layer("marks"):
-            self.marks(drawing, self.session.decided)
+            self._marks(drawing, self.session.decided if proposals is None else proposals)
         with drawing.layer("over"):
             drawing.path(self._staircase(self.session), "incumbent")
             for keep in self.session.keeps:
@@ -89,7 +90,7 @@ class ProgressChart:
             self._certificate(drawing)
         return drawing
 
-    def marks(self, drawing: Drawing, proposals: Iterable[ProposalRecord]) -> None:
+    def _marks(self, drawing: Drawing, proposals: Iterable[ProposalRecord]) -> None:
         """Of those that were not kept."""
         for proposal in proposals:
             if not proposal.kept:

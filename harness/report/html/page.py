@@ -12,6 +12,7 @@ from harness.report.charts.progress import NARROW, PROPOSALS, WIDE, progress_cha
 from harness.report.escape import as_html
 from harness.report.glossary import glossary_list
 from harness.report.headline import headline
+from harness.report.html.claimed import claimed
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
 from harness.report.html.pieces import bars, chips, fold, page, section, table, tile
 from harness.report.html.proposals import proposals
@@ -39,6 +40,7 @@ def html_report(session: SessionRecord, folder: Path, *controls: SessionRecord, 
             gains(session),
             verdicts(session),
             classes(session, *controls[:1]),
+            claimed(session),
             proposals(session),
             attempts(session, folder),
             noise_section(session),
@@ -96,15 +98,15 @@ def _headline(session: SessionRecord) -> str:
 
 
 def _tiles(session: SessionRecord) -> str:
-    row, claimed, found = session.certificate, claimed_gain(session), noise(session)
+    row, by_search, found = session.certificate, claimed_gain(session), noise(session)
     tiles = []
     if row is not None and row.gain is not None:
         about = f"{interval_text(row)}, p = {row.p:.3g}"
         tiles.append(tile("certified gain", signed(row.gain), about))
     elif session.keeps:
         tiles.append(tile("certified gain", "none", "not measured"))
-    if claimed is not None and session.keeps:
-        tiles.append(tile("claimed gain", signed(claimed), "the search's own scores, on val"))
+    if by_search is not None and session.keeps:
+        tiles.append(tile("claimed gain", signed(by_search), "the search's own scores, on val"))
     kept = f"{len(session.keeps)} of {len(session.decided)}"
     tiles.append(
         tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed", "kept")

@@ -29,16 +29,18 @@ def source_hash(text: str) -> str:
 def page(title: str, body: str) -> str:
     """A whole document: no script, nothing is loaded, no style but its own. body: HTML."""
     policy = f"default-src 'none'; style-src {source_hash(style())}; base-uri 'none'; form-action 'none'"
-    return document(title, f'<meta http-equiv="Content-Security-Policy" content="{policy}">', body)
+    return document(title, "", body).replace(
+        "<title>", f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>', 1
+    )
 
 
-def document(title: str, head: str, body: str, attributes: str = "") -> str:
-    """head, body: HTML. attributes: of the body, HTML."""
+def document(title: str, head: str, body: str) -> str:
+    """A page of the one style. head, body: HTML."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{head}<title>{as_html(title, 120)}</title><style>{style()}</style></head>"
-        f"<body{attributes}>{body}</body></html>\n"
+        f"<title>{as_html(title, 120)}</title><style>{style()}</style>{head}</head>"
+        f"<body>{body}</body></html>\n"
     )
 
 

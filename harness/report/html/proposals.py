@@ -39,18 +39,23 @@ def summary(proposal: ProposalRecord) -> str:
     )
 
 
-def body(session: SessionRecord, proposal: ProposalRecord, with_diff: bool = True) -> str:
-    """All that is known of it. with_diff=False names the file that holds the diff instead."""
+def body(
+    session: SessionRecord, proposal: ProposalRecord, with_diff: bool = True, transcript: bool = True
+) -> str:
+    """All that is known of it. with_diff=False names the file that holds the diff instead.
+
+    transcript: whether the page of its transcript, which lies beside a report, is linked to.
+    """
     patch = (
         diff(proposal.answer.patch)
         if with_diff
         else f"<p>The diff is in patches/{proposal.number:04d}.patch.</p>"
     )
-    parts = (_words(proposal), patch, _trials(proposal.trials), curves_chart(session, proposal))
+    parts = (_words(proposal, transcript), patch, _trials(proposal.trials), curves_chart(session, proposal))
     return "".join((*parts, _verdicts(proposal), _statistics(proposal)))
 
 
-def _words(proposal: ProposalRecord) -> str:
+def _words(proposal: ProposalRecord, transcript: bool) -> str:
     parts = []
     if proposal.answer.hypothesis:
         parts.append(f"<p><b>Expected:</b> {as_html(proposal.answer.hypothesis, 2000)}</p>")
@@ -66,7 +71,7 @@ def _words(proposal: ProposalRecord) -> str:
     )
     facts += [f"${proposal.usage.dollars:.3f}"] if proposal.usage.dollars else []
     facts += [f"{duration(proposal.ruling.gpu_seconds)} billed"] if proposal.ruling.gpu_seconds else []
-    if transcript_of(proposal):
+    if transcript and transcript_of(proposal):
         facts += [f'<a href="{as_html(page_name(proposal), 200)}">transcript</a>']
     return "".join(parts) + (f'<p class="soft">{" · ".join(facts)}</p>' if facts else "")
 
@@ -84,7 +89,7 @@ def _trials(trials: list[TrialRecord]) -> str:
             score_text(trial.value),
             f"{trial.measured.billed_seconds:.1f}",
             f"{trial.measured.peak_memory_bytes / 2**20:.0f}",
-            ", ".join(f"{key} {value}" for key, value in list(trial.measured.claims.items())[:4])[:120],
+            _claims(trial),
         )
         for trial in trials
     ]
@@ -95,6 +100,12 @@ def _trials(trials: list[TrialRecord]) -> str:
         fold(f"log of {as_html(trial.trial_id, 40)}", pre(trial.measured.log[-4000:])) for trial in logs[-1:]
     )
     return table(headings, rows, (2, 4, 5, 6)) + tails
+
+
+def _claims(trial: TrialRecord) -> str:
+    """Numbers that its program told; the curve is drawn below."""
+    told = [(key, value) for key, value in trial.measured.claims.items() if key != "curve"]
+    return ", ".join(f"{key} {value}" for key, value in told[:4])[:120]
 
 
 def _score_reason(trial: TrialRecord) -> str:

@@ -14,6 +14,7 @@ from harness.report.html.pieces import fold, page, pre, section, table
 from harness.report.inspection import findings
 
 _OPEN = ("thinking", "text", "end", "pause", "fault")
+_NOTES = ("failed", "works", "tokens", "faults", "left_out")
 _NAMES = {
     "prompt": "what the agent was told",
     "call": "called",
@@ -51,12 +52,21 @@ def attempts(session: SessionRecord, folder: Path) -> str:
 
 
 def _page(proposal: ProposalRecord, folder: Path) -> str:
+    return page(transcript_title(proposal), transcript_body(proposal, folder))
+
+
+def transcript_title(proposal: ProposalRecord) -> str:
+    return f"Proposal {proposal.number}: transcript"
+
+
+def transcript_body(proposal: ProposalRecord, folder: Path) -> str:
+    """What its page shows. Raises OSError when the file that its row names is not there."""
     said = transcript_of(proposal)
     content = list(entries(folder / str(said["file"])))
-    title = f"Proposal {proposal.number}: transcript"
+    title = transcript_title(proposal)
     about = f'<p class="soft">{as_html(proposal.title, 300)}</p>{_checked(said, folder)}'
     head = f"<header><h1>{as_html(title)}</h1>{about}</header>"
-    return page(title, head + section("What was said and done", *(_entry(entry) for entry in content)))
+    return head + section("What was said and done", *(_entry(entry) for entry in content))
 
 
 def _checked(said: Mapping[str, Any], folder: Path) -> str:
@@ -73,14 +83,20 @@ def _entry(entry: Mapping[str, Any]) -> str:
     kind, text = str(entry.get("kind", "")), str(entry.get("text", ""))
     if kind == "clipped":
         return f"<p>{as_html(entry.get('entries'))} more entries were left out: the transcript was full.</p>"
-    title = f"{_NAMES.get(kind, kind)} {as_html(entry.get('name', ''), 60)}"
-    notes = {
-        name: entry[name] for name in ("failed", "works", "tokens", "faults", "left_out") if entry.get(name)
-    }
+    title = f"{as_html(_NAMES.get(kind, kind), 60)} {as_html(entry.get('name', ''), 60)}"
+    notes = "; ".join(_note(name, entry[name]) for name in _NOTES if entry.get(name))
     if notes:
-        title += f' <span class="soft">{as_html(json.dumps(notes), 300)}</span>'
+        title += f' <span class="soft">{as_html(notes, 300)}</span>'
     if not text.strip():
         return f'<p class="soft">{title}</p>' if notes else ""
     if kind in _OPEN:
-        return f"<h3>{title}</h3>{pre(text, 40_000)}"
+        return f'<h3>{title}</h3><div class="said">{pre(text, 40_000)}</div>'
     return fold(title, pre(text, 40_000))
+
+
+def _note(name: str, value: Any) -> str:
+    """`tokens: input 100, output 30`; a name alone for what is just so."""
+    words = name.replace("_", " ")
+    if isinstance(value, Mapping):
+        return f"{words}: " + ", ".join(f"{key} {json.dumps(count)}" for key, count in value.items())
+    return words if value is True else f"{words}: {json.dumps(value)}"

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.report.html.page import html_report
-from harness.report.local import write_atomically
-from harness.ledger.session_record import SessionRecord
 from harness.ledger.reading import LEDGER, Tail
 from harness.ledger.rows import Row
+from harness.ledger.session_record import SessionRecord
+from harness.report.html.page import html_report
+from harness.report.local import write_atomically
 from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
 
 if TYPE_CHECKING:

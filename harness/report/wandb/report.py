@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UserError
-from harness.report.markdown import markdown_report
 from harness.ledger.session_record import SessionRecord, load
+from harness.report.markdown import markdown_report
 from harness.report.wandb.rows import run_id
 from harness.report.words import title
 

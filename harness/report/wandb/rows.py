@@ -3,10 +3,6 @@
 import hashlib
 from typing import Any
 
-from harness.records import Action, Decision, Outcome
-from harness.report.analysis import claimed_gain
-from harness.report.escape import one_line
-from harness.ledger.session_record import SessionRecord
 from harness.ledger.ahead import MARK
 from harness.ledger.rows import (
     AboutTrial,
@@ -18,6 +14,10 @@ from harness.ledger.rows import (
     TrialFinishedRow,
     TrialTakenRow,
 )
+from harness.ledger.session_record import SessionRecord
+from harness.records import Action, Decision, Outcome
+from harness.report.analysis import claimed_gain
+from harness.report.escape import one_line
 from harness.report.redact import redacted
 
 

@@ -1,7 +1,8 @@
 """What a checkout of autoresearch, or of a fork, holds: files, metric, budget, loader, data, history.
 
 The layout is that of github.com/karpathy/autoresearch (March 2026): `prepare.py` has constants, a tokenizer, a
-loader of training data and a function that evaluates; `train.py` imports them, trains and prints a summary.
+loader of training data and a function that evaluates; `train.py`, or a script of another name, imports them, trains
+and prints a summary.
 """
 
 import ast
@@ -11,6 +12,15 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.task.adoption.constants import Value, constants
+from harness.task.adoption.layout import (
+    check_layout,
+    editable_files,
+    imported_names,
+    modules,
+    no_script,
+    parsed,
+    program_text,
+)
 
 DEFAULT_CACHE = ".cache/autoresearch"
 OFFERED = {"Tokenizer", "make_dataloader", "get_token_bytes"}
@@ -21,6 +31,9 @@ _METRICS = (
     ("ppl", "perplexity"),
     ("loss", "loss"),
 )
+_CACHE = ("CACHE_DIR", "CACHE", "BASE_DIR")
+_DATA = ("DATA_DIR", "DATA_PATH", "DATA")
+_VOCABULARY = ("TOKENIZER_DIR", "TOKENIZER_PATH")
 _ROLES = {
     "tokenizer": ("tokenizer", "tok", "enc", "tokeniser"),
     "rows": ("B", "batch_size", "device_batch_size", "bsz", "rows", "batch"),
@@ -56,10 +69,12 @@ class Survey:
     """A checkout that can be taken over. Sizes in tokens, times in seconds.
 
     constants: of prepare.py. imported: what the editable files import from it. metric: bpb, loss or perplexity.
-    gpu: whether train.py needs one. kernels: repositories that it asks the kernel hub for.
+    gpu: whether the script needs one. kernels: repositories that it asks the kernel hub for. counts_decoded: whether
+    prepare.py takes a token's bytes from its decoded text. script: the training script, first of `editable`.
     """
 
     folder: Path
+    script: str
     editable: tuple[str, ...]
     constants: Mapping[str, Value]
     imported: Mapping[str, int]
@@ -77,27 +92,44 @@ class Survey:
     gpu: bool
     kernels: tuple[str, ...]
     seeds: tuple[str, ...]
+    counts_decoded: bool
     program: str
     notes: tuple[str, ...]
 
 
-def survey(folder: Path, home: Path | None = None) -> Survey:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user says of a checkout because it cannot be read there. data, vocabulary: folders. gpu: whether the
+    script needs one, None: as it looks.
+    """
+
+    script: str = "train.py"
+    data: Path | None = None
+    vocabulary: Path | None = None
+    gpu: bool | None = None
+
+
+def survey(folder: Path, home: Path | None = None, said: Said | None = None) -> Survey:
     """Raises UserError, with the place and the smallest edit that would do, for what cannot be taken over."""
-    home = home or Path.home()
-    train, prepare = (_parsed(folder / name) for name in ("train.py", "prepare.py"))
-    editable = _editable(folder, train)
-    trees = {name: _parsed(folder / name) for name in editable}
+    home, said = home or Path.home(), said or Said()
+    check_layout(folder, said.script)
+    train, prepare = (parsed(folder / name) for name in (said.script, "prepare.py"))
+    editable = editable_files(folder, said.script, train)
+    trees = {name: parsed(folder / name) for name in editable}
     _refuse_other_machines(trees)
     known = constants(prepare, home)
-    imported = _imported(trees)
+    imported = imported_names(trees)
+    if not imported:
+        raise UserError(no_script(folder, f"{said.script} imports nothing from prepare.py"))
     functions = {node.name: node for node in prepare.body if isinstance(node, ast.FunctionDef)}
     loader = _loader(functions, imported)
     evaluate = _evaluate(functions, imported)
-    _check_imports(imported, known, {loader.name, evaluate}, functions)
-    cache = _path(known, ("CACHE_DIR", "CACHE", "BASE_DIR"), home / DEFAULT_CACHE)
+    _check_imports(said.script, imported, known, {loader.name, evaluate}, functions)
+    cache = _path(known, _CACHE, home / DEFAULT_CACHE)
     special = known.get("SPECIAL_TOKENS")
     return Survey(
         folder=folder,
+        script=said.script,
         editable=editable,
         constants=known,
         imported=imported,
@@ -113,80 +145,31 @@ def survey(folder: Path, home: Path | None = None) -> Survey:
         evaluation_tokens=_whole(
             known, ("EVAL_TOKENS", "VAL_TOKENS"), "a number of tokens to evaluate", 1 << 20
         ),
-        data=_path(known, ("DATA_DIR", "DATA_PATH", "DATA"), cache / "data"),
-        tokenizer=_path(known, ("TOKENIZER_DIR", "TOKENIZER_PATH"), cache / "tokenizer"),
+        data=said.data or _path(known, _DATA, cache / "data"),
+        tokenizer=said.vocabulary or _path(known, _VOCABULARY, cache / "tokenizer"),
         validation_shard=str(known.get("VAL_FILENAME") or _pinned(known)),
         bos_token=str(known.get("BOS_TOKEN") or "<|reserved_0|>"),
         special_tokens=tuple(str(each) for each in special) if isinstance(special, list) else (),
-        gpu=_needs_gpu(trees),
+        gpu=_needs_gpu(trees) if said.gpu is None else said.gpu,
         kernels=_kernels(trees),
         seeds=_seeds(trees),
-        program=_text(folder / "program.md"),
-        notes=_notes(folder, editable),
+        counts_decoded=_counts_decoded(prepare),
+        program=program_text(folder / "program.md"),
+        notes=(*_notes(folder), *_assumed(prepare, known, said, cache)),
     )
 
 
-def _parsed(file: Path) -> ast.Module:
-    try:
-        return ast.parse(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file.parent} is no autoresearch checkout: {file.name}: {error.strerror}") from None
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"{file} is not Python that can be read: {error}") from None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError:
-        return "Improve the metric by editing the training script.\n"
-
-
-def _editable(folder: Path, train: ast.Module) -> tuple[str, ...]:
-    """train.py and the modules of the folder that it imports, directly or not; never prepare.py."""
-    found, queue = ["train.py"], [train]
-    while queue:
-        for name in sorted(_modules(queue.pop())):
-            file = f"{name}.py"
-            if name != "prepare" and file not in found and (folder / file).is_file():
-                found.append(file)
-                queue.append(_parsed(folder / file))
-    return tuple(found)
-
-
-def _modules(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.partition(".")[0])
-    return names
-
-
 def _refuse_other_machines(trees: Mapping[str, ast.Module]) -> None:
+    """What is imported inside a function only is for a machine that the script finds itself on."""
     for name, tree in trees.items():
-        if "mlx" in _modules(tree):
+        outside = ast.Module(
+            [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)], []
+        )
+        if "mlx" in modules(outside):
             raise UserError(
                 f"{name} imports mlx: models for Apple's MLX cannot be scored here, the predictor speaks torch;"
                 " port the model to torch, or use a fork that runs on CUDA or CPU"
             )
-
-
-def _imported(trees: Mapping[str, ast.Module]) -> dict[str, int]:
-    """Name imported from prepare -> line."""
-    found: dict[str, int] = {}
-    for tree in trees.values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module == "prepare":
-                found.update({alias.name: node.lineno for alias in node.names})
-            elif (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "prepare"
-            ):
-                found.setdefault(node.attr, node.lineno)
-    return found
 
 
 def _loader(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, int]) -> Loader:
@@ -194,9 +177,9 @@ def _loader(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, int
     named = [name for name in able if "load" in name] or able
     if not named:
         raise UserError(
-            "train.py imports no loader of training data from prepare.py; the smallest edit: a generator"
+            "the training script imports no loader of training data from prepare.py; the smallest edit: a generator"
             " `make_dataloader(tokenizer, B, T, split)` in prepare.py that yields (inputs,"
-            " targets, epoch), imported by train.py"
+            " targets, epoch), imported by the script"
         )
     node = functions[named[0]]
     arguments = node.args
@@ -227,7 +210,7 @@ def _evaluate(functions: Mapping[str, ast.FunctionDef], imported: Mapping[str, i
     named = [name for name in imported if name in functions and name.startswith("eval")]
     if not named:
         raise UserError(
-            "train.py imports no function from prepare.py whose name begins with `eval`; the"
+            "the training script imports no function from prepare.py whose name begins with `eval`; the"
             " smallest edit: evaluate with"
             " `evaluate_bpb(model, tokenizer, batch_size)` of prepare.py, which is where the weights are taken"
         )
@@ -249,6 +232,7 @@ def _metric(name: str, node: ast.FunctionDef) -> str:
 
 
 def _check_imports(
+    script: str,
     imported: Mapping[str, int],
     known: Mapping[str, Value],
     offered: set[str],
@@ -260,9 +244,9 @@ def _check_imports(
             continue
         what = "function" if name in functions else "name"
         raise UserError(
-            f"train.py line {line}: the {what} {name} of prepare.py has no stand-in in a trial;"
+            f"{script} line {line}: the {what} {name} of prepare.py has no stand-in in a trial;"
             f" the smallest edit: move it into"
-            " train.py, or do without it"
+            f" {script}, or do without it"
         )
 
 
@@ -326,7 +310,7 @@ def _kernels(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
     """Names of repositories on the kernel hub: strings like owner/name in a file that imports `kernels`."""
     found: dict[str, None] = {}
     for tree in trees.values():
-        if "kernels" in _modules(tree):
+        if "kernels" in modules(tree):
             for node in ast.walk(tree):
                 if (
                     isinstance(node, ast.Constant)
@@ -353,10 +337,42 @@ def _seeds(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _notes(folder: Path, editable: Sequence[str]) -> tuple[str, ...]:
+def _notes(folder: Path) -> tuple[str, ...]:
     notes = []
     if not (folder / "program.md").is_file():
         notes.append("no program.md: a line stands in for it")
-    if len(editable) > 1:
-        notes.append(f"several editable files: {', '.join(editable)}")
     return tuple(notes)
+
+
+def _assumed(prepare: ast.Module, known: Mapping[str, Value], said: Said, cache: Path) -> list[str]:
+    """Folders that prepare.py works out by more than constants: where they are assumed to be."""
+    assigned = {
+        target.id
+        for node in prepare.body
+        for target in (node.targets if isinstance(node, ast.Assign) else [])
+        if isinstance(target, ast.Name)
+    }
+    notes = []
+    for what, names, given in (("data", _DATA, said.data), ("vocabulary", _VOCABULARY, said.vocabulary)):
+        if given is None and not any(isinstance(known.get(name), str) for name in names):
+            computed = sorted(assigned.intersection((*names, *_CACHE)) - known.keys())
+            why = f"prepare.py works {' and '.join(computed)} out" if computed else "prepare.py names none"
+            notes.append(
+                f"the folder of the {what} is assumed below {cache}: {why}; {what}=FOLDER says another"
+            )
+    return notes
+
+
+def _counts_decoded(prepare: ast.Module) -> bool:
+    """Whether somewhere the bytes of a decoded text are counted: len(text.encode(...)), in a file that decodes."""
+    calls = [node for node in ast.walk(prepare) if isinstance(node, ast.Call)]
+    decodes = any(isinstance(call.func, ast.Attribute) and call.func.attr == "decode" for call in calls)
+    return decodes and any(
+        isinstance(call.func, ast.Name)
+        and call.func.id == "len"
+        and len(call.args) == 1
+        and isinstance(call.args[0], ast.Call)
+        and isinstance(call.args[0].func, ast.Attribute)
+        and call.args[0].func.attr == "encode"
+        for call in calls
+    )

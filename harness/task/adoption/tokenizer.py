@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def exported(folder: Path, sandbox: Sandbox) -> dict[str, Json]:
         raise UserError(
             f"{file} is no pickled tiktoken Encoding, which is what autoresearch writes: {words}"
         ) from None
+
+
+def odd_pieces(content: Mapping[str, Json]) -> int:
+    """How many pieces have another number of bytes once they are decoded and encoded: those that are no whole UTF-8."""
+    ranks = content["ranks"]
+    assert isinstance(ranks, list)
+    pieces = (bytes.fromhex(str(entry[0])) for entry in ranks if isinstance(entry, list))
+    return sum(len(piece.decode(errors="replace").encode()) != len(piece) for piece in pieces)
 
 
 def _run(public: Path, sandbox: Sandbox) -> tuple[bytes, str]:

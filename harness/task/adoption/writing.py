@@ -1,6 +1,7 @@
 """Writes the task folder of an adopted checkout: its own files byte for byte, and what of ours goes with them."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from harness.task.adoption.survey import Survey
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "adopted"
 OURS = ("launch.py", "stand_in.py", "stand_in_kernels.py", "packing.py")  # travel with a trial
+PACE = "pace.json"  # the trial's alone: data do not depend on it
 REFEREES = ("prepare.py", "evaluate.py")
-FIRST_OVERHEAD = 0.75  # of the budget, until it was measured: a compiled script spends most of a first minute uncounted
+FIRST_OVERHEAD = (
+    0.75  # of the budget, until it was measured: a compiled script spends most of a first minute uncounted
+)
 MOST_SHARDS = 10
 _UNITS = {"bpb": "bits per byte", "loss": "nats per token", "perplexity": "perplexity"}
 _MOST_HISTORY = 200
@@ -34,6 +38,7 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         key: _json(value) for key, value in found.constants.items() if key in found.imported or key == name
     }
     return {
+        "script": found.script,
         "metric": found.metric,
         "evaluate": found.evaluate,
         "loader": {
@@ -44,7 +49,6 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         },
         "constants": plain,
         "time_budget": {"name": name, "unit_seconds": 60 if "MIN" in name else 1},
-        "overhead_seconds": round(FIRST_OVERHEAD * found.time_budget_seconds, 1),
         "sequence_length": found.sequence_length,
         "evaluation_tokens": found.evaluation_tokens,
         "bos": special[found.bos_token],
@@ -52,6 +56,7 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         "validation_shard": found.validation_shard,
         "most_shards": MOST_SHARDS,
         "kernels": list(found.kernels),
+        "counts_decoded": found.counts_decoded,
     }
 
 
@@ -67,6 +72,7 @@ def write(found: Survey, tokenizer: Mapping[str, Json], target: Path) -> list[st
     target.mkdir(parents=True)
     for name in found.editable:
         place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
         if name in OURS or name in REFEREES:
             raise UserError(f"the checkout's {name} would stand where one of ours must: rename it")
         place.write_bytes((found.folder / name).read_bytes())
@@ -75,6 +81,7 @@ def write(found: Survey, tokenizer: Mapping[str, Json], target: Path) -> list[st
     (target / "program.md").write_text(found.program, encoding="utf-8")
     (target / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     (target / "adopted.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    set_overhead(target, FIRST_OVERHEAD * found.time_budget_seconds)
     night = recorded(found.folder)
     (target / "HISTORY.md").write_text(history(night), encoding="utf-8")
     write_replay(found, night, target / "replay")
@@ -85,9 +92,12 @@ def write(found: Survey, tokenizer: Mapping[str, Json], target: Path) -> list[st
 
 def set_overhead(target: Path, seconds: float) -> None:
     """What of the budget the script does not count itself, as measured; equal for all candidates from then on."""
-    file = target / "adopted.json"
-    about = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps({**about, "overhead_seconds": round(seconds, 1)}, indent=1), encoding="utf-8")
+    (target / PACE).write_text(json.dumps({"overhead_seconds": round(seconds, 1)}) + "\n", encoding="utf-8")
+
+
+def overhead(target: Path) -> float:
+    """Seconds of the budget that the script is not told of."""
+    return float(json.loads((target / PACE).read_text(encoding="utf-8"))["overhead_seconds"])
 
 
 def task_yaml(found: Survey, vocabulary: int) -> str:
@@ -104,11 +114,12 @@ metric: {found.metric}
 unit: {_UNITS[found.metric]}
 direction: minimize
 editable: [{editable}]
-readable: [{", ".join((*OURS, "adopted.json", "HISTORY.md"))}]
+readable: [{", ".join((*OURS, "adopted.json", PACE, "HISTORY.md"))}]
+apart_from_data: [{PACE}, HISTORY.md]
 artefact: model.safetensors
 fixed_held_out_because: the validation shard is the checkout's own, and no trial or agent can reach its folder
 predictor: tokens
-script: launch.py # runs train.py as it is, with a stand-in for its prepare.py
+script: launch.py # runs {found.script} as it is, with a stand-in for its prepare.py
 entry: launch.py
 classes: {vocabulary}
 determinism: none
@@ -125,6 +136,29 @@ def recorded(folder: Path) -> Night | None:
         return read_night(file) if file.is_file() else None
     except UserError:
         return None
+
+
+def night_found(found: Survey) -> str:
+    """What was recorded in the checkout, in words; a results.tsv that cannot be read is said to be such."""
+    file, said = found.folder / "results.tsv", []
+    if file.is_file():
+        try:
+            night = read_night(file)
+            keeps = sum(row.status == "keep" for row in night.rows)
+            said.append(f"{len(night.rows)} trials in results.tsv, {keeps} kept")
+        except UserError as error:
+            said.append(f"results.tsv cannot be read ({error})")
+    branches = ForeignRepository(found.folder).branches()
+    if branches:
+        said.append(f"branch {branches[0].removeprefix('refs/heads/')} as a replay series")
+    return "; ".join(said) or "none"
+
+
+def cached_kernels(found: Survey) -> list[str]:
+    """Those of the kernels that the hub's cache on this machine holds."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    return [name for name in found.kernels if (cache / f"models--{name.replace('/', '--')}").is_dir()]
 
 
 def history(night: Night | None) -> str:

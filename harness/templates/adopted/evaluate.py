@@ -14,17 +14,23 @@ METRIC = json.loads((Path(__file__).parent / "adopted.json").read_text(encoding=
 def evaluate(subject, private: Path, split: str) -> dict[str, float]:
     """subject.losses(rows): rows of tokens [n, T + 1] -> nats per target [n, T]; targets are rows[:, 1:].
 
-    Bytes are those of the raw text behind a target; special tokens have none and do not count.
+    Bytes are those of the raw text behind a target; special tokens have none and do not count. bpb_as_printed: the
+    same answers with bytes counted as the checkout's own evaluation counts them.
     """
-    rows = np.load(Path(private) / f"{split}_rows.npy").astype(np.int64)
-    lengths = np.load(Path(private) / "token_bytes.npy").astype(np.float64)
-    text_bytes = lengths[rows[:, 1:]]
+    folder = Path(private)
+    rows = np.load(folder / f"{split}_rows.npy").astype(np.int64)
     nats = np.asarray(subject.losses(rows), np.float64)
-    counted = text_bytes > 0
     loss = float(nats.mean())
     values = {
-        "bpb": float(np.where(counted, nats, 0.0).sum() / math.log(2) / text_bytes.sum()),
+        "bpb": bits_per_byte(nats, np.load(folder / "token_bytes.npy")[rows[:, 1:]]),
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),
     }
+    if (folder / "printed_bytes.npy").exists():
+        values["bpb_as_printed"] = bits_per_byte(nats, np.load(folder / "printed_bytes.npy")[rows[:, 1:]])
     return {METRIC: values.pop(METRIC), **values}
+
+
+def bits_per_byte(nats: np.ndarray, text_bytes: np.ndarray) -> float:
+    """Both [n, T]; targets without bytes do not count."""
+    return float(np.where(text_bytes > 0, nats, 0.0).sum() / math.log(2) / text_bytes.sum())

@@ -1,16 +1,18 @@
-"""Runs the checkout's own train.py, unchanged: as a trial, or until its model can be taken for a predictor.
+"""Runs the checkout's own training script, unchanged: as a trial, or until its model can be taken for a predictor.
 
 python launch.py --data DIR --out DIR --seed N --seconds S
 """
 
 import argparse
 import importlib.util
+import json
 import os
 import sys
 import types
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ADOPTED = json.loads((HERE / "adopted.json").read_text(encoding="utf-8"))
 
 
 def main():
@@ -20,16 +22,25 @@ def main():
     options = parser.parse_args()
     stand_in = _stand_in(options.data)
     stand_in.in_trial(options.data, options.out, options.seconds)
+    _claim_kernels(Path(options.out))
     run_script()
 
 
 def run_script():
-    """train.py as __main__, with no arguments: the harness's own are not its business."""
-    sys.argv = [str(HERE / "train.py")]
+    """The script as __main__, with no arguments: the harness's own are not its business."""
+    script = HERE / ADOPTED["script"]
+    sys.argv = [str(script)]
     module = types.ModuleType("__main__")
-    module.__file__ = str(HERE / "train.py")
+    module.__file__ = str(script)
     sys.modules["__main__"] = module
-    exec(compile((HERE / "train.py").read_bytes(), module.__file__, "exec"), module.__dict__)
+    exec(compile(script.read_bytes(), module.__file__, "exec"), module.__dict__)
+
+
+def _claim_kernels(out):
+    """On the trial's row: whether kernels that the script asks for are the hub's or torch's own attention."""
+    if ADOPTED["kernels"]:
+        replaced = int(hasattr(sys.modules.get("kernels"), "STANDS_IN"))
+        (out / "claims.jsonl").write_text(json.dumps({"kernels_stand_in": replaced}) + "\n", encoding="utf-8")
 
 
 def _stand_in(data):
@@ -52,7 +63,7 @@ def _stand_in(data):
 
 
 def load_predictor(artefact_path, data):
-    """forward(tokens [rows, length]) -> logits [rows, length, vocabulary], from the model that train.py builds."""
+    """forward(tokens [rows, length]) -> logits [rows, length, vocabulary], from the model that the script builds."""
     import torch
     from safetensors import safe_open
     from safetensors.torch import load_file
@@ -67,7 +78,7 @@ def load_predictor(artefact_path, data):
     except stand_in.ModelFound as found:
         model = found.model
     else:
-        raise RuntimeError("train.py ended before it asked for training data: there is no model to take")
+        raise RuntimeError("the script ended before it asked for training data: there is no model to take")
     model.load_state_dict(weights)
     model.eval()
     device = next(model.parameters()).device
@@ -83,27 +94,26 @@ def load_predictor(artefact_path, data):
 
 def _logits(model, tokens):
     """The model's answer for every place; a model that wants targets gets its own inputs as some: labels are not
-    here.
+    here. Logits of another shape are the referee's to refuse.
     """
     import torch
 
-    def fits(answer):
+    def logits_of(answer):
         parts = answer if isinstance(answer, tuple | list) else [answer]
-        shape = tuple(tokens.shape)
-        return next(
-            (part for part in parts if torch.is_tensor(part) and part.dim() == 3 and part.shape[:2] == shape),
-            None,
-        )
+        return [part for part in parts if torch.is_tensor(part) and part.dim() == 3]
+
+    def fits(part):
+        return part.shape[:2] == tokens.shape
 
     try:
-        found = fits(model(tokens))
+        found = logits_of(model(tokens))
     except TypeError:
-        found = None
-    if found is None:
-        found = fits(model(tokens, tokens))
-    if found is None:
+        found = []
+    if not any(map(fits, found)):
+        found = logits_of(model(tokens, tokens)) or found
+    if not found:
         raise RuntimeError("the model gives no logits [rows, length, vocabulary] for tokens [rows, length]")
-    return found
+    return next(filter(fits, found), found[0])
 
 
 if __name__ == "__main__":

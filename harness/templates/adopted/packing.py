@@ -1,13 +1,13 @@
 """Documents packed into rows of equal length without padding, as autoresearch's loader packs them.
 
 Every row begins with the first token of a document. Whatever fits whole is put in first, the longest first; where
-nothing
-fits, the shortest waiting document is cropped to what is left. Standard library and numpy; read by the referee's
-prepare.py (held-out rows) and by the loader of a trial (training rows), so that both pack alike.
+nothing fits, the shortest waiting document is cropped to what is left. Standard library and numpy; read by the
+referee's prepare.py (held-out rows) and by the loader of a trial (training rows), so that both pack alike.
 """
 
 from bisect import bisect_right, insort
 from collections import deque
+from itertools import repeat
 
 import numpy as np
 
@@ -16,10 +16,14 @@ REFILL = 128  # documents that are added at a time
 
 
 class Packer:
-    """documents: an endless iterator of (tokens, epoch); tokens are one-dimensional arrays of at least one token."""
+    """documents: an endless iterator of (tokens, epoch); tokens are one-dimensional arrays of at least one token.
 
-    def __init__(self, documents, capacity, waiting=WAITING):
-        self._documents, self._capacity, self._waiting = documents, capacity, waiting
+    refills: how many documents are added each time; None: always REFILL. drawn: how many were taken so far.
+    """
+
+    def __init__(self, documents, capacity, refills=None):
+        self._documents, self._capacity, self._refills = documents, capacity, refills or repeat(REFILL)
+        self.drawn = 0
         self._lengths = []  # of what waits, in order
         self._by_length = {}  # length -> documents of it, the earliest first
         self.epoch = 1
@@ -28,7 +32,7 @@ class Packer:
         """Writes `capacity` tokens into `row`. Raises StopIteration when the documents end."""
         place = 0
         while place < self._capacity:
-            while len(self._lengths) < self._waiting:
+            while len(self._lengths) < WAITING:
                 self._refill()
             left = self._capacity - place
             fitting = bisect_right(self._lengths, left)
@@ -37,8 +41,9 @@ class Packer:
             place += len(tokens)
 
     def _refill(self):
-        for _ in range(REFILL):
+        for _ in range(next(self._refills, REFILL)):
             tokens, self.epoch = next(self._documents)
+            self.drawn += 1
             insort(self._lengths, len(tokens))
             self._by_length.setdefault(len(tokens), deque()).append(tokens)
 
@@ -56,9 +61,8 @@ def document_stream(tokens, documents):
         epoch += 1
 
 
-def rows_of(documents, capacity, most_rows):
-    """uint32 [n, capacity]: packed rows of documents that end, at most so many."""
-    packer = Packer(documents, capacity)
+def rows_of(packer, capacity, most_rows):
+    """uint32 [n, capacity]: packed rows, at most so many, fewer where the documents end."""
     rows = []
     try:
         while len(rows) < most_rows:

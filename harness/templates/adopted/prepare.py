@@ -4,7 +4,7 @@ public/   tokenizer.json, token_bytes.npy    the vocabulary, and the bytes of ra
           hub/                               kernels that the checkout's hub cache holds, if any
           train/tokens.npy, documents.npy    behind the gate: tokens [n], and where each document begins and ends [d, 2]
 private/  {val,test}_rows.npy  [n, T + 1]    held-out rows, packed as the checkout's loader packs them
-          token_bytes.npy
+          token_bytes.npy, printed_bytes.npy   the second as the checkout counts them, where that differs
 """
 
 import json
@@ -37,6 +37,8 @@ def prepare(public: Path, private: Path) -> None:
     shutil.copyfile(HERE / "tokenizer.json", public / "tokenizer.json")
     for folder in (public, private):
         np.save(folder / "token_bytes.npy", lengths)
+    if found["counts_decoded"]:
+        np.save(private / "printed_bytes.npy", decoded_lengths(encoding, lengths))
     training, held_out = shards(found)
     write_tokens(public / "train", encoding, found["bos"], training)
     for name, rows in held_out_rows(encoding, found, held_out).items():
@@ -74,6 +76,14 @@ def vocabulary() -> tuple[object, np.ndarray]:
     return encoding, lengths
 
 
+def decoded_lengths(encoding, lengths: np.ndarray) -> np.ndarray:
+    """Bytes a token by decoding it alone: a piece that is no whole UTF-8 counts as U+FFFD, three bytes each."""
+    printed = lengths.copy()
+    for token in np.flatnonzero(lengths):
+        printed[token] = len(encoding.decode([int(token)]).encode())
+    return printed
+
+
 def shards(found: dict) -> tuple[list[Path], Path]:
     """Training shards and the one that is held out."""
     folder = Path(found["data"])
@@ -100,13 +110,21 @@ def texts(path: Path) -> Iterator[str]:
             for line in file:
                 yield json.loads(line)["text"]
     else:
-        try:
-            from pyarrow.parquet import ParquetFile
-        except ImportError:
-            raise ValueError("the shards are parquet files: pip install pyarrow") from None
-        shard = ParquetFile(path)
+        shard = parquet(path)
         for group in range(shard.num_row_groups):
             yield from shard.read_row_group(group, columns=["text"]).column("text").to_pylist()
+
+
+def parquet(path: Path):
+    """The open shard. Raises ValueError, one line."""
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ValueError("the shards are parquet files: pip install pyarrow") from None
+    try:
+        return ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no parquet file that can be read: {str(error)[:100]}") from None
 
 
 def encoded(encoding: object, bos: int, path: Path) -> Iterator[np.ndarray]:
@@ -155,13 +173,26 @@ def held_out_rows(encoding, found: dict, path: Path) -> dict[str, np.ndarray]:
     if len(documents) < 2:
         raise ValueError(f"{path} holds {len(documents)} documents: too few for two splits")
     length, wanted = found["sequence_length"], max(1, found["evaluation_tokens"] // found["sequence_length"])
-    places = np.cumsum([len(each) for each in documents])
-    first = int(np.searchsorted(places, wanted * (length + 1) * 1.02)) + 2 * packing.WAITING
-    middle = first if first <= len(documents) // 2 else len(documents) // 2
+    packer = packing.Packer(iter([(each, 1) for each in documents]), length + 1, refills(path))
+    rows = packing.rows_of(packer, length + 1, wanted)
+    if len(rows) == wanted and packer.drawn <= len(documents) // 2:
+        return {"val": rows, "test": packed(documents[packer.drawn :], length, wanted)}
+    middle = len(documents) // 2
     return {
-        name: packed(part, length, wanted)
-        for name, part in (("val", documents[:middle]), ("test", documents[middle:]))
+        "val": packed(documents[:middle], length, wanted),
+        "test": packed(documents[middle:], length, wanted),
     }
+
+
+def refills(path: Path) -> Iterator[int]:
+    """How many documents the checkout's loader adds each time: 128, and what is left at the end of a row group."""
+    if path.suffix == ".parquet":
+        about = parquet(path).metadata
+        for group in range(about.num_row_groups):
+            left = about.row_group(group).num_rows
+            while left:
+                yield min(left, packing.REFILL)
+                left -= min(left, packing.REFILL)
 
 
 def packed(documents: list[np.ndarray], length: int, wanted: int) -> np.ndarray:
@@ -169,7 +200,8 @@ def packed(documents: list[np.ndarray], length: int, wanted: int) -> np.ndarray:
     tokens = np.concatenate(documents)
     ends = np.cumsum([0, *map(len, documents)])
     stream = packing.document_stream(tokens, np.stack([ends[:-1], ends[1:]], axis=1))
-    return packing.rows_of(stream, length + 1, max(1, min(wanted, len(tokens) // (length + 1))))
+    most = max(1, min(wanted, len(tokens) // (length + 1)))
+    return packing.rows_of(packing.Packer(stream, length + 1), length + 1, most)
 
 
 def copy_kernels(hub: Path, repositories: list[str]) -> None:

@@ -2,9 +2,8 @@
 
 In a trial training data come through the referee's gate, and evaluating writes the weights: the score is computed
 elsewhere, so what is returned here is NaN. In a predictor there are no data at all: the model is taken from the
-script when
-it first asks for training data. Times, seeds and sizes are the referee's; see adopted.json for what was read in
-prepare.py.
+script when it first asks for training data. Times, seeds and sizes are the referee's; see adopted.json for what was
+read in prepare.py, and pace.json for what of a budget the script does not count itself.
 """
 
 import json
@@ -16,7 +15,10 @@ import numpy as np
 import packing
 import torch
 
-ADOPTED = json.loads((Path(__file__).parent / "adopted.json").read_text(encoding="utf-8"))
+ADOPTED, PACE = (
+    json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    for name in ("adopted.json", "pace.json")
+)
 LOADER = ADOPTED["loader"]
 globals().update(ADOPTED["constants"])
 
@@ -43,7 +45,7 @@ def in_trial(data, out, seconds):
     """
     _State.data, _State.out = Path(data), Path(out)
     name, unit = ADOPTED["time_budget"]["name"], ADOPTED["time_budget"]["unit_seconds"]
-    budget = max(1.0, seconds - ADOPTED["overhead_seconds"]) / unit
+    budget = max(1.0, seconds - PACE["overhead_seconds"]) / unit
     globals()[name] = int(budget) if isinstance(ADOPTED["constants"][name], int) and budget >= 2 else budget
 
 

@@ -1,0 +1,114 @@
+"""What a recorded night claimed of its changes, beside what fresh trials of them gave here.
+
+The claim is the number that the checkout's own evaluation printed when the change was made: one trial, one seed, scored
+by the script itself. It is read from the series that `harness adopt` wrote, never from a trial's output.
+"""
+
+from collections.abc import Sequence
+
+from harness.ledger.record_parts import ProposalRecord, TrialRecord, number
+from harness.ledger.session_record import SessionRecord
+from harness.records import Direction
+from harness.report.html.pieces import Cell, section, table
+from harness.report.words import score_text, signed, why
+
+AS_PRINTED = (
+    "bpb_as_printed"  # side metric of adopted tasks: the checkout's own count of bytes, the same answers
+)
+KERNELS = "kernels_stand_in"  # claim of adopted tasks: torch's attention stood in for the kernels that were asked for
+
+
+def claimed(session: SessionRecord) -> str:
+    """A row a proposal that came with a claim; the notes alone where none did; nothing for other tasks."""
+    recorded = [each for each in session.proposals.values() if _claim(each, "claimed") is not None]
+    notes = [*_byte_note(session.trials), *_kernel_note(session.trials)]
+    if not recorded and not notes:
+        return ""
+    printed = any(AS_PRINTED in trial.side for trial in session.trials)
+    headings = [
+        "",
+        "change",
+        "claimed",
+        "claimed gain",
+        f"{session.metric} here",
+        "gain here",
+        "trials",
+        "outcome",
+    ]
+    if printed:
+        headings.insert(4, "as they print it")
+    rows = [_row(session, each, printed) for each in recorded]
+    numeric = range(2, len(headings) - 1)
+    said = [_summary(session, recorded)] if recorded else []
+    title = "Claimed against measured again" if recorded else "Beside what the checkout prints"
+    shown = table(headings, rows, numeric) or " "
+    return section(title, shown, about=" ".join([*said, *notes]))
+
+
+def gains(session: SessionRecord, proposal: ProposalRecord) -> tuple[float | None, float | None]:
+    """(claimed, measured), positive is better; None where one was not recorded or gave no score."""
+    turned = -1.0 if session.direction is Direction.MAXIMIZE else 1.0
+    new, old = _claim(proposal, "claimed"), _claim(proposal, "claimed_before")
+    before = None if new is None or old is None else turned * (old - new)
+    ruling = proposal.ruling
+    if ruling.score is None or ruling.incumbent_score is None:
+        return before, None
+    return before, turned * (ruling.incumbent_score - ruling.score)
+
+
+def _row(session: SessionRecord, proposal: ProposalRecord, printed: bool) -> Sequence[Cell]:
+    before, here = gains(session, proposal)
+    cells: list[Cell] = [
+        proposal.number,
+        proposal.title,
+        score_text(_claim(proposal, "claimed")),
+        "-" if before is None else signed(before),
+        score_text(proposal.score),
+        "-" if here is None else signed(here),
+        len(proposal.candidate_trials),
+        f"{proposal.status or 'open'}: {why(proposal)}",
+    ]
+    if printed:
+        values = [trial.side[AS_PRINTED] for trial in proposal.candidate_trials if AS_PRINTED in trial.side]
+        cells.insert(4, score_text(sum(values) / len(values) if values else None))
+    return cells
+
+
+def _claim(proposal: ProposalRecord, name: str) -> float | None:
+    value = proposal.answer.state.get(name)
+    return None if value is None else number(value)
+
+
+def _summary(session: SessionRecord, recorded: Sequence[ProposalRecord]) -> str:
+    claims = [before for before, _ in (gains(session, each) for each in recorded) if before is not None]
+    kept = [each for each in recorded if each.kept]
+    there = sum(here for _, here in (gains(session, each) for each in kept) if here is not None)
+    whole = f", {signed(sum(claims))} together" if claims else ""
+    held = f"{len(kept)} of them held up, {signed(there)} together" if kept else "none of them was kept"
+    return (
+        f"{len(recorded)} changes of a recorded night, each claimed on one trial that scored itself{whole}. Measured"
+        f" again on fresh seeds, {held}. Levels compare only where machine and budget are alike; gains do."
+    )
+
+
+def _byte_note(trials: Sequence[TrialRecord]) -> list[str]:
+    """The shift between the two counts of bytes, from the first trial that has both numbers."""
+    for trial in trials:
+        printed = trial.side.get(AS_PRINTED)
+        if printed and trial.value is not None:
+            return [
+                "The checkout's own evaluation decodes each token alone and counts U+FFFD, three bytes, for a piece"
+                " that is no whole UTF-8; here a token has the bytes of its raw text. For the same answers that moves"
+                f" the metric by {trial.value / printed - 1:+.2%}."
+            ]
+    return []
+
+
+def _kernel_note(trials: Sequence[TrialRecord]) -> list[str]:
+    stood_in = sum(trial.measured.claims.get(KERNELS) == 1 for trial in trials)
+    if not stood_in:
+        return []
+    return [
+        f"In {stood_in} of {len(trials)} trials torch's own attention stood in for kernels that the script asks the hub"
+        f" for ({KERNELS} on their rows): slower, and not bit for bit the same."
+    ]
