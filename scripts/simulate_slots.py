@@ -1,6 +1,6 @@
 """What more slots are worth: the production loop, scheduler, prefetch and keep rule in a world that is only played.
 
-    python scripts/simulate_slots.py gain [nights=20] [trials=96] [rules=race,stack]   gain of a night by slots, in virtual time
+    python scripts/simulate_slots.py gain [nights=20] [trials=96] [rules=race,stack]   by slots, in virtual time
     python scripts/simulate_slots.py load [slots=64] [trials=5000]   the harness's own CPU share and memory
     python scripts/simulate_slots.py rate [slots=4] [seconds=1.0]    trials an hour beside one slot, really sleeping
     python scripts/simulate_slots.py cards [nights=200] [card_sd=1.0]  false certified steps with cards that differ

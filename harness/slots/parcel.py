@@ -176,8 +176,14 @@ def _checked(content: bytes, order_id: str, nonce: str) -> Measured:
     scores = tuple(_read(Score, score) for score in answers)
     if bool(scores) != (result.outcome is Outcome.COMPLETED):
         raise ValueError("completed trials have scores, others have none")
-    beside = {str(name): float(value) for name, value in _mapping(values["beside"]).items()}
+    beside = {name: _number(value) for name, value in _mapping(values["beside"]).items()}
     return Measured(order_id, result, scores, beside, str(values["place"])[:200])
+
+
+def _number(value: Json) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("it has no number where there should be one")
+    return float(value)
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:
@@ -219,7 +225,7 @@ def _read(kind: type[T], values: Any) -> T:
     from pydantic import ConfigDict, TypeAdapter
 
     (found,) = TypeAdapter(tuple[kind], config=ConfigDict(extra="forbid")).validate_python((values,))  # type: ignore[valid-type]
-    return found  # type: ignore[no-any-return] # of that kind
+    return found
 
 
 def short(text: str) -> str:
