@@ -30,6 +30,7 @@ from harness.slots.slot import nothing
 from harness.trial.turns import Turn
 
 FOLDER = "slots"
+_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,15 @@ class State:
     place: str = ""
 
 
+class NotNow(InfrastructureError):
+    """Whoever takes orders is silent; it is asked again."""
+
+
 class Transport(Protocol):
     """How orders get to where they are made. An order's handle survives the harness in its folder."""
 
     def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
-        """Start them. Raises InfrastructureError."""
+        """Start them. Raises InfrastructureError where they are refused, NotNow where nobody answers."""
 
     def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
         """Of orders that have not answered, by id; {} for those of which nothing is known now."""
@@ -101,7 +106,7 @@ class RemoteSlots:
         self._said: list[str] = []
         self._ever_said: set[str] = set()
         self._avoided: set[str] = set()
-        self._asked = 0.0
+        self._asked = self._silent_until = 0.0
 
     @property
     def count(self) -> int:
@@ -149,12 +154,18 @@ class RemoteSlots:
 
     def _send(self) -> None:
         """All that were started since and have their turn, together: a queue may take them as one array."""
+        if time.monotonic() < self._silent_until:
+            return
         unsent = [sent for sent in self._unsent if sent.turn.granted()]
         self._unsent = [sent for sent in self._unsent if sent not in unsent]
         if not unsent:
             return
         try:
             self._transport.send([(sent.order, sent.folder) for sent in unsent])
+        except NotNow as error:
+            self._unsent += unsent
+            self._silent_until = time.monotonic() + _AGAIN_SECONDS
+            self._say(f"{error}; it is tried again")
         except InfrastructureError as error:
             self._refused += [self._failed(sent, "not_sent", str(error)) for sent in unsent]
 

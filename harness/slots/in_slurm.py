@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InfrastructureError, UserError
-from harness.slots.elsewhere import SAFE_VARIABLES, RemoteSlots, State, job_name, safe_environment
+from harness.slots.elsewhere import SAFE_VARIABLES, NotNow, RemoteSlots, State, job_name, safe_environment
 from harness.slots.node import main
 from harness.slots.order import Order
 from harness.slots.parcel import Kit
@@ -22,6 +22,10 @@ from harness.task.task import Profile
 
 _ID = "slurm_id"
 _PATIENCE_SECONDS = 30.0
+_SILENT = (
+    "Unable to contact slurm controller", "Connection refused", "Socket timed out", "Zero Bytes were transmitted",
+    "temporarily unavailable", "Transport endpoint",
+)  # fmt: skip
 _EXTRA_GIB = 2.0  # beside a trial's own memory: the referee's agent and its predictors
 _EXTRA_MINUTES = 10  # beside a trial's own time: start, scoring, a loaded file system
 _ENDED = {
@@ -124,7 +128,9 @@ class Queue:
         try:
             jobs = self._executor.map_array(work, [str(folder) for folder in folders])
         except (FailedJobError, OSError, RuntimeError) as error:
-            raise InfrastructureError(f"sbatch refused: {_line(error)}") from error
+            said = _line(error)
+            kind = NotNow if any(word in said for word in _SILENT) else InfrastructureError
+            raise kind(f"sbatch: {said}") from error
         for job, folder in zip(jobs, folders, strict=True):
             (folder / _ID).write_text(job.job_id)
 

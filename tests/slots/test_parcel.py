@@ -12,7 +12,7 @@ import pytest
 from harness.config.setup import load
 from harness.errors import InfrastructureError
 from harness.records import Clock, Level, Limits, Observation, Outcome, Role, Score, TrialResult, TrialSpec
-from harness.slots.elsewhere import RemoteSlots, State
+from harness.slots.elsewhere import NotNow, RemoteSlots, State
 from harness.slots.on_ray import pack, unpack, with_folders
 from harness.slots.order import Measured, Order, digest
 from harness.slots.parcel import RESULT, Kit, order_bytes, order_of, received, result_bytes, write
@@ -151,12 +151,16 @@ class PlayedQueue:
     ended: list[str] = field(default_factory=list)
     avoided: list[str] = field(default_factory=list)
     refuses: bool = False
+    absent: int = 0
     silent: bool = False
     answer: Callable[[Order], Measured] = lambda order: Measured(
         order.id, TrialResult(order.id, Outcome.CRASHED, "exit_1"), place="node1"
     )
 
     def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
+        if self.absent:
+            self.absent -= 1
+            raise NotNow("sbatch: Unable to contact slurm controller")
         if self.refuses:
             raise InfrastructureError("sbatch refused: no such partition")
         for order, folder in orders:
@@ -220,6 +224,16 @@ def test_a_queue_that_refuses_or_is_silent(tmp_path: Path) -> None:
     assert len(slots.notices()) == 1
     queue.silent = False
     assert slots.finished(5.0)[0].result.reason == "later"
+
+
+def test_orders_wait_for_a_daemon_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are sent when it is back, and nobody's trial has failed."""
+    monkeypatch.setattr("harness.slots.elsewhere._AGAIN_SECONDS", 0.01)
+    slots = remote(tmp_path, PlayedQueue(absent=3))
+    slots.start(ORDER)
+    (found,) = slots.finished(10.0)
+    assert found.result.reason == "exit_1"
+    assert len(slots.notices()) == 1
 
 
 def test_a_node_below_the_wanted_isolation_is_left_alone(tmp_path: Path) -> None:
