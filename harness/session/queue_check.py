@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
 from harness.records import Role, TrialSpec
@@ -44,7 +44,8 @@ def _check(setup: "Setup", folder: Path) -> int:
 
     profile = setup.budget.trial_profile(setup.task)
     data = prepared(setup.task, setup.budget.profile, choices=setup.data)
-    slots: RemoteSlots = setup.executor.open_slots(kit_of(setup, data, profile, None), folder)
+    kind: Any = setup.executor
+    slots: RemoteSlots = kind.open_slots(kit_of(setup, data, profile, None), folder)
     try:
         kinds = slots.kinds()
         if not kinds:
