@@ -14,6 +14,7 @@ from harness import __version__
 from harness.errors import LedgerError
 from harness.ledger.plain import to_json
 from harness.records import (
+    AblatedChange,
     Action,
     Clock,
     DecidedBy,
@@ -221,11 +222,13 @@ class ScoredRow(AboutTrial):
     reason: str = ""
     detail: str = ""
     seconds: float = 0.0
+    items_sha256: str = Field(default="", description="of `items/<trial_id>.json`: each item's share of the score")
 
     @classmethod
-    def of(cls, score: Score, trial: AboutTrial, split: Split) -> "ScoredRow":
+    def of(cls, score: Score, trial: AboutTrial, split: Split, items_sha256: str = "") -> "ScoredRow":
         about = {name: getattr(trial, name) for name in ("trial_id", "commit", "role", "proposal")}
-        return cls(split=split, **_fields(score), **about)
+        own = {name: value for name, value in _fields(score).items() if name != "items"}
+        return cls(split=split, items_sha256=items_sha256, **own, **about)
 
 
 class TrialTakenRow(AboutTrial):
@@ -288,12 +291,28 @@ class CertificateRow(Row):
     passed: bool = False
     certified: bool | None = Field(default=None, description="isolation proven?")
     confidence: float = 0.95
+    item_kind: str = Field(default="", description="what the task's items are; empty: it tells none")
+    items: int = 0
+    item_low: float | None = Field(
+        default=None, description="the gain's other interval: over items, by a paired bootstrap, seeds as they are"
+    )
+    item_high: float | None = None
     conditions_alike: bool = Field(
         default=True, description="same machine under both sides? if not, not passed"
     )
     val_minus_test: dict[str, float | None] = Field(
         default={}, description="head, baseline: how far val flatters"
     )
+
+
+class AblationRow(Row):
+    when: ClassVar[str] = "single changes of a stack were taken back, on demand"
+    kind: Literal["ablation"] = "ablation"
+    step: int = Field(default=0, description="the certified step; 0: all keeps of the head")
+    head_commit: str = ""
+    start_commit: str = Field(default="", description="what the first of the changes was built on")
+    changes: list[AblatedChange] = []
+    confidence: float = Field(default=0.95, description="that all intervals together have")
 
 
 class AgentSpentRow(Row):
@@ -345,6 +364,7 @@ KINDS: dict[str, type[Row]] = {
         DecidedRow,
         SettledRow,
         CertificateRow,
+        AblationRow,
         NoticeRow,
         AgentSpentRow,
         SessionEndedRow,

@@ -14,6 +14,7 @@ from harness.ledger.clock import SittingClock
 from harness.ledger.evidence_pool import EvidencePool
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
 from harness.ledger.rows import (
+    AblationRow,
     AboutTrial,
     AgentSpentRow,
     CertificateRow,
@@ -83,6 +84,7 @@ class SessionRecord:
         self.finished_seconds = 0.0  # wall clock of these
         self.seconds_by_role: dict[Role, float] = defaultdict(float)  # that they held the machine
         self.certificates: list[CertificateRow] = []
+        self.ablations: list[AblationRow] = []
         self.notices: list[NoticeRow] = []
         self.asked, self.thinking = 0, False
         self.margin_spent = 0.0
@@ -362,6 +364,9 @@ class SessionRecord:
     def _on_certificate(self, row: CertificateRow) -> None:
         self.certificates.append(row)
 
+    def _on_ablation(self, row: AblationRow) -> None:
+        self.ablations.append(row)
+
     def _on_notice(self, row: NoticeRow) -> None:
         self.notices.append(row)
 
@@ -381,6 +386,7 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
     ScoredRow: SessionRecord._on_scored,
     TrialTakenRow: SessionRecord._on_trial_taken,
     CertificateRow: SessionRecord._on_certificate,
+    AblationRow: SessionRecord._on_ablation,
     NoticeRow: SessionRecord._on_notice,
     AgentSpentRow: SessionRecord._on_agent_spent,
 }

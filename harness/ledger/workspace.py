@@ -146,9 +146,12 @@ class Workspace:
         return bool(trees[0] == trees[1])
 
     @in_one_line
-    def without(self, commit: str) -> Files | None:
-        """The head's files with one keep taken back (three-way, file by file); None where that conflicts."""
-        base, ours, theirs = (self.files(name) for name in (commit, self.head(), f"{commit}^"))
+    def without(self, commit: str, head: str = "") -> Files | None:
+        """A head's files with one commit taken back (three-way, file by file); None where that conflicts.
+
+        head: default the branch's tip.
+        """
+        base, ours, theirs = (self.files(name) for name in (commit, head or self.head(), f"{commit}^"))
         result = dict(ours)
         for name in base.keys() | theirs.keys():
             if base.get(name) == theirs.get(name):

@@ -149,7 +149,11 @@ class Referee:
 
     def _like_certified(self) -> bool:
         sides = (self.state.incumbent, Role.STEP_HEAD), (self.state.certified_commit, Role.STEP_CERTIFIED)
-        return alike(*([trial.machine for trial in self._of_race(*side)] for side in sides))
+        return alike(*([trial.machine for trial in self._of_race(*side)] for side in sides), self._usual())
+
+    def _usual(self) -> list[Mapping[str, float]]:
+        """What was measured beside the baseline's first trials: how far the machine's own scatter goes."""
+        return [trial.machine for trial in self.state.counted(self.state.baseline, Role.BASELINE)]
 
     def _race_scores(self, commit: str, role: Role) -> list[float | None]:
         return [trial.score for trial in self._of_race(commit, role)]
@@ -204,7 +208,7 @@ class Referee:
     def _like_incumbent(self, proposal: ProposalRecord) -> bool:
         """Whether candidate and incumbent had the same machine under them, as far as that was measured."""
         sides = self.state.counted(proposal.commit, Role.CANDIDATE), self.state.counted(self.state.incumbent)
-        return alike(*([trial.machine for trial in side[-LATEST:]] for side in sides))
+        return alike(*([trial.machine for trial in side[-LATEST:]] for side in sides), self._usual())
 
     def _reviewed(self, proposal: ProposalRecord) -> Verdict | None:
         """What the last trial says beyond its score. After a restart it is looked at again: a verdict may be missing.

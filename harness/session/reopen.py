@@ -1,7 +1,7 @@
 """Earlier sessions: the configuration that one began with, and its folder open for measurements on demand."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail
 from harness.ledger.rows import SessionEndedRow, SessionStartedRow
+from harness.ledger.session_record import SessionRecord
 from harness.ledger.session_record import load as load_session
 
 if TYPE_CHECKING:
@@ -41,14 +42,20 @@ def as_begun(setup: "Setup", folder: Path) -> "Setup":
 
 
 @contextmanager
-def reopened(folder: Path) -> "Iterator[tuple[Setup, OpenSession]]":
-    """The configuration that the session was started with, and its open bench. Raises HarnessError."""
+def reopened(
+    folder: Path, check: Callable[[SessionRecord], object] = lambda _: None
+) -> "Iterator[tuple[Setup, OpenSession]]":
+    """The configuration that the session was started with, and its open bench. Raises HarnessError.
+
+    check: raises UserError where the session lacks what is asked about, before anything is opened or written.
+    """
     from harness.config.setup import load
     from harness.session.folder import open_session
 
     session = load_session(folder)
     if not session.length:
         raise UserError(f"{folder} holds a session that has not started")
+    check(session)
     setup = as_begun(load(session.started.arguments), folder)
     with open_session(setup, folder, ()) as bench:
         yield setup, bench

@@ -8,11 +8,13 @@ program at the same seed is measured, only earlier. Such trials have rows of the
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.ledger.ahead import INTERRUPTED, MARK, NOT_WANTED, STOPPED, AheadTrial
 from harness.ledger.rows import Row, ScoredRow, TrialFinishedRow, TrialStartedRow, TrialTakenRow
 from harness.ledger.session_record import SessionRecord
 from harness.records import Level, Outcome, Role, TrialResult
+from harness.session import item_files
 from harness.slots.order import Measured, Order, Slots, digest
 
 _WAIT_SECONDS = 5.0
@@ -26,13 +28,15 @@ def _nothing(_: int) -> Iterable[Order]:
 
 @dataclass
 class SideBySide:
-    """record: writes a row and takes it in. completed: a trial's row with what the session knows beside the slot.
+    """folder: the session's. record: writes a row and takes it in. completed: a trial's result with what the session
+    knows beside the slot.
 
     forecast: so many trials that the loop will probably ask for, the likeliest first. expected: those that it will
     ask for in any case, as far as that is known.
     """
 
     slots: Slots
+    folder: Path
     state: SessionRecord
     record: Callable[[Row], Row]
     completed: Callable[[TrialResult, Order, Mapping[str, float]], TrialResult]
@@ -168,7 +172,8 @@ class SideBySide:
         else:
             self._cancelled.discard(order.id)  # it was ready before it could be cancelled
         for score in measured.scores:
-            self.record(ScoredRow.of(score, trial.start, order.split))
+            sha256 = item_files.write(self.folder, trial.later_id, score.items) if score.items else ""
+            self.record(ScoredRow.of(score, trial.start, order.split, sha256))
         result = self.completed(result, order, measured.beside)
         self.record(TrialFinishedRow.of(result, trial.start))
 

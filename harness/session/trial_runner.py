@@ -30,6 +30,7 @@ from harness.records import (
     TrialSpec,
     step_rate,
 )
+from harness.session import item_files
 from harness.session.manifest import Manifest, manifest
 from harness.session.side_by_side import SideBySide
 from harness.slots.order import Order, Slots, digest
@@ -158,7 +159,7 @@ class TrialRunner:
 
     def make_side_by_side(self, slots: Slots) -> None:
         """From now on several trials are under way, in these slots."""
-        self.side_by_side = SideBySide(slots, self.state, self.record, self._beside_others)
+        self.side_by_side = SideBySide(slots, self.folder, self.state, self.record, self._beside_others)
 
     @property
     def slots(self) -> int:
@@ -304,7 +305,8 @@ class TrialRunner:
         assert trial is not None
         for _ in range(MOST_ATTEMPTS):
             score = self.evaluator.score(result, source, split, self._references(trial.commit))
-            self.record(ScoredRow.of(score, trial.start, split))
+            sha256 = item_files.write(self.folder, trial.trial_id, score.items) if score.items else ""
+            self.record(ScoredRow.of(score, trial.start, split, sha256))
             if score.status != "infra_failed":
                 return score
         raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")

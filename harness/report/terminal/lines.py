@@ -1,6 +1,7 @@
 """Plain output: one line an event, for logs and pipes; and the table at the end. Pure."""
 
 from harness.ledger.rows import (
+    AblationRow,
     DecidedRow,
     NoticeRow,
     ProposedRow,
@@ -43,6 +44,10 @@ def event_line(session: SessionRecord, row: Row) -> str:
             return _decided(session, row)
         case SettledRow():
             return _settled(row)
+        case AblationRow():
+            about = f"certified step {row.step}" if row.step else "everything that was kept"
+            carry = [str(one.proposal) for one in row.changes if one.proposal and one.status == "carries"]
+            return f"ablation of {about}: shown to carry it: {', '.join(carry) or 'no single change'}"
         case NoticeRow():
             return f"notice: {one_line(row.text, 300)}"
         case SessionEndedRow():

@@ -104,7 +104,8 @@ def _verdicts(session: SessionRecord, count: int) -> list[Text]:
 def _decision(proposal: ProposalRecord) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{proposal.number:>4} ", style="dim")
-    text.append(f"{one_line(proposal.status, 8):<8}", style=_STYLES.get(proposal.status, ""))
+    word = proposal.level or proposal.status
+    text.append(f"{one_line(word, 12):<12}", style=_STYLES.get(proposal.status, ""))
     text.append(f"{score_text(proposal.score):>9}  ")
     text.append(one_line(proposal.title or proposal.problem, 60))
     text.append(f"  {why(proposal)}", style="dim")
@@ -116,7 +117,7 @@ def _footer(session: SessionRecord, now: datetime) -> Text:
     since = (now - last).total_seconds() if last and not session.ended else 0.0
     elapsed = session.active_seconds + max(0.0, since)
     parts = [
-        f"{len(session.decided)} decided, {len(session.keeps)} kept",
+        f"{len(session.decided)} decided, {_kept(session)}",
         cost_text(session),
         duration(elapsed),
     ]
@@ -126,6 +127,15 @@ def _footer(session: SessionRecord, now: datetime) -> Text:
     if session.notices:
         parts.append(f"notice: {one_line(session.notices[-1].text, 100)}")
     return Text(" · ".join(parts), style="dim")
+
+
+def _kept(session: SessionRecord) -> str:
+    """At both levels, where there are two."""
+    words = f"{len(session.keeps)} kept"
+    if not session.settlements and not session.provisional:
+        return words
+    steps = len(session.certified_steps)
+    return f"{words} ({len(session.provisional)} provisional; {steps} certified {'step' if steps == 1 else 'steps'})"
 
 
 def seconds_left(session: SessionRecord, elapsed: float) -> float | None:

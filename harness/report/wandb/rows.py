@@ -94,6 +94,9 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
         "decision/category": one_line(row.category, 40),
         "decision/title": one_line(session.proposal(row.proposal).title, 120),
         "keeps": len(session.keeps),
+        "decision/provisional": int(row.provisional),
+        "provisional_keeps": len(session.provisional),
+        "certified_steps": len(session.certified_steps),
         "cost/dollars": session.dollars,
         "cost/tokens": session.tokens,
         "cost/trial_hours": session.trial_seconds() / 3600,
@@ -117,6 +120,7 @@ def _step(session: SessionRecord, row: SettledRow) -> dict[str, Any]:
         "race/keeps": len(row.keeps),
         "race/reason": one_line(row.reason, 80),
         "keeps": len(session.keeps),
+        "provisional_keeps": len(session.provisional),
         "certified_steps": len(session.certified_steps),
     }
     return found | {f"race/{name}": value for name, value in row.statistics.items() if _is_number(value)}
@@ -128,6 +132,7 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "proposals": len(session.decided),
         "keeps": len(session.keeps),
         "certified_steps": len(session.certified_steps),
+        "rolled_back": sum(proposal.rolled_back for proposal in session.decided),
         "baseline": session.baseline_score,
         "incumbent": session.incumbent_score,
         "claimed_gain": claimed_gain(session),
@@ -135,7 +140,8 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "ended": one_line(session.ended.reason, 120) if session.ended else "",
     }
     if (row := session.certificate) is not None:
-        found |= {f"certificate/{key}": getattr(row, key) for key in ("gain", "low", "high", "p", "passed")}
+        names = ("gain", "low", "high", "p", "passed", "item_low", "item_high")
+        found |= {f"certificate/{key}": getattr(row, key) for key in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
