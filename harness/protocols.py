@@ -47,6 +47,9 @@ class Proposer(Protocol):
     def prepare(self, view: View) -> None:
         """A trial is about to start: work on proposal `view.number` may begin. Returns at once."""
 
+    def ready(self, editable: Files) -> Sequence[tuple[int, Proposal]]:
+        """Numbers and prepared proposals as `next` would give them with these editable files, the next one first."""
+
     def close(self) -> None: ...
 
 

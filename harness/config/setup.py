@@ -43,6 +43,7 @@ _PARTS = (
     "early_stop",
 )
 UNJUDGING = ("agent", "tracking")  # parts that decide nothing: their code may be mended while a session rests
+WHERE = ("slots", "gpus")  # of the executor: how many trials are under way bears on no result
 SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
 
@@ -145,6 +146,7 @@ def fingerprint(
     kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
     kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
     kept["budget"] = {key: value for key, value in config["budget"].items() if key not in SESSION_LIMITS}
+    kept["executor"] = {key: value for key, value in config["executor"].items() if key not in WHERE}
     kept["guards"] = [*config["guards"].items()]  # their order counts
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in source.items()}
     judging = {key: digest for key, digest in (code or {}).items() if not key.startswith(UNJUDGING)}

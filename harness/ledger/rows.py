@@ -177,6 +177,7 @@ class TrialStartedRow(AboutTrial):
         default="referee", description="candidate: a budget of steps or tokens is its own word"
     )
     waited_seconds: float = Field(default=0.0, description="for its turn in a sweep")
+    source_sha256: str = Field(default="", description="of all files of the program; side by side only")
 
 
 class TrialFinishedRow(AboutTrial):
@@ -229,6 +230,13 @@ class ScoredRow(AboutTrial):
         about = {name: getattr(trial, name) for name in ("trial_id", "commit", "role", "proposal")}
         own = {name: value for name, value in _fields(score).items() if name != "items"}
         return cls(split=split, items_sha256=items_sha256, **own, **about)
+
+
+class TrialTakenRow(AboutTrial):
+    when: ClassVar[str] = "a trial made side by side with others is wanted now, and becomes evidence"
+    kind: Literal["trial_taken"] = "trial_taken"
+    ahead: str = Field(default="", description="its id until now: trial_id, @, a number of its own")
+    attempt: int = 1
 
 
 class DecidedRow(Row):
@@ -353,6 +361,7 @@ KINDS: dict[str, type[Row]] = {
         TrialStartedRow,
         TrialFinishedRow,
         ScoredRow,
+        TrialTakenRow,
         DecidedRow,
         SettledRow,
         CertificateRow,

@@ -12,6 +12,7 @@ from harness.keep.item_interval import item_interval
 from harness.ledger.rows import CertificateRow
 from harness.records import Files, ItemScores, Observation, Role, Split
 from harness.session import item_files
+from harness.session.names import certificate_pair
 from harness.session.trial_runner import TrialRunner
 from harness.trial.conditions import alike
 
@@ -26,11 +27,24 @@ def certify(trial_runner: TrialRunner, files_of: Callable[[str], Files], trials:
     state, number = trial_runner.state, len(trial_runner.state.certificates) + 1
     commits = dict(zip(_ROLES, (state.incumbent, state.baseline), strict=True))
     prefix = {role: f"cert{number}-{role.value.removeprefix('certificate_')}" for role in _ROLES}
-    for run in range(1, trials + 1):
-        for role, commit in commits.items():
-            name = f"{prefix[role]}-{run}"
-            if not any(seen.trial_id.partition("~")[0] == name for seen in state.observations[commit]):
-                trial_runner.measure(files_of(commit), commit, role, name, split=Split.TEST)
+    left = [
+        (commit, role, f"{prefix[role]}-{run}", certificate_pair(number, run))
+        for run in range(1, trials + 1)
+        for role, commit in commits.items()
+    ]
+    made = {
+        seen.trial_id.partition("~")[0] for commit in commits.values() for seen in state.observations[commit]
+    }
+    left = [each for each in left if each[2] not in made]
+    trial_runner.expect(
+        [
+            trial_runner.order(files_of(commit), commit, role, name, split=Split.TEST, pair=pair)
+            for commit, role, name, pair in left
+        ]
+    )
+    for commit, role, name, pair in left:
+        trial_runner.measure(files_of(commit), commit, role, name, split=Split.TEST, pair=pair)
+    trial_runner.expect([])
     losses, scores, machines, items = {}, {}, {}, {}
     for role, commit in commits.items():
         seen = [

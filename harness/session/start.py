@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from harness.agents.context import AgentContext
@@ -19,7 +20,8 @@ from harness.records import EndCause, Usage
 from harness.report.terminal.tracker import Terminal
 from harness.session import evidence
 from harness.session.folder import OpenSession, has_ended, noise_key, open_session, session_folder
-from harness.session.intake import Intake
+from harness.session.forecast import Forecast
+from harness.session.intake import Intake, agent_seed
 from harness.session.limits import LimitReached, SessionLimits
 from harness.session.referee import Referee
 from harness.session.session import Session
@@ -87,12 +89,19 @@ def _own_part(own_files: Mapping[str, Path], error: BaseException) -> str:
 
 def _run(setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
     _open_agent(setup.agent, setup, bench, limits)
-    proposer = Prefetch(setup.agent)
+    trial_runner = bench.trial_runner
+    proposer = Prefetch(
+        setup.agent,
+        slots=trial_runner.slots,
+        seed_of=partial(agent_seed, trial_runner.secret) if trial_runner.side_by_side else None,
+    )
     try:
         program = bench.trial_runner.state.started.program
         intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, program)
         referee = Referee(bench.trial_runner, intake, setup.guards, setup.keep, limits, setup.promotion)
         referee.stop_for = setup.early_stop.stop_for
+        if trial_runner.side_by_side:
+            trial_runner.side_by_side.forecast = Forecast(referee, proposer)
         session = Session(bench.trial_runner, bench.workspace, intake, referee, limits)
         session.synchronise()
         if not bench.resumed:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from harness.config.compose import composed
 from harness.config.setup import load
 from harness.errors import UserError
 from harness.ledger.reading import rows_of
@@ -23,7 +24,7 @@ from harness.ledger.sweep_record import Record, read
 from harness.sweep import runner as sweeps
 from harness.sweep.arms import sweep_of
 from harness.sweep.live import LiveArms
-from harness.sweep.runner import Runner, main, trial_places
+from harness.sweep.runner import Runner, _slots_elsewhere, main, trial_places
 from harness.task.task import Profile
 from tests.report.conftest import wait_until
 
@@ -337,3 +338,12 @@ def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
     ).stdout  # fmt: skip
     assert "cannot tell" in said or "better" in said
     assert len(json.loads((tmp_path / "c.json").read_text())["arms"]) == 2
+
+
+def test_arms_elsewhere_share_the_slots_of_the_queue():
+    """The number of trials under way in all arms together is the executor's; cards are the sweep's to give."""
+    queue = composed(["task=digits", "executor=slurm", "executor.slots=7"])[0]
+    assert _slots_elsewhere(queue) == 7
+    assert _slots_elsewhere(composed(["task=digits"])[0]) is None
+    with pytest.raises(UserError, match="leave it out"):
+        _slots_elsewhere(composed(["task=digits", "executor.gpus=all"])[0])

@@ -16,6 +16,7 @@ from harness.report.escape import one_line
 from harness.report.terminal.lines import HEADINGS, table_rows
 from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
 
+_MOST_SHOWN = 8  # trials under way
 _STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
 
 
@@ -67,8 +68,9 @@ def _scores(session: SessionRecord) -> Text:
 
 
 def _running(session: SessionRecord, now: datetime, doing: str) -> Group | Text:
-    if session.under_way:
-        return Group(*(_trial(trial, now) for trial in [*session.under_way.values()][-4:]))
+    beside = (TrialRecord(trial.start) for trial in session.ahead.under_way)
+    if under_way := [*session.under_way.values(), *beside]:
+        return Group(*(_trial(trial, now) for trial in under_way[-_MOST_SHOWN:]))
     if session.thinking:
         return Text(f"the agent works on proposal {session.asked}")
     last = moment(session.clock.last_time)

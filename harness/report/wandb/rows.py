@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from harness.ledger.ahead import MARK
 from harness.ledger.rows import (
     AboutTrial,
     CertificateRow,
@@ -13,6 +14,7 @@ from harness.ledger.rows import (
     SessionStartedRow,
     SettledRow,
     TrialFinishedRow,
+    TrialTakenRow,
 )
 from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Decision, Outcome
@@ -43,9 +45,15 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
     """What to log for a row that `session` has already taken in, None for nothing.
 
     Each trial gives exactly one entry: with its score, or with its outcome when it has none. A trial that was
-    interrupted gives none: it is not a result and is run again under another name.
+    interrupted gives none: it is not a result and is run again under another name. One that was made side by side
+    with others gives it when it becomes evidence.
     """
+    if isinstance(row, AboutTrial) and MARK in row.trial_id:
+        return None
     match row:
+        case TrialTakenRow():
+            taken = session.trial(row.trial_id)
+            return _trial(session, row) if taken and taken.outcome is not Outcome.INFRA_FAILED else None
         case ScoredRow(status=status) if status != "infra_failed":
             return _trial(session, row)
         case TrialFinishedRow(outcome=Outcome.CRASHED | Outcome.TIMED_OUT):
