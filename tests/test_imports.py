@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS, GUARDS, TASKS = ROOT / "harness", ROOT / "guards", ROOT / "tasks"
 HEAVY = {"torch", "anthropic", "openai", "scipy", "pandas", "wandb", "optuna", "cmaes", "matplotlib", "ray", "hydra"}
+HEAVY |= {"mlflow", "tensorboardX", "PIL"}
 HEAVY |= {"omegaconf", "pydantic"}
 GIT_FILES = {f"harness.ledger.{name}" for name in ("workspace", "foreign_repository", "git_errors")}
 LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITECTURE.md states the same order

@@ -1,10 +1,16 @@
-"""`python -m harness.ablation DIR [step=N] [runs=3]`: which single changes carry a certified step, or the final stack.
+"""`harness ablation TAG [step=N] [runs=3]`: which single changes carry a certified step, or the final stack.
 
-step=N: inside the certified step of that number (results.tsv, report and terminal name it), measured on that step's own
-head; without it every keep that stands, on the session's head. Each change in turn is taken back (three-way, so that
-the others stay) and both are run on fresh seeds by turns, `runs` times each, the head twice as often. A change that
-later ones build on cannot be taken back alone: it is measured where it came in, with and without it. The intervals
-cover seeds, on val, and hold together with 95 %. Nothing is kept or dropped by this; it is a row in the ledger.
+TAG is the session's tag, or its folder. step=N: inside the certified step of that number (results.tsv, report and
+terminal name it), measured on that step's own head; without it every keep that stands, on the session's head. Each
+change in turn is taken back (three-way, so that the others stay) and both are run on fresh seeds by turns, `runs`
+times each, the head twice as often. A change that later ones build on cannot be taken back alone: it is measured
+where it came in, with and without it. The intervals cover seeds, on val, and hold together with 95 %. Nothing is kept
+or dropped by this; it is a row in the ledger.
+
+Examples:
+
+    harness ablation nanochat-claude-1a2b3c4d
+    harness ablation sessions/nanochat-claude-1a2b3c4d step=2 runs=5
 """
 
 import sys
@@ -18,7 +24,7 @@ from harness.report.words import ablation_line
 from harness.session.ablation import ablate, stack_of
 from harness.session.reopen import only_folder, reopened
 
-_USAGE = "usage: python -m harness.ablation DIR [step=N] [runs=3], DIR is the folder of a session"
+_USAGE = "usage: harness ablation TAG [step=N] [runs=3]; harness list shows the tags"
 _DEFAULT_RUNS = 3
 
 

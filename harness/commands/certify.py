@@ -1,8 +1,15 @@
-"""`python -m harness.certify DIR [runs=5]`: a certificate for the head of an earlier session, on demand.
+"""`harness certify TAG [runs=5]`: a certificate for the head of an earlier session, on demand.
+
+TAG is the session's tag, or its folder.
 
 Fresh trials of the head and of the baseline on the sealed split, as at a session's end. The first certificate of
 a head is its result: asking again until one passes would be another search, so later ones say that they are.
 Two intervals: over seeds (Welch), and, where the task tells what its score is made of, over its documents or items.
+
+Examples:
+
+    harness certify nanochat-claude-1a2b3c4d
+    harness certify nanochat-claude-1a2b3c4d runs=8
 """
 
 import sys
@@ -15,7 +22,7 @@ from harness.ledger.rows import CertificateRow
 from harness.report.words import UNLIKE_CONDITIONS, item_lines
 from harness.session.reopen import only_folder, reopened
 
-_USAGE = "usage: python -m harness.certify DIR [runs=5], DIR is the folder of a session"
+_USAGE = "usage: harness certify TAG [runs=5]; harness list shows the tags"
 
 
 def main(arguments: list[str]) -> int:

@@ -1,10 +1,13 @@
-"""One page about this machine: what holds an untrusted program here, and what would hold it better.
+"""`harness doctor`: one page about this machine: what holds an untrusted program here, and what would hold it better.
 
-    python -m harness.doctor
-    python -m harness.doctor executor=slurm executor.partition=NAME    # or executor=ray, with any other setting
+With `executor=slurm` or `executor=ray` (and any other setting) it makes a ten-second trial, with its scoring, on one
+node of every kind that the queue or cluster has. Exit code 0 when results can be certified here (there: on every
+kind), 1 when not.
 
-The second form makes a ten-second trial, with its scoring, on one node of every kind that the queue or cluster has.
-Exit code 0 when results can be certified here (there: on every kind), 1 when not.
+Examples:
+
+    harness doctor
+    harness doctor executor=slurm executor.partition=NAME
 """
 
 import os

@@ -71,6 +71,7 @@ class SessionStartedRow(Row):
     choices: Texts = Field(default={}, description="group: choice")
     config: Values = Field(default={}, description="resolved")
     arguments: list[str] = []
+    own_code: Texts = Field(default={}, description="part of the user's own: SHA-256 of its file")
     fingerprint: str = Field(default="", description="SHA-256 of all that bears on results")
     metric: str = "score"
     direction: Direction = Direction.MINIMIZE

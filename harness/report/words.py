@@ -52,6 +52,23 @@ def why(proposal: ProposalRecord) -> str:
     return one_line(" ".join(part for part in (said, doubt) if part), 220)
 
 
+def verdict(proposal: ProposalRecord) -> str:
+    """What became of a proposal, in the words of every view: keep, discard or crash, and a keep's standing."""
+    standing = proposal.level
+    return f"{proposal.status}, {standing}" if standing and standing != proposal.status else proposal.status
+
+
+def gain_text(session: SessionRecord) -> str:
+    """Certified where there is a certificate, else as the search claims it; "-" without a keep."""
+    certificate = session.certificate
+    if certificate is not None and certificate.gain is not None:
+        return f"{signed(certificate.gain)} {'certified' if certificate.passed else 'NOT certified'}"
+    baseline, incumbent = session.baseline_score, session.incumbent_score
+    if baseline is None or incumbent is None or not session.keeps:
+        return "-"
+    return f"{signed(session.sign * (incumbent - baseline))} claimed"
+
+
 def step_lines(session: SessionRecord) -> list[str]:
     """What rules with two levels did: steps certified and stacks rolled back, with the error that was spent."""
     if not session.settlements:

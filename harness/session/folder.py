@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness import __version__
-from harness.config.setup import SESSION_LIMITS, WHERE, Setup
+from harness.config.setup import SESSION_LIMITS, UNJUDGING, WHERE, Setup
 from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.interruption import ended_by_signals
@@ -138,6 +138,8 @@ def _slots(
             raise UserError("early_stop watches trials of this machine only; leave early_stop.after=1")
         slots: Slots = kind.open_slots(kit_of(setup, data, profile, placebo), folder.resolve())
         return slots
+    if not hasattr(kind, "cards"):
+        return None  # an executor of somebody's own
     cards = kind.cards(profile)
     if len(cards) == 1:
         return None
@@ -231,6 +233,7 @@ def _begin(bench: OpenSession, setup: Setup) -> None:
             choices=dict(setup.choices),
             config=_plain(setup.config),
             arguments=list(setup.arguments),
+            own_code=dict(setup.own_code),
             fingerprint=setup.fingerprint,
             metric=task.metric,
             direction=task.direction,
@@ -275,7 +278,13 @@ def check_same(session: SessionRecord, setup: Setup, folder: Path, files_of: Cal
     """
     if not session.length or session.started.fingerprint == setup.fingerprint:
         return
+    before, now = session.started.own_code, setup.own_code
     changed = sorted(_differences(session.started.config, setup.config))
+    changed += sorted(
+        f"the file of {key}"
+        for key in before
+        if now.get(key) != before[key] and not key.startswith(UNJUDGING)
+    )
     if not changed and session.of_older_build:
         changed = _changed_files(files_of(session.baseline), setup.task.source())
         changed += (

@@ -179,7 +179,7 @@ def test_the_fingerprint_covers_what_bears_on_results(own_task: str, tmp_path: P
         ("repeat=-", "repeat: '-'"),
         ("~task", "give task=choice"),
         ("task@other=digits", "give task=choice"),
-        ("hydra.run.dir=/tmp", "hydra.run.dir cannot be set here"),
+        ("hydra.output_subdir=null", "hydra.output_subdir cannot be set here; the configuration is"),
         ("task=nanochat,digits", "several values; start a sweep with -m"),
         ("--multirun", "a sweep needs an argument with several values"),
         ("--verbose", "unknown option '--verbose'; options: --help"),

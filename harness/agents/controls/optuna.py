@@ -20,6 +20,8 @@ _ATTEMPTS = 20
 class Optuna:
     """Tunes up to `most` constants within a factor of their first values, all at once, with optuna's TPE."""
 
+    reads_program = False
+
     def __init__(
         self, factor: float = 4.0, most: int = 8, warm_up: int = 5, names: tuple[str, ...] = ()
     ) -> None:

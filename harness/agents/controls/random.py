@@ -13,6 +13,7 @@ class Random:
     draws depend on the view's seed alone; what was already tried is not tried again."""
 
     repeatable = True
+    reads_program = False
 
     def __init__(self, factor: float = 4.0, changes: int = 1) -> None:
         """factor: largest ratio of old and new value. Raises ValueError unless factor > 1 and changes > 0."""

@@ -20,6 +20,7 @@ class Replay:
     """
 
     repeatable = True
+    reads_program = False
 
     def __init__(self, folder: str | None = None) -> None:
         """folder: where the patches are, None: the task's own. Raises UserError when there are none."""

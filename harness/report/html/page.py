@@ -104,11 +104,12 @@ def _tiles(session: SessionRecord) -> str:
     tiles = []
     if row is not None and row.gain is not None:
         about = f"{interval_text(row)}, p = {row.p:.3g}"
-        tiles.append(tile("certified gain", signed(row.gain), about))
+        label = "certified gain" if row.passed else "gain, certificate not passed"
+        tiles.append(tile(label, signed(row.gain), about, "certified gain"))
         if row.item_low is not None and row.item_high is not None:
             about = f"{row.items:,} of them, paired bootstrap"
-            value = f"{signed(row.item_low)} to {signed(row.item_high)}"
-            tiles.append(tile(f"… over other {one_line(row.item_kind, 40)}", value, about))
+            ends = f"{signed(row.item_low)} to {signed(row.item_high)}"
+            tiles.append(tile(f"… over other {one_line(row.item_kind, 40)}", ends, about))
     elif session.keeps:
         tiles.append(tile("certified gain", "none", "not measured"))
     if by_search is not None and session.keeps:
@@ -121,8 +122,8 @@ def _tiles(session: SessionRecord) -> str:
     tiles.append(
         tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")
     )
-    for name, value in list(session.started.references.items())[:2]:
-        tiles.append(tile(f"reference: {name}", score_text(value), "not a result of this session"))
+    for method, reached in list(session.started.references.items())[:2]:
+        tiles.append(tile(f"reference: {method}", score_text(reached), "not a result of this session"))
     if found is not None:
         tiles.append(
             tile(

@@ -25,11 +25,16 @@ def live_view(
     now: datetime | None = None,
     verdicts: int = 8,
     agent: Mapping[str, Any] | None = None,
+    doing: str = "between two trials",
 ) -> Panel:
-    """The whole view at the time `now` (default: this moment). agent: what it does now, as it says itself."""
+    """The whole view at the time `now` (default: this moment). agent: what it does now, as it says itself.
+
+    verdicts: how many of the last ones. doing: what goes on while no trial is under way.
+    """
     now = now or datetime.now(UTC)
-    running = [_running(session, now), *_agent(agent or {})]
-    parts = [_scores(session), *running, *_verdicts(session, verdicts), _footer(session, now)]
+    running = [_running(session, now, doing), *_agent(agent or {})]
+    last = _verdicts(session, verdicts) if verdicts else []
+    parts = [_scores(session), *running, *last, _footer(session, now)]
     style = "cyan" if session.isolation_certified else "red"
     return Panel(Group(*parts), title=Text(title(session)), border_style=style)
 
@@ -38,7 +43,9 @@ def final_table(session: SessionRecord) -> Table:
     """Every verdict with its reason."""
     table = Table(show_edge=False, pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading in ("proposal", "score") else "left")
+        table.add_column(
+            heading, justify="right" if heading in ("proposal", "score") else "left", overflow="fold"
+        )
     for proposal, row in zip(session.decided, table_rows(session), strict=True):
         style = _STYLES.get(proposal.status, "")
         table.add_row(*(Text(cell, style=style if index == 1 else "") for index, cell in enumerate(row)))
@@ -60,13 +67,15 @@ def _scores(session: SessionRecord) -> Text:
     return text
 
 
-def _running(session: SessionRecord, now: datetime) -> Group | Text:
+def _running(session: SessionRecord, now: datetime, doing: str) -> Group | Text:
     beside = (TrialRecord(trial.start) for trial in session.ahead.under_way)
     if under_way := [*session.under_way.values(), *beside]:
         return Group(*(_trial(trial, now) for trial in under_way[-_MOST_SHOWN:]))
     if session.thinking:
         return Text(f"the agent works on proposal {session.asked}")
-    return Text("the session has ended" if session.ended else "between two trials", style="dim")
+    last = moment(session.clock.last_time)
+    since = f" for {duration((now - last).total_seconds())}" if last else ""
+    return Text("the session has ended" if session.ended else f"{doing}{since}", style="dim")
 
 
 def _agent(said: Mapping[str, Any]) -> list[Text]:

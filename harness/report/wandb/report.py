@@ -73,6 +73,9 @@ def report_of(sessions: Sequence[SessionRecord], project: str, entity: str) -> A
         v2.BarPlot(title=about, metrics=[v2.SummaryMetric(metric)], layout=v2.Layout(x=8 * i, y=18, w=8, h=6))
         for i, (metric, about) in enumerate(_BARS)
     ]
+    panels += [
+        v2.MediaBrowser(title="Progress", media_keys=["progress"], layout=v2.Layout(x=0, y=18, w=24, h=12))
+    ]
     blocks: list[Any] = [v2.P("Made from ledgers; scores on val are claims, only certificates are results.")]
     blocks += [v2.PanelGrid(runsets=runsets, panels=panels)]
     for session in sessions:

@@ -6,9 +6,11 @@ from typing import Any
 from harness.ledger.ahead import MARK
 from harness.ledger.rows import (
     AboutTrial,
+    CertificateRow,
     DecidedRow,
     Row,
     ScoredRow,
+    SessionEndedRow,
     SessionStartedRow,
     SettledRow,
     TrialFinishedRow,
@@ -60,6 +62,10 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
             return _decision(session, row)
         case SettledRow():
             return _step(session, row)
+        case CertificateRow():
+            return {name: value for name, value in certificate_of(row).items() if _is_number(value)}
+        case SessionEndedRow():
+            return {"keeps": len(session.keeps), "proposals": len(session.decided)}
     return None
 
 
@@ -140,9 +146,14 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "ended": one_line(session.ended.reason, 120) if session.ended else "",
     }
     if (row := session.certificate) is not None:
-        names = ("gain", "low", "high", "p", "passed", "item_low", "item_high")
-        found |= {f"certificate/{key}": getattr(row, key) for key in names}
+        found |= certificate_of(row)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def certificate_of(row: CertificateRow) -> dict[str, Any]:
+    """Its numbers by name."""
+    names = ("gain", "low", "high", "p", "passed", "item_low", "item_high")
+    return {f"certificate/{key}": getattr(row, key) for key in names}
 
 
 def _is_number(value: object) -> bool:
