@@ -42,8 +42,8 @@ _PARTS = (
     "promotion",
     "early_stop",
 )
-WHERE = ("slots", "gpus")  # of the executor: how many trials are under way bears on no result
 UNJUDGING = ("agent", "tracking")  # parts that decide nothing: their code may be mended while a session rests
+WHERE = ("slots", "gpus")  # of the executor: how many trials are under way bears on no result
 SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
 

@@ -14,15 +14,15 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from harness.config.compose import sweeper_params
-from harness.config.setup import Setup
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
@@ -52,9 +52,11 @@ def main(argv: list[str], dry: bool = False) -> int:
     """
     sweep, setups = checked(sweep_of([*argv, *sweeper_params(argv)]))
     profiles = [setup.budget.trial_profile(setup.task) for setup in setups]
-    elsewhere = [slots for setup in setups if (slots := _slots_elsewhere(setup))]
-    places: list[int | None] = [None] * (sweep.slots or max(elsewhere)) if elsewhere else []
-    places = places or trial_places(profiles, permitted_gpus(), sweep.slots)
+    elsewhere = [slots for setup in setups if (slots := _slots_elsewhere(setup.config))]
+    if elsewhere:
+        places: list[int | None] = [None] * (sweep.slots or max(elsewhere))
+    else:
+        places = trial_places(profiles, permitted_gpus(), sweep.slots)
     abreast = sweep.abreast or _abreast(len(sweep.arms), len(places))
     if dry:
         for line in estimate_lines(sweep, setups, len(places), abreast):
@@ -273,15 +275,17 @@ def trial_places(
     return [gpus[slot % len(gpus)] for slot in range(slots or len(gpus))]
 
 
-def _slots_elsewhere(setup: Setup) -> int | None:
+def _slots_elsewhere(config: Mapping[str, Any]) -> int | None:
     """How many trials of an arm a queue or cluster may have at a time; None where they are made on this machine.
 
     Raises UserError for an arm that wants cards which the sweep shares out.
     """
-    kind = setup.executor
-    if getattr(kind, "gpus", None) and not hasattr(kind, "open_slots"):
-        raise UserError("executor.gpus: a sweep gives each arm its card, trial by trial; leave it out")
-    return int(getattr(kind, "slots", None) or 1) if hasattr(kind, "open_slots") else None
+    executor = config["executor"]
+    if str(executor.get("_target_", "")).startswith("harness.trial."):
+        if executor.get("gpus") is not None:
+            raise UserError("executor.gpus: a sweep gives each arm its card, trial by trial; leave it out")
+        return None
+    return int(executor.get("slots") or 1)
 
 
 def _abreast(arms: int, slots: int) -> int:

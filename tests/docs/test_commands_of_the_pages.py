@@ -20,8 +20,9 @@ NEWCOMERS = (
     "docs/own_agent.md",
     "docs/certificate.md",
 )
-SECONDS = {  # what is run elsewhere by a test of its own, in minutes; here its help is asked for
-    "certify", "ablation", "noise", "redteam", "check-task", "doctor", "adopt", "resume"
+SECONDS = {  # what takes minutes, or goes on: tests of its own run it; here its help is asked for
+    "certify", "ablation", "noise", "redteam", "check-task", "doctor", "adopt", "resume",
+    "ui",  # serves until it is interrupted
 }  # fmt: skip
 PROMISED = {"docs/cluster.md"}  # comes with the executors
 ENVIRONMENT = "ANTHROPIC_API_KEY=none OPENAI_API_KEY=none "

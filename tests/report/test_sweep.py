@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from harness.config.compose import composed
 from harness.config.setup import load
 from harness.errors import UserError
 from harness.ledger.reading import rows_of
@@ -341,8 +342,8 @@ def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
 
 def test_arms_elsewhere_share_the_slots_of_the_queue():
     """The number of trials under way in all arms together is the executor's; cards are the sweep's to give."""
-    queue = load(["task=digits", "executor=slurm", "executor.slots=7"])
+    queue = composed(["task=digits", "executor=slurm", "executor.slots=7"])[0]
     assert _slots_elsewhere(queue) == 7
-    assert _slots_elsewhere(load(["task=digits"])) is None
+    assert _slots_elsewhere(composed(["task=digits"])[0]) is None
     with pytest.raises(UserError, match="leave it out"):
-        _slots_elsewhere(load(["task=digits", "executor.gpus=all"]))
+        _slots_elsewhere(composed(["task=digits", "executor.gpus=all"])[0])

@@ -19,8 +19,8 @@ class Replay:
     A patch that does not apply is a proposal with a problem: recorded, never tried.
     """
 
-    repeatable = True
     reads_program = False
+    repeatable = True
 
     def __init__(self, folder: str | None = None) -> None:
         """folder: where the patches are, None: the task's own. Raises UserError when there are none."""
