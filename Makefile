@@ -1,5 +1,5 @@
 # Every target sets up .venv first; that is a no-op once it has been done.
-.PHONY: setup run test test-slow test-browser test-gpu test-agents test-faults lint
+.PHONY: setup run test test-slow test-browser test-gpu test-agents test-faults lint study
 ARGS ?=
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
@@ -16,3 +16,5 @@ test-faults: setup ; @$(PYTHON_IN_VENV) -m pytest tests/faults $(ARGS)
 lint: setup
 	@$(PYTHON_IN_VENV) -m ruff check .
 	@$(PYTHON_IN_VENV) -m mypy
+# NAME: a folder in studies/
+study: setup ; @PYTHONPATH=scripts $(PYTHON_IN_VENV) studies/$(NAME)/study.py $(ARGS)
