@@ -21,7 +21,11 @@ from harness.records import (
 
 
 class Agent(Protocol):
-    """Proposes edits. Stateless: everything it needs to go on is in the view, so a session can be resumed."""
+    """Proposes edits. Stateless: everything it needs to go on is in the view, so a session can be resumed.
+
+    What an agent may have besides: `open(context)`, `check()` of its login, `close()`, `ahead` (proposals that it may
+    prepare meanwhile), and `reads_program = False` where the human's program makes no difference to it.
+    """
 
     def propose(self, view: View) -> Proposal | None:
         """The next proposal, or None when the agent has nothing more to offer (only controls do that).
@@ -42,6 +46,9 @@ class Proposer(Protocol):
 
     def prepare(self, view: View) -> None:
         """A trial is about to start: work on proposal `view.number` may begin. Returns at once."""
+
+    def ready(self, editable: Files) -> Sequence[tuple[int, Proposal]]:
+        """Numbers and prepared proposals as `next` would give them with these editable files, the next one first."""
 
     def close(self) -> None: ...
 

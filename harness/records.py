@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 Files: TypeAlias = Mapping[str, bytes]
@@ -221,11 +221,24 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemScores:
+    """What a score is made of: the metric is the sum of `values` divided by the sum of `weights`.
+
+    what: what an item is, in the plural ("documents", "queries"). Both in the order in which the split has them.
+    """
+
+    what: str
+    values: tuple[float, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """The evaluator's word on one artefact and split.
 
     status: "scored"; "invalid" (the artefact or the predictor broke the contract or failed an audit: the
     candidate's worst score); "infra_failed" (ours: retried, never held against the candidate).
+    items: on the sealed split, where the task tells them. For the certificate alone: no agent and no guard sees them.
     """
 
     status: str
@@ -234,6 +247,7 @@ class Score:
     reason: str = ""
     detail: str = ""
     seconds: float = 0.0
+    items: ItemScores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +440,25 @@ class KeepEvidence:
     step_certified: tuple[float, ...] = ()
     races: tuple[bool, ...] = ()
     ending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AblatedChange:
+    """What one change of a stack of keeps is worth: mean loss without it minus mean loss with it, in [low, high].
+
+    proposal: whose change; 0: the whole stack against what it was built on. how: "taken_back" from the stack's head,
+    or, where later changes build on it, "added" to those before it. trials: without it, with it.
+    status: "carries" (low above 0), "harms" (high below 0), "not_shown", "fails_without" (a trial without it had no
+    score), "no_score" (one with it had none), "unlike_conditions" (the machine was not the same under both).
+    """
+
+    proposal: int
+    how: Literal["whole", "taken_back", "added"]
+    status: Literal["carries", "harms", "not_shown", "fails_without", "no_score", "unlike_conditions"]
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    trials: tuple[int, int] = (0, 0)
 
 
 class Action(StrEnum):

@@ -160,6 +160,8 @@ def summed_up(cells: Sequence[Cell], book: Book, rule: str, condition: str) -> S
 
 def _ratio(ours: Sequence[float], greedy: Sequence[float]) -> Estimate:
     """Of sums over the same nights; the error from what is left of each night's gain."""
+    if not sum(greedy):
+        return Estimate(math.nan, math.nan)  # greedy gained nothing: there is no share of it
     value = sum(ours) / sum(greedy)
     off = [one - value * other for one, other in zip(ours, greedy, strict=True)]
     error = math.sqrt(sum(part**2 for part in off)) / abs(sum(greedy))
@@ -250,6 +252,12 @@ def main() -> int:
     only = {name: given for name in ("rules", "kinds", "conditions") if (given := getattr(chosen, name))}
     try:
         book = read(chosen.file)
+        known = {"rules": RULES, "kinds": book.nights, "conditions": book.conditions}
+        for name, given in only.items():
+            if unknown := [one for one in given if one not in known[name]]:
+                raise ValueError(f"--{name} {unknown[0]}: there is no such one, but {', '.join(known[name])}")
+        if chosen.nights < 2 or chosen.processes < 1:
+            raise ValueError("--nights must be 2 or more, --processes 1 or more")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

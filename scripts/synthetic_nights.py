@@ -173,28 +173,100 @@ class Book:
 
 
 def read(path: Path = DEFAULT) -> Book:
-    """Raises ValueError with one line that says what is wrong with the file."""
+    """Raises ValueError with one line that says what is wrong with the file, and where."""
     try:
         content = json.loads(path.read_text())
-        nights = {name: _effects(about) for name, about in content["nights"].items()}
-        conditions = {name: _conditions(about) for name, about in content["conditions"].items()}
-        return Book(float(content["sd"]), nights, conditions)
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+        about = _mapping(content, "the file", {"sd", "nights", "conditions"})
+        named = {part: _mapping(about.get(part), f"{part}") for part in ("nights", "conditions")}
+        if empty := [part for part, found in named.items() if not found]:
+            raise ValueError(f"{empty[0]} holds nothing to play")
+        sd = _number(about, "the file", "sd", least=1e-300)
+        nights = {name: _effects(night, f"night {name!r}") for name, night in named["nights"].items()}
+        conditions = {
+            name: _conditions(each, f"condition {name!r}") for name, each in named["conditions"].items()
+        }
+        return Book(sd, nights, conditions)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _effects(about: Mapping[str, Any]) -> Effects:
-    unknown = about.keys() - {"slots", "effects", "in_order"}
-    if unknown or not about["effects"]:
-        raise ValueError(f"a night has slots, effects and in_order, not {sorted(unknown)}")
-    slots, given = int(about["slots"]), about["effects"]
-    if all(isinstance(part, Mapping) for part in given):
-        return Effects(slots, tuple(Mixture(**part) for part in given))
-    return Effects(slots, values=tuple(float(value) for value in given), in_order=bool(about.get("in_order")))
+_LEAST_SLOTS = 10  # the baseline takes four
+_MOST_SLOTS = 100_000
+_MIXTURE = {"improves": 1.0, "nothing": 1.0, "gain": 1e100, "harm": 1e100}  # the largest that each can be
+_BOUNDS = {  # of a condition: the smallest and the largest that each can be
+    "degrees": (2.0001, math.inf),
+    "residual_block": (1, math.inf),
+    "autoregression": (0.0, 0.9999),
+    "diverging": (0.0, 1.0),
+    "diverging_sd": (0.0, 1e100),
+    "seed_share": (0.0, 1.0),
+    "spread": (0.0, 1e100),
+    "spread_share": (0.0, 1.0),
+    "drift": (-1e100, 1e100),
+    "step": (-1e100, 1e100),
+    "stored_sd": (1e-100, 1e100),
+}
 
 
-def _conditions(about: Mapping[str, Any]) -> Conditions:
-    return Conditions(**{**about, "residuals": tuple(float(value) for value in about.get("residuals", ()))})
+def _effects(given: Any, where: str) -> Effects:
+    about = _mapping(given, where, {"slots", "effects", "in_order"})
+    slots = int(_number(about, where, "slots", _LEAST_SLOTS, _MOST_SLOTS))
+    effects, in_order = about.get("effects"), about.get("in_order", False)
+    if not isinstance(effects, list) or not effects or not isinstance(in_order, bool):
+        raise ValueError(f"{where}: effects is a list of numbers or of parts, in_order is true or false")
+    if not any(isinstance(part, dict) for part in effects):
+        return Effects(slots, values=_numbers(effects, f"{where}: effects"), in_order=in_order)
+    parts = tuple(_mixture(part, f"{where}: part {place}") for place, part in enumerate(effects, start=1))
+    if parts[-1].proposals is not None or any(part.proposals is None for part in parts[:-1]):
+        raise ValueError(f"{where}: every part but the last has a number of proposals, and the last has none")
+    return Effects(slots, parts)
+
+
+def _mixture(given: Any, where: str) -> Mixture:
+    about = _mapping(given, where, {*_MIXTURE, "proposals"})
+    values = {name: _number(about, where, name, 0.0, most) for name, most in _MIXTURE.items()}
+    if values["improves"] + values["nothing"] > 1:
+        raise ValueError(f"{where}: improves and nothing are shares and together at most 1")
+    count = int(_number(about, where, "proposals", 1, _MOST_SLOTS)) if "proposals" in about else None
+    return Mixture(**values, proposals=count)
+
+
+def _conditions(given: Any, where: str) -> Conditions:
+    about = _mapping(given, where, {*_BOUNDS, "residuals"})
+    values: dict[str, Any] = {
+        name: _number(about, where, name, *bounds) for name, bounds in _BOUNDS.items() if name in about
+    }
+    residuals = _numbers(about.get("residuals", []), f"{where}: residuals")
+    block = int(values.pop("residual_block", 1))
+    if block > max(1, len(residuals)):
+        raise ValueError(f"{where}: residual_block is {block}, and there are {len(residuals)} residuals")
+    return Conditions(**values, residuals=residuals, residual_block=block)
+
+
+def _mapping(given: Any, where: str, known: set[str] | None = None) -> Mapping[str, Any]:
+    if not isinstance(given, dict):
+        raise ValueError(f"{where} must be an object {{...}}")
+    if known and (unknown := sorted(given.keys() - known)):
+        raise ValueError(f"{where} has {unknown[0]!r}; it may have {', '.join(sorted(known))}")
+    return given
+
+
+def _number(
+    about: Mapping[str, Any], where: str, name: str, least: float = -math.inf, most: float = 1e100
+) -> float:
+    value = about.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        shown = "missing" if name not in about else f"{value!r:.40}"
+        raise ValueError(f"{where}: {name} is {shown}; it is a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def _numbers(given: Any, where: str) -> tuple[float, ...]:
+    if not isinstance(given, list):
+        raise ValueError(f"{where} must be a list of numbers")
+    return tuple(_number({str(place): value}, where, str(place), -1e100) for place, value in enumerate(given))
 
 
 @dataclass(slots=True)
@@ -377,5 +449,12 @@ def summary(done: Sequence[Night], slots: int) -> dict[str, Estimate]:
         "any_step": estimate([float(count > 0) for count in steps]),
         "rolled_back": estimate([float(night.rolled_back) for night in done]),
         "over_claim": estimate([night.claimed - night.gain for night in done]),
-        "slots_per_decision": Estimate(slots / decisions.value, slots / decisions.value**2 * decisions.error),
+        "slots_per_decision": _slots_per(decisions, slots),
     }
+
+
+def _slots_per(decisions: Estimate, slots: int) -> Estimate:
+    """Not a number for a rule that came to no decision at all in so few slots."""
+    if not decisions.value:
+        return Estimate(math.nan, math.nan)
+    return Estimate(slots / decisions.value, slots / decisions.value**2 * decisions.error)

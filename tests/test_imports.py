@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS, GUARDS, TASKS = ROOT / "harness", ROOT / "guards", ROOT / "tasks"
-HEAVY = {"torch", "anthropic", "openai", "scipy", "pandas", "wandb", "optuna", "matplotlib", "ray", "hydra"}
+HEAVY = {"torch", "anthropic", "openai", "scipy", "pandas", "wandb", "optuna", "cmaes", "matplotlib", "ray", "hydra"}
+HEAVY |= {"mlflow", "tensorboardX", "PIL"}
 HEAVY |= {"omegaconf", "pydantic"}
 GIT_FILES = {f"harness.ledger.{name}" for name in ("workspace", "foreign_repository", "git_errors")}
 LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITECTURE.md states the same order
@@ -17,6 +18,7 @@ LAYERS = [  # a zone may import what stands in the lines above its own; ARCHITEC
     ["sandbox", "ledger"],
     ["task"],
     ["trial", "scoring", "keep", "report"],
+    ["slots"],
     ["agents", "config", "compare"],
     ["session", "sweep", "ui"],
     ["redteam"],
@@ -34,6 +36,8 @@ STARTS_PROCESSES = {  # module -> what it may start: only sandbox/ starts what i
     "harness.task.reorder",  # likewise
     "harness.trial.machine_probe",  # machine_probe_kernel.py, a fixed program of ours
     "harness.scoring",  # the referee's process
+    "harness.slots.in_slurm",  # Slurm's own commands
+    "harness.slots.on_ray",  # the referee's agent on a node
     "harness.sweep",  # sessions
     "harness.agents",
     "harness.report",  # W&B in a process of its own

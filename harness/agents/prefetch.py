@@ -21,10 +21,13 @@ from harness.trial.seeds import trial_seed
 _CLOSE_SECONDS = 10.0  # a request that is under way when the session ends is not waited for any longer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
+    """fitted: the edit on the files that it was last asked for with."""
+
     view: View
     future: "Future[Proposal | None]"
+    fitted: "tuple[dict[str, bytes], Proposal | None] | None" = None
 
 
 class _Worker:
@@ -56,13 +59,25 @@ class Prefetch:
     """Implements protocols.Proposer around any agent.
 
     ahead: how many proposals may wait; default: what the agent's attribute `ahead` says, else 0. With 0 nothing
-    is prepared, and the agent sees every result before its next proposal, as controls must.
+    is prepared, and the agent sees every result before its next proposal, as controls must. slots: trials under way
+    at once; so many more may wait. An agent that is `repeatable` (the same view, the same proposal, at no cost) is
+    asked ahead where there are several slots, and again instead of merging. seed_of: the seed of a proposal's view.
     used, rebased, dropped: prepared proposals that were wanted, merged with a new incumbent, or in conflict with it.
     unused: what proposals cost that were prepared in vain and are not in any other's usage yet.
     """
 
-    def __init__(self, agent: Agent, ahead: int | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        ahead: int | None = None,
+        slots: int = 1,
+        seed_of: Callable[[int], int] | None = None,
+    ) -> None:
         self.ahead = int(getattr(agent, "ahead", 0)) if ahead is None else ahead
+        self._repeatable = bool(getattr(agent, "repeatable", False))
+        if slots > 1 and (self.ahead or self._repeatable):
+            self.ahead += slots
+        self._seed_of = seed_of
         self.used = self.rebased = self.dropped = 0
         self.unused = getattr(agent, "unbooked", Usage())
         self._agent = agent
@@ -89,6 +104,10 @@ class Prefetch:
         if self._thread is None:
             return
         self._forget_before(view.number)
+        if self._repeatable and any(
+            dict(each.view.editable) != dict(view.editable) for each in self._waiting
+        ):
+            self._waiting = []
         last = view.number + self.ahead - 1
         if view.proposals_left is not None:
             last = min(last, len(view.history) + view.proposals_left)
@@ -122,7 +141,20 @@ class Prefetch:
         """The view for a proposal further ahead, with a seed of its own."""
         if number == view.number:
             return view
-        return replace(view, number=number, seed=trial_seed(str(view.seed).encode(), f"ahead-{number}"))
+        seed = trial_seed(str(view.seed).encode(), f"ahead-{number}")
+        return replace(view, number=number, seed=self._seed_of(number) if self._seed_of else seed)
+
+    def ready(self, editable: Files) -> list[tuple[int, Proposal]]:
+        """Prepared proposals as they would be handed out with these files, up to the first that is not ready."""
+        found = []
+        for entry in list(self._waiting):
+            if not entry.future.done() or (proposal := _result(entry)) is None:
+                break
+            if entry.fitted is None or entry.fitted[0] != dict(editable):
+                entry.fitted = dict(editable), self._fitted(proposal, entry.view.editable, editable)
+            if (fitting := entry.fitted[1]) is not None:
+                found.append((entry.view.number, fitting))
+        return found
 
     def _start(self, view: View) -> None:
         assert self._thread is not None
@@ -159,16 +191,22 @@ class Prefetch:
         proposal = _result(entry)
         if proposal is None:
             return None
-        fitting = self._rebased(proposal, entry.view.editable, view.editable)
+        fitting = self._fitted(proposal, entry.view.editable, view.editable)
         if fitting is None:
             self.dropped += 1
             self.unused = added(self.unused, proposal.usage)
         else:
             self.used += 1
+            self.rebased += fitting is not proposal
         return fitting
 
-    def _rebased(self, proposal: Proposal, base: Files, now: Files) -> Proposal | None:
-        if dict(base) == dict(now) or proposal.problem:
+    def _fitted(self, proposal: Proposal, base: Files, now: Files) -> Proposal | None:
+        """The edit on the incumbent of now; None where that cannot be, or where the agent is rather asked again."""
+        if dict(base) == dict(now):
+            return proposal
+        if self._repeatable:
+            return None
+        if proposal.problem:
             return proposal
         try:
             files = merged(base, proposal.files, now)
@@ -177,7 +215,6 @@ class Prefetch:
         gone = any(path not in now for path in proposal.deleted)
         if gone or not (files or proposal.deleted or proposal.links):
             return None
-        self.rebased += 1
         return replace(proposal, files=files)
 
     def _forget_before(self, number: int) -> None:

@@ -2,6 +2,7 @@
 
 A command module has `main(arguments) -> exit code` and a docstring that is its help. It may use everything below it
 and is used by nothing. What every command does with errors stands here: one line and an exit code, no traceback.
+There is a command called list: once it is imported, that name here is its module and no longer Python's.
 """
 
 import importlib
@@ -10,9 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import FolderInUse, HarnessError, UserError
 from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
+
+if TYPE_CHECKING:
+    import argparse
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -37,12 +42,14 @@ def run(
 
     name: the module after `python -m`, for the words of error. about: the help, where `body` has none of its own.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
     try:
-        if about and {"-h", "--help"} & set(arguments):
+        if about and {"-h", "--help"} & {*arguments}:
             print(inspect.cleandoc(about), flush=True)
             return 0
         return body(arguments)
+    except SystemExit as left:  # argparse leaves when it has shown its help
+        return left.code if isinstance(left.code, int) else 0
     except FolderInUse as error:
         return _complain(name, error, EXIT_IN_USE if IN_SWEEP in os.environ else EXIT_USER_ERROR)
     except UserError as error:
@@ -60,10 +67,32 @@ def run(
         return EXIT_INTERRUPTED
 
 
+def parser(command: str, about: str | None) -> "argparse.ArgumentParser":
+    """Of a command with options: its docstring is its help, and a mistake is one line."""
+    import argparse
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UserError(f"{' '.join(message.split())}; see {self.prog} --help")
+
+    form = argparse.RawDescriptionHelpFormatter
+    return Parser(f"harness {command}", description=about, formatter_class=form, allow_abbrev=False)
+
+
 def commands() -> list[str]:
     """The names of all commands, as they are typed."""
     files = Path(__file__).parent.glob("[a-z]*.py")
     return sorted(file.stem.replace("_", "-") for file in files)
+
+
+def about() -> dict[str, str]:
+    """Each command with what it is for in a line, read from its docstring without importing it."""
+    found = {}
+    for name in commands():
+        file = Path(__file__).parent / f"{name.replace('-', '_')}.py"
+        first = file.read_text(encoding="utf-8").partition("\n")[0].strip('"')
+        found[name] = first.partition("`: ")[2] or first
+    return found
 
 
 def named(word: str) -> bool:
@@ -76,7 +105,7 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
     if name.replace("_", "-") not in commands():
         return _complain("harness", UserError(_unknown(name)), EXIT_USER_ERROR)
     module = importlib.import_module(f"harness.commands.{name.replace('-', '_')}")
-    own_help = "argparse" in vars(module) or name == "start"
+    own_help = "parser" in vars(module) or name == "start"
     return run(
         module.main,
         f"harness.{module.__name__.rpartition('.')[2]}",

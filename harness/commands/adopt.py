@@ -8,10 +8,12 @@ trials=0 leaves that out. script=FILE names a training script other than train.p
 say where shards and tokenizer.pkl lie, if prepare.py works that out by more than constants; machine=gpu or
 machine=cpu what the script needs, if it does not look so.
 
-  harness adopt ~/autoresearch                   tasks/autoresearch in the current folder
-  harness adopt ~/autoresearch name=mine         another name
-  harness task=autoresearch agent=claude         what can be done then
-  harness task=autoresearch agent=replay         which keeps of its recorded night hold up?
+Examples:
+
+    harness adopt ~/autoresearch                   # tasks/autoresearch in the current folder
+    harness adopt ~/autoresearch name=mine         # another name
+    harness task=autoresearch agent=claude         # what can be done then
+    harness task=autoresearch agent=replay         # which keeps of its recorded night hold up?
 """
 
 import re

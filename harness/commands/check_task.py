@@ -1,9 +1,14 @@
-"""`python -m harness.check_task NAME [key=value ...]`: does a task keep the contract? Runs five short real trials.
+"""`harness check-task NAME [key=value ...]`: does a task keep the contract? Runs five short real trials.
 
 What is checked: golden scores, held-out data that lie in public ones or that can be made again, the order of the data,
 imports that are billed, what the same seed twice gives, how much seeds differ, that scoring twice gives one score, that
 a candidate which only claims a score gets none, and that evaluate.py rejects garbage instead of failing. Prints a line
 for each; exit code 1 if one of them fails.
+
+Examples:
+
+    harness check-task digits
+    harness check-task my_task budget=smoke
 """
 
 import sys
@@ -22,7 +27,7 @@ from harness.task.check_imports import late_imports, watched
 from harness.task.check_leak import MOST_SHARE, leak
 from harness.task.check_order import reordering
 
-USAGE = "python -m harness.check_task NAME [key=value ...]"
+USAGE = "harness check-task NAME [key=value ...]"
 _SEEDS = (1, 2, 1)
 _CLOSE = 0.02  # relative
 

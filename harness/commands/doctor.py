@@ -1,8 +1,12 @@
-"""One page about this machine: what holds an untrusted program here, and what would hold it better.
+"""`harness doctor`: one page about this machine: what holds an untrusted program here, and what would hold it better.
 
-    python -m harness.doctor
+With executor=slurm or executor=ray it makes a ten-second trial, with its scoring, on one node of every kind that the
+queue or cluster has. Exit code 0 when results can be certified here (there: on every kind), 1 when not.
 
-Exit code 0 when results can be certified here, 1 when not.
+Examples:
+
+    harness doctor
+    harness doctor executor=slurm executor.partition=NAME
 """
 
 import os
@@ -13,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.commands import run
-from harness.errors import UserError
 from harness.records import Json, Level
 from harness.sandbox.host.causes import cause, filtered
 from harness.sandbox.host.devices import visible_gpus
@@ -33,7 +36,9 @@ _ENOUGH_GIB = 10
 
 def main(arguments: list[str]) -> int:
     if arguments:
-        raise UserError("doctor takes no arguments")
+        from harness.session.queue_check import check
+
+        return check(arguments)
     findings = {level: measured(Sandbox(level).start) for level in _MEANS}
     best = best_level(findings)
     for line in (*isolation_lines(findings, best), "", *_machine_lines(best)):

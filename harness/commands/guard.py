@@ -1,8 +1,7 @@
-"""What the static guards say about an edit, before any trial: for people, editors and CI.
+"""`harness guard OLD NEW`: what the static guards say about an edit, before any trial: for people, editors and CI.
 
-    harness guard OLD NEW          two files, or two folders
-    harness guard OLD CHANGE.patch a file or folder, and a patch in git's format on it (.patch or .diff)
-    harness guard CHANGE.patch     the same on the present folder
+OLD and NEW are two files, or two folders; NEW may be a patch in git's format on OLD (.patch or .diff); a patch alone is
+taken on the present folder.
 
     --editable a.py,b.py   what a proposal may change; else `editable` of OLD/task.yaml, else every file
     --guards NAME          a choice of conf/guards (default: default)
@@ -10,6 +9,12 @@
 
 Exit code 0: accepted, also where something is in doubt (that is said: such an edit needs trials at three seeds before
 a keep). 1: rejected. 2: the arguments cannot be used. Duplicates of earlier proposals are a session's to know.
+
+Examples:
+
+    harness guard train.py new/train.py
+    harness guard tasks/digits change.patch --json
+    harness guard change.patch
 """
 
 import argparse
@@ -19,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.agents.api.patches import PatchError, apply, read_patch
-from harness.commands import run
+from harness.commands import parser, run
 from harness.config.compose import plain_yaml
 from harness.config.locations import conf_folder
 from harness.config.schema import check_part
@@ -48,14 +53,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "harness guard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("paths", nargs="+", metavar="PATH")
-    parser.add_argument("--editable", default="")
-    parser.add_argument("--guards", default="default")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args(arguments)
+    asked = parser("guard", __doc__)
+    asked.add_argument("paths", nargs="+", metavar="PATH")
+    asked.add_argument("--editable", default="")
+    asked.add_argument("--guards", default="default")
+    asked.add_argument("--json", action="store_true")
+    return asked.parse_args(arguments)
 
 
 def static_guards(choice: str) -> tuple[Guard, ...]:

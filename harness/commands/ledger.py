@@ -1,14 +1,22 @@
-"""`harness ledger verify DIR`: is the record whole? `... show DIR`: a line for every row. `... schema`: what rows hold.
+"""`harness ledger verify|show|schema`: whether a session's record is whole; its rows, a line each; what rows hold.
 
-DIR is the folder of a session. Exit code 0: clean to the last byte; 1: anything else, said in a line.
+verify and show take the session's tag, or its folder. Exit code 0: clean to the last byte; 1: anything else, said in
+a line.
+
+Examples:
+
+    harness ledger verify nanochat-claude-1a2b3c4d
+    harness ledger show sessions/nanochat-claude-1a2b3c4d
+    harness ledger schema
 """
 
 import sys
-from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
 from harness.ledger.chain import check, each
+from harness.ledger.lookup import place
+from harness.task.waiting import told
 
 
 def main(arguments: list[str]) -> int:
@@ -19,13 +27,14 @@ def main(arguments: list[str]) -> int:
         print(schema())
         return 0
     if len(arguments) != 2 or arguments[0] not in ("verify", "show"):
-        raise UserError("usage: harness ledger verify|show DIR, or harness ledger schema")
-    folder = Path(arguments[1])
+        raise UserError("usage: harness ledger verify|show TAG, or harness ledger schema")
+    folder = place(arguments[1])
     if arguments[0] == "show":
         for row in each(folder):
             about = {key: row[key] for key in ("proposal", "trial_id", "decision", "reason") if row.get(key)}
             print(row["seq"], row["time"], row["kind"], *(f"{key}={value}" for key, value in about.items()))
-    length, head = check(folder)
+    with told(f"reading every row of {folder}", every_seconds=5.0, at_once=False):
+        length, head = check(folder)
     print(f"ledger is clean: {length} rows, head {head}")
     return 0
 

@@ -1,6 +1,11 @@
-"""`python -m harness.new_task NAME [FOLDER]`: writes a task that runs as it is, to be changed into your own.
+"""`harness new-task NAME [FOLDER]`: writes a task that runs as it is, to be changed into your own.
 
 FOLDER holds task folders; it is `tasks` in the current folder unless given. docs/tasks.md goes on from there.
+
+Examples:
+
+    harness new-task my_task
+    harness new-task my_task ~/my-tasks
 """
 
 import re
@@ -11,7 +16,7 @@ from harness.commands import run
 from harness.config.locations import PACKAGE, task_folders, tasks_folders
 from harness.errors import UserError
 
-USAGE = "python -m harness.new_task NAME [FOLDER]"
+USAGE = "harness new-task NAME [FOLDER]"
 _TEMPLATES = PACKAGE / "templates" / "task"
 _SUFFIX = ".template"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -64,8 +69,8 @@ def next_steps(name: str, tasks: Path) -> list[str]:
     seen = tasks.resolve() in tasks_folders()
     prefix = "" if seen else f"HARNESS_TASKS={tasks.resolve()} "
     return [
-        f"  {prefix}python -m harness.check_task {name}              does it keep the contract?",
-        f"  {prefix}python -m harness task={name} budget.certificate=2    its one recorded proposal",
+        f"  {prefix}harness check-task {name}              does it keep the contract?",
+        f"  {prefix}harness task={name} budget.certificate=2    its one recorded proposal",
     ]
 
 

@@ -1,8 +1,13 @@
-"""`python -m harness.noise task=... [runs=8]`: how much the unmodified task's score varies on this machine.
+"""`harness noise [task=NAME] [runs=8] [key=value ...]`: how much the unmodified task's score varies on this machine.
 
 A/A trials of the baseline on fresh seeds; prints the sd, what differences a number of trials can show, and how
 steady the machine is. The sd is stored for the warm start of later sessions. Repeating the command goes on with
 the same trials; repeat=1 makes others.
+
+Examples:
+
+    harness noise task=nanochat
+    harness noise task=digits budget=smoke runs=20
 """
 
 import math

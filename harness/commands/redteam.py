@@ -1,6 +1,6 @@
-"""The harness's own attacks, each beside an honest twin, on a task and on this machine.
+"""`harness redteam [task=NAME] [key=value ...]`: the shipped attacks, each beside an honest twin, on a task here.
 
-    python -m harness.redteam [task=NAME] [key=value ...]     task and settings as for a session
+Task and settings are as for a session.
 
     --static         only what static guards are asked, without a trial: seconds
     --only A,B       only these attacks
@@ -11,6 +11,11 @@
 Says of each attack whether it was caught, and of its twin whether it was blocked; catch rate and false-block rate with
 intervals. Exit code 0: every attack that applies was caught and no twin was blocked. 1: otherwise. 2: the arguments
 cannot be used.
+
+Examples:
+
+    harness redteam task=digits
+    harness redteam task=nanochat --static --html redteam.html
 """
 
 import argparse
@@ -21,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands import run
+from harness.commands import parser, run
 from harness.errors import UserError
 from harness.redteam.attack import ATTACKS, Attack, attacks
 from harness.redteam.program import Baseline
@@ -54,16 +59,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(
-        "harness redteam", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("settings", nargs="*", metavar="key=value")
-    parser.add_argument("--static", action="store_true")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--attacks", type=Path, default=ATTACKS)
-    parser.add_argument("--html", type=Path)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_intermixed_args(arguments)
+    asked = parser("redteam", __doc__)
+    asked.add_argument("settings", nargs="*", metavar="key=value")
+    asked.add_argument("--static", action="store_true")
+    asked.add_argument("--only", default="")
+    asked.add_argument("--attacks", type=Path, default=ATTACKS)
+    asked.add_argument("--html", type=Path)
+    asked.add_argument("--json", type=Path)
+    options = asked.parse_intermixed_args(arguments)
     if words := [setting for setting in options.settings if "=" not in setting]:
         raise UserError(f"{words[0]!r} is no key=value; did you mean task={words[0]}?")
     return options, options.settings

@@ -6,15 +6,17 @@ decided on one trial against one trial is told from noise only if it is large ag
 makes: --sd, of one trial, from `harness noise`. Where a metric's name does not say which way is better, --maximise or
 --minimise does.
 
-  harness replay-night results.tsv
-  harness replay-night results.tsv --sd 3e-4 --html night.html
+Examples:
+
+    harness replay-night results.tsv
+    harness replay-night results.tsv --sd 3e-4 --html night.html
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from harness.commands import run
+from harness.commands import parser, run
 from harness.compare.night import default_sds, report
 from harness.errors import UserError
 from harness.ledger.recorded_night import Night, read_night
@@ -35,19 +37,17 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="harness replay-night", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a results.tsv")
-    parser.add_argument(
+    asked = parser("replay-night", __doc__)
+    asked.add_argument("file", type=Path, metavar="FILE", help="a results.tsv")
+    asked.add_argument(
         "--sd", type=float, nargs="+", help="of one trial's score (default: what is usual for autoresearch)"
     )
-    parser.add_argument("--metric", metavar="COLUMN", help="the score's column (default: val_<metric>)")
-    direction = parser.add_mutually_exclusive_group()
+    asked.add_argument("--metric", metavar="COLUMN", help="the score's column (default: val_<metric>)")
+    direction = asked.add_mutually_exclusive_group()
     direction.add_argument("--maximise", action="store_true", help="higher scores are better")
     direction.add_argument("--minimise", action="store_true", help="lower scores are better")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also the picture, as a page")
-    return parser.parse_args(argv)
+    asked.add_argument("--html", type=Path, metavar="FILE", help="also the picture, as a page")
+    return asked.parse_args(argv)
 
 
 def _page(file: Path, night: Night, sds: list[float]) -> None:

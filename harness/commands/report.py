@@ -1,4 +1,14 @@
-"""`python -m harness.report DIR`: the session, or every session of a sweep, as one HTML file each."""
+"""`harness report TAG`: a session, or every session of a sweep, as one HTML file each.
+
+TAG is a session's tag, or the folder of a session or of a sweep.
+
+Examples:
+
+    harness report nanochat-claude-1a2b3c4d
+    harness report sessions/my-sweep --tables
+    harness report nanochat-claude-1a2b3c4d --png --control sessions/nanochat-random-1a2b3c4d
+    harness report nanochat-claude-1a2b3c4d --markdown --out night.md
+"""
 
 import argparse
 import sys
@@ -6,8 +16,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from harness.commands import run
+from harness.commands import parser, run
 from harness.errors import UserError
+from harness.ledger.lookup import place
 from harness.ledger.reading import one_session, session_folders
 from harness.ledger.session_record import SessionRecord, load
 from harness.ledger.sweep_record import FILE_NAME as SWEEP
@@ -56,36 +67,38 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m harness.report", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a session or of a sweep")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: DIR/report.html)")
-    parser.add_argument("--markdown", action="store_true", help="Markdown instead of HTML")
-    parser.add_argument(
+    asked = parser("report", __doc__)
+    asked.add_argument(
+        "folder", type=place, metavar="TAG", help="a session's tag, or the folder of one or of a sweep"
+    )
+    asked.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: DIR/report.html)")
+    asked.add_argument("--markdown", action="store_true", help="Markdown instead of HTML")
+    asked.add_argument(
         "--control",
-        type=Path,
-        metavar="DIR",
+        type=place,
+        metavar="TAG",
         action="append",
         default=[],
         help="a control session to draw beside this one; can be repeated",
     )
-    parser.add_argument(
+    asked.add_argument(
         "--axis",
         choices=(PROPOSALS, HOURS),
         default=PROPOSALS,
         help="of the progress chart (default: proposals)",
     )
-    parser.add_argument(
+    asked.add_argument(
         "--png",
         action="store_true",
         help="only the progress chart as a picture: progress.png and .svg, bright and dark",
     )
-    parser.add_argument(
+    asked.add_argument(
         "--tables", action="store_true", help="also write trials.csv and proposals.csv (and Parquet)"
     )
-    parser.add_argument("--wandb", action="store_true", help="also save a W&B Report about the sessions")
-    parser.add_argument("--project", default="harness", help="W&B project (default: harness)")
-    parser.add_argument("--entity", help="W&B entity (default: your own)")
-    return parser.parse_args(argv)
+    asked.add_argument("--wandb", action="store_true", help="also save a W&B Report about the sessions")
+    asked.add_argument("--project", default="harness", help="W&B project (default: harness)")
+    asked.add_argument("--entity", help="W&B entity (default: your own)")
+    return asked.parse_args(argv)
 
 
 def _picture(

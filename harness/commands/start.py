@@ -1,8 +1,10 @@
 """`harness [start] [group=choice] [key=value] ...`: starts or resumes a session; with -m, a sweep of sessions."""
 
 import sys
+from pathlib import Path
 
-from harness.commands import run
+from harness.commands import about, commands, run
+from harness.config.options import RESOLVED, options
 
 
 def main(arguments: list[str]) -> int:
@@ -10,34 +12,45 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         from harness.config.help import help_text
 
-        print(help_text())
+        print(help_text(about(), _config_folders(arguments)))
         return 0
     if "--version" in arguments:
         from importlib.metadata import version
 
         print(version("harness"))
         return 0
-    if {"-m", "--multirun"} & set(arguments):
+    given = options(arguments)
+    if given.multirun:
         from harness.sweep.runner import main as sweep
 
-        return sweep([argument for argument in arguments if argument not in ("-m", "--multirun")])
-    return _session(arguments)
+        return sweep([*given.where(), *given.overrides], dry=given.dry_run)
+    if given.cfg == RESOLVED:
+        from harness.config.compose import as_yaml
+        from harness.config.setup import load
+
+        print(as_yaml(load([*given.where(), *given.overrides]).config), end="")
+        return 0
+    if given.cfg or given.info or given.hydra_help or given.shell_completion:
+        from harness.config.show import show
+
+        return show(given, commands())
+    return _session([*given.where(), *given.overrides])
 
 
 def _session(arguments: list[str]) -> int:
     from harness.config.setup import load
 
-    setup = load([argument for argument in arguments if argument != "--cfg"])
-    if "--cfg" in arguments:
-        from harness.config.compose import as_yaml
-
-        print(as_yaml(setup.config), end="")
-        return 0
+    setup = load(arguments)
     from harness.session.folder import session_folder
     from harness.session.reopen import as_begun
     from harness.session.start import start
 
     return start(as_begun(setup, session_folder(setup)))
+
+
+def _config_folders(arguments: list[str]) -> tuple[Path, ...]:
+    """Of the help's arguments only those that add choices count."""
+    return options([each for each in arguments if each not in ("-h", "--help", "--version")]).config_dirs
 
 
 if __name__ == "__main__":

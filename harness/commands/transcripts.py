@@ -1,15 +1,21 @@
-"""`harness transcripts DIR [WORDS]`: what the agents of a session said and did; with WORDS, where these stand.
+"""`harness transcripts TAG [WORDS]`: what the agents of a session said and did; with WORDS, where these stand.
+
+TAG is the session's tag, or its folder.
 
 One line an entry: proposal, kind, words. WORDS is a regular expression; case is ignored.
+
+Examples:
+
+    harness transcripts nanochat-claude-1a2b3c4d
+    harness transcripts nanochat-claude-1a2b3c4d 'learning rate|warm.?up'
 """
 
 import re
 import sys
-from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
-from harness.ledger.reading import one_session
+from harness.ledger import lookup
 from harness.report.agent_files import TRANSCRIPTS, entries
 from harness.report.escape import one_line
 
@@ -19,8 +25,8 @@ _WIDTH = 160
 def main(argv: list[str]) -> int:
     """0 when something was shown, 1 when nothing was found. Raises UserError."""
     if not 1 <= len(argv) <= 2 or argv[0].startswith("-"):
-        raise UserError("usage: harness transcripts DIR [WORDS]")
-    folder = one_session(Path(argv[0]))
+        raise UserError("usage: harness transcripts TAG [WORDS]")
+    folder = lookup.session(argv[0])
     files = sorted((folder / TRANSCRIPTS).glob("*.jsonl"))
     if not files:
         raise UserError(f"{folder} holds no transcript: its agent kept none")

@@ -1,7 +1,9 @@
 """`harness ui [FOLDER]`: a page in the browser over all sessions and sweeps below FOLDER (default: sessions), live.
 
 It reads ledgers and writes nothing, listens on 127.0.0.1 alone, and shows itself to whoever has the address that it
-prints. Examples:
+prints.
+
+Examples:
 
     harness ui                          every session below ./sessions
     harness ui sessions/my-sweep        one sweep
@@ -19,7 +21,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.commands import run
+from harness.commands import parser, run
 from harness.errors import UserError
 
 _PORT = 8642
@@ -59,17 +61,11 @@ def _socket(port: int | None, listening: Callable[[int], socket.socket]) -> sock
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    about, _, examples = (__doc__ or "").partition("Examples:")
-    parser = argparse.ArgumentParser(
-        prog="harness ui",
-        description=about,
-        epilog="examples:" + examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("sessions"), metavar="FOLDER")
-    parser.add_argument("--port", type=int, help=f"default: {_PORT}, or any free one where that is taken")
-    parser.add_argument("--open", action="store_true", help="open the page in your browser")
-    return parser.parse_args(argv)
+    asked = parser("ui", __doc__)
+    asked.add_argument("folder", type=Path, nargs="?", default=Path("sessions"), metavar="FOLDER")
+    asked.add_argument("--port", type=int, help=f"default: {_PORT}, or any free one where that is taken")
+    asked.add_argument("--open", action="store_true", help="open the page in your browser")
+    return asked.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
-"""`python -m harness.watch DIR`: the live view of a session that runs elsewhere. Reads its ledger, touches nothing.
+"""`harness watch TAG`: the live view of a session that goes on elsewhere; reads its ledger, touches nothing.
 
-DIR may be the folder of a sweep: the session that wrote last is shown.
+TAG is the session's tag, or its folder. It may be the folder of a sweep: the session that wrote last is shown.
+
+Examples:
+
+    harness watch nanochat-claude-1a2b3c4d
+    harness watch sessions/my-sweep
 """
 
 import sys
@@ -9,6 +14,7 @@ from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
+from harness.ledger.lookup import place
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.rows import AgentSpentRow, NoticeRow, Row, SessionEndedRow
 from harness.ledger.session_record import SessionRecord
@@ -20,8 +26,8 @@ _LOOK_SECONDS = 1.0
 def main(argv: list[str]) -> int:
     """Ends with the session, or with Ctrl-C. Raises UserError when there is no session."""
     if len(argv) != 1 or argv[0].startswith("-"):
-        raise UserError("usage: python -m harness.watch DIR")
-    folder = latest(Path(argv[0]))
+        raise UserError("usage: harness watch TAG")
+    folder = latest(place(argv[0]))
     follow(folder, Terminal(refreshes_per_second=1))
     return 0
 

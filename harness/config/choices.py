@@ -4,11 +4,11 @@ No Hydra and no YAML parser here, so that `--help` and the "did you mean" lines 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config.locations import conf_folder, task_folders
+from harness.config.locations import conf_folder, config_folders, task_folders
 
 _DEFAULT_LINE = re.compile(r"^  - (?P<group>[a-z_]+): (?P<choice>[\w-]+)(?: +# (?P<about>.*))?$")
 
@@ -33,20 +33,26 @@ def _first_comment(file: Path) -> str:
     return ""
 
 
-def choice_files(group: str) -> dict[str, Path]:
-    """Choice -> the YAML file behind it."""
-    if group == "task":
-        return {name: folder / "task.yaml" for name, folder in task_folders().items()}
-    return {file.stem: file for file in sorted((conf_folder() / group).glob("*.yaml"))}
+def choice_files(group: str, named: Sequence[Path] = ()) -> dict[str, Path]:
+    """Choice -> the YAML file behind it: harness's own, then those that others add.
+
+    named: folders that were given with --config-dir.
+    """
+    found = task_folders() if group == "task" else {}
+    files = {name: folder / "task.yaml" for name, folder in found.items()}
+    for folder in (conf_folder(), *config_folders(named)):
+        for file in sorted((folder / group).glob("*.yaml")):
+            files.setdefault(file.stem, file)
+    return files
 
 
-def groups() -> dict[str, Group]:
+def groups(named: Sequence[Path] = ()) -> dict[str, Group]:
     """Every config group by name, in the order of config.yaml's defaults list."""
     lines = (conf_folder() / "config.yaml").read_text(encoding="utf-8").splitlines()
     found = {}
     for match in filter(None, map(_DEFAULT_LINE.match, lines)):
         name = match["group"]
-        choices = {choice: _first_comment(file) for choice, file in choice_files(name).items()}
+        choices = {choice: _first_comment(file) for choice, file in choice_files(name, named).items()}
         found[name] = Group(name, match["about"] or "", match["choice"], choices)
     return found
 

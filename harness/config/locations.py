@@ -1,12 +1,19 @@
-"""Where the harness's own files are, from a checkout and from a wheel alike. Standard library only.
+"""Where the harness's own files are, from a checkout and from a wheel alike, and where others may add to them.
 
-In a checkout `conf/`, `tasks/` and `program.md` lie beside the package; a wheel carries them inside it.
+In a checkout `conf/`, `tasks/` and `program.md` lie beside the package; a wheel carries them inside it. Standard
+library only.
 """
 
+import importlib.util
 import os
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
+ENTRY_POINT = "harness.conf"  # group of entry points; each names a package that holds config groups
 
 
 def _beside_or_inside(name: str) -> Path:
@@ -17,6 +24,41 @@ def _beside_or_inside(name: str) -> Path:
 def conf_folder() -> Path:
     """The folder that holds config.yaml and the config groups."""
     return _beside_or_inside("conf")
+
+
+def config_folders(named: Sequence[Path] = ()) -> dict[Path, str]:
+    """Folders that add choices to the config groups, and who says so: the command line, the current folder, packages.
+
+    named: folders that were given with --config-dir. Harness's own is not among them.
+    """
+    found = {folder.resolve(): "command-line" for folder in named}
+    here = Path.cwd() / "conf"
+    if here.is_dir():
+        found.setdefault(here.resolve(), "current-folder")
+    for folder, package in _installed(tuple(sys.path)):
+        found.setdefault(folder, package)
+    found.pop(conf_folder().resolve(), None)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _installed(_: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
+    """Folders of installed packages, and whose they are; read once for each of Python's paths: it takes a while."""
+    return tuple(
+        (folder, entry.name)
+        for entry in entry_points(group=ENTRY_POINT)
+        for folder in _package_folders(entry.value)
+    )
+
+
+def _package_folders(package: str) -> list[Path]:
+    """Where an installed package lies; [] for one that cannot be found."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    places = spec.submodule_search_locations if spec else None
+    return [Path(place).resolve() for place in places or ()]
 
 
 def program_file() -> Path:

@@ -2,15 +2,17 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
 
 from harness.config.choices import did_you_mean
-from harness.config.target import locate
+from harness.config.roles import check_built, check_class
+from harness.config.target import is_ours, locate, place_of
 from harness.errors import UserError
 
 Config = Mapping[str, Any]
@@ -31,11 +33,32 @@ class Part:
             key: value.build() if isinstance(value, Part) else value for key, value in self.arguments.items()
         }
         try:
-            return self.target(**arguments)
+            built = self.target(**arguments)
+        except UserError:
+            raise
         except (ValueError, OSError) as error:
             raise UserError(f"{self.where}: {error}") from error
         except ImportError as error:
             raise UserError(f"{self.where} needs a package that is not installed: {error.name}") from error
+        except Exception as error:
+            if is_ours(self.target):
+                raise
+            raise UserError(
+                f"{self.where}: {self.target.__name__} cannot be built: {place_of(error)}"
+            ) from error
+        if not is_ours(self.target):
+            check_built(self.where, built)
+        return built
+
+
+def own_files(parts: Iterable[Part]) -> dict[str, Path]:
+    """Key -> the file that defines its class, for every part of the user's own, parts inside parts included."""
+    found: dict[str, Path] = {}
+    for part in parts:
+        file = None if is_ours(part.target) else inspect.getsourcefile(part.target)
+        found |= {part.where: Path(file)} if file else {}
+        found |= own_files(value for value in part.arguments.values() if isinstance(value, Part))
+    return found
 
 
 def check_part(where: str, node: object) -> Part:
@@ -46,6 +69,8 @@ def check_part(where: str, node: object) -> Part:
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{where}: expected a choice or keys with a _target_, got {shown(node)}")
     target = locate(f"{where}._target_", node["_target_"])
+    if not is_ours(target):
+        check_class(where, target)
     values = {key: value for key, value in node.items() if key != "_target_"}
     return Part(where, target, check_arguments(where, target, values))
 
@@ -63,8 +88,15 @@ def check_arguments(where: str, target: Callable[..., Any], values: Config) -> d
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in values:
             raise UserError(f"{where}.{name}: missing; it has no default")
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    hints = _hints(where, target)
     return {key: check_value(f"{where}.{key}", hints.get(key, Any), value) for key, value in values.items()}
+
+
+def _hints(where: str, target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except NameError as error:
+        raise UserError(f"{where}: a type hint of {target.__name__} cannot be read: {error}") from error
 
 
 def check_value(where: str, hint: Any, value: Any) -> Any:

@@ -4,13 +4,16 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.choices import did_you_mean
 from harness.config.compose import composed
+from harness.config.locations import config_folders
+from harness.config.options import options
 from harness.config.program import Program
-from harness.config.schema import Part, check_arguments, check_part, check_value, shown
+from harness.config.schema import Part, check_arguments, check_part, check_value, own_files, shown
 from harness.errors import UserError
 from harness.protocols import Agent, Guard, KeepRule
 from harness.records import Files
@@ -39,6 +42,8 @@ _PARTS = (
     "promotion",
     "early_stop",
 )
+UNJUDGING = ("agent", "tracking")  # parts that decide nothing: their code may be mended while a session rests
+WHERE = ("slots", "gpus")  # of the executor: how many trials are under way bears on no result
 SESSION_LIMITS = ("proposals", "trials", "hours", "dollars", "tokens")
 
 
@@ -62,7 +67,8 @@ class Setup:
     guards: in the order in which they are asked. open_sandbox: opens the isolation that the config asks for;
     raises SandboxUnavailable. program: text of the human program. repeat: tells apart sessions of one
     configuration. data: the user's choices for the task's prepare.py. config: the resolved configuration, plain.
-    choices: group -> the choice that was made. arguments: what `load` was given.
+    choices: group -> the choice that was made. arguments: what `load` was given, folders of choices as absolute paths.
+    own_files: key of a part of the user's own -> the file of its class; own_code: its SHA-256 when it was loaded.
     fingerprint: SHA-256 of what bears on results.
     """
 
@@ -84,6 +90,8 @@ class Setup:
     config: Mapping[str, Any]
     choices: Mapping[str, str]
     arguments: tuple[str, ...]
+    own_files: Mapping[str, Path]
+    own_code: Mapping[str, str]
     fingerprint: str
 
 
@@ -103,6 +111,8 @@ def load(arguments: list[str]) -> Setup:
     built = {name: part.build() for name, part in parts.items() if name not in ("sandbox", "program")}
     built["task"] = built["task"].for_profile(built["budget"].profile)
     program: Program = parts["program"].build()
+    files = own_files([*guards, *parts.values()])
+    code = {key: hashlib.sha256(file.read_bytes()).hexdigest() for key, file in files.items()}
     return Setup(
         **built,
         guards=tuple(guard.build() for guard in guards),
@@ -113,21 +123,35 @@ def load(arguments: list[str]) -> Setup:
         data=_mapping("data", config["data"]),
         config=config,
         choices=choices,
-        arguments=tuple(arguments),
+        arguments=_lasting(arguments),
+        own_files=files,
+        own_code=code,
         fingerprint=fingerprint(
-            config, program.text, {**built["task"].fixed_files(), **built["task"].source()}
+            config, program.text, {**built["task"].fixed_files(), **built["task"].source()}, code
         ),
     )
 
 
-def fingerprint(config: Mapping[str, Any], program: str, source: Files) -> str:
+def _lasting(arguments: list[str]) -> tuple[str, ...]:
+    """The same arguments from any current folder: `conf/` in this one is named."""
+    given = options(arguments)
+    here = [folder for folder, by in config_folders(given.config_dirs).items() if by == "current-folder"]
+    return (*replace(given, config_dirs=(*given.config_dirs, *here)).where(), *given.overrides)
+
+
+def fingerprint(
+    config: Mapping[str, Any], program: str, source: Files, code: Mapping[str, str] | None = None
+) -> str:
     """SHA-256 over all that bears on results: not where things lie, what a session is called or when it ends."""
     kept = {key: value for key, value in config.items() if key not in ("tracking", "session", "program")}
     kept["task"] = {key: value for key, value in config["task"].items() if key != "folder"}
     kept["budget"] = {key: value for key, value in config["budget"].items() if key not in SESSION_LIMITS}
+    kept["executor"] = {key: value for key, value in config["executor"].items() if key not in WHERE}
     kept["guards"] = [*config["guards"].items()]  # their order counts
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in source.items()}
-    text = json.dumps([kept, program, digests], sort_keys=True, default=str)
+    judging = {key: digest for key, digest in (code or {}).items() if not key.startswith(UNJUDGING)}
+    everything = [kept, program, digests, *([judging] if judging else [])]
+    text = json.dumps(everything, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -1,5 +1,7 @@
 """What a session can be expected to see and to cost, said before it starts."""
 
+import math
+
 from harness.keep.power import race, smallest_effect, smallest_step
 from harness.keep.race import Race
 from harness.keep.stack import Stack
@@ -33,6 +35,16 @@ def plan(
     return said
 
 
+def trials_expected(
+    rule: KeepRule, trials: int | None, proposals: int | None, certificate: int
+) -> int | None:
+    """Trials of a whole session, None if nothing limits them. The arguments are as in `plan`."""
+    reserved = rule.incumbent_runs + 2 * certificate
+    each = _TRIALS_PER_DECISION.get(type(rule), _OTHERWISE)
+    decisions = decisions_expected(trials_left(0.0, None, trials, reserved), proposals, each)
+    return None if decisions is None else reserved + math.ceil(decisions * each)
+
+
 def trials_left(trial_seconds: float, hours: float | None, trials: int | None, reserved: int) -> int | None:
     """Trials that proposals can use, None if nothing limits them."""
     limits = [int(hours * 3600 / trial_seconds)] if hours is not None and trial_seconds > 0 else []
@@ -58,9 +70,13 @@ def _decisions(trial_seconds: float, decisions: int | None, trials_each: float) 
 
 def _sizes(half: float, most: float, sd: float | None, unit: str, what: str) -> str:
     if not sd:
-        return f"{half:.1f} sd is {what} with 50 % probability, one of {most:.1f} sd with 80 %"
+        known = "sd: how much one program's score varies from seed to seed, not known here yet"
+        return f"{half:.1f} sd is {what} with 50 % probability, one of {most:.1f} sd with 80 % ({known})"
     name = f" {unit}" if unit else ""
-    return f"{half * sd:.2g}{name} is {what} with 50 % probability, one of {most * sd:.2g} with 80 % (sd {sd:.2g})"
+    return (
+        f"{half * sd:.2g}{name} is {what} with 50 % probability, one of {most * sd:.2g} with 80 % (from seed to seed "
+        f"one program's score varies by {sd:.2g})"
+    )
 
 
 def _of_race(rule: Race, sd: float | None, unit: str) -> list[str]:

@@ -14,6 +14,7 @@ from harness import __version__
 from harness.errors import LedgerError
 from harness.ledger.plain import to_json
 from harness.records import (
+    AblatedChange,
     Action,
     Clock,
     DecidedBy,
@@ -70,6 +71,7 @@ class SessionStartedRow(Row):
     choices: Texts = Field(default={}, description="group: choice")
     config: Values = Field(default={}, description="resolved")
     arguments: list[str] = []
+    own_code: Texts = Field(default={}, description="part of the user's own: SHA-256 of its file")
     fingerprint: str = Field(default="", description="SHA-256 of all that bears on results")
     metric: str = "score"
     direction: Direction = Direction.MINIMIZE
@@ -175,6 +177,7 @@ class TrialStartedRow(AboutTrial):
         default="referee", description="candidate: a budget of steps or tokens is its own word"
     )
     waited_seconds: float = Field(default=0.0, description="for its turn in a sweep")
+    source_sha256: str = Field(default="", description="of all files of the program; side by side only")
 
 
 class TrialFinishedRow(AboutTrial):
@@ -220,11 +223,20 @@ class ScoredRow(AboutTrial):
     reason: str = ""
     detail: str = ""
     seconds: float = 0.0
+    items_sha256: str = Field(default="", description="of `items/<trial_id>.json`: each item's share of the score")
 
     @classmethod
-    def of(cls, score: Score, trial: AboutTrial, split: Split) -> "ScoredRow":
+    def of(cls, score: Score, trial: AboutTrial, split: Split, items_sha256: str = "") -> "ScoredRow":
         about = {name: getattr(trial, name) for name in ("trial_id", "commit", "role", "proposal")}
-        return cls(split=split, **_fields(score), **about)
+        own = {name: value for name, value in _fields(score).items() if name != "items"}
+        return cls(split=split, items_sha256=items_sha256, **own, **about)
+
+
+class TrialTakenRow(AboutTrial):
+    when: ClassVar[str] = "a trial made side by side with others is wanted now, and becomes evidence"
+    kind: Literal["trial_taken"] = "trial_taken"
+    ahead: str = Field(default="", description="its id until now: trial_id, @, a number of its own")
+    attempt: int = 1
 
 
 class DecidedRow(Row):
@@ -280,12 +292,28 @@ class CertificateRow(Row):
     passed: bool = False
     certified: bool | None = Field(default=None, description="isolation proven?")
     confidence: float = 0.95
+    item_kind: str = Field(default="", description="what the task's items are; empty: it tells none")
+    items: int = 0
+    item_low: float | None = Field(
+        default=None, description="the gain's other interval: over items, by a paired bootstrap, seeds as they are"
+    )
+    item_high: float | None = None
     conditions_alike: bool = Field(
         default=True, description="same machine under both sides? if not, not passed"
     )
     val_minus_test: dict[str, float | None] = Field(
         default={}, description="head, baseline: how far val flatters"
     )
+
+
+class AblationRow(Row):
+    when: ClassVar[str] = "single changes of a stack were taken back, on demand"
+    kind: Literal["ablation"] = "ablation"
+    step: int = Field(default=0, description="the certified step; 0: all keeps of the head")
+    head_commit: str = ""
+    start_commit: str = Field(default="", description="what the first of the changes was built on")
+    changes: list[AblatedChange] = []
+    confidence: float = Field(default=0.95, description="that all intervals together have")
 
 
 class AgentSpentRow(Row):
@@ -333,9 +361,11 @@ KINDS: dict[str, type[Row]] = {
         TrialStartedRow,
         TrialFinishedRow,
         ScoredRow,
+        TrialTakenRow,
         DecidedRow,
         SettledRow,
         CertificateRow,
+        AblationRow,
         NoticeRow,
         AgentSpentRow,
         SessionEndedRow,

@@ -8,11 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from harness.ledger.ahead import AheadTrials
 from harness.ledger.chain import Ledger, each
 from harness.ledger.clock import SittingClock
 from harness.ledger.evidence_pool import EvidencePool
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
 from harness.ledger.rows import (
+    AblationRow,
     AboutTrial,
     AgentSpentRow,
     CertificateRow,
@@ -29,6 +31,7 @@ from harness.ledger.rows import (
     StepRow,
     TrialFinishedRow,
     TrialStartedRow,
+    TrialTakenRow,
     VerdictRow,
     row_of,
 )
@@ -81,6 +84,7 @@ class SessionRecord:
         self.finished_seconds = 0.0  # wall clock of these
         self.seconds_by_role: dict[Role, float] = defaultdict(float)  # that they held the machine
         self.certificates: list[CertificateRow] = []
+        self.ablations: list[AblationRow] = []
         self.notices: list[NoticeRow] = []
         self.asked, self.thinking = 0, False
         self.margin_spent = 0.0
@@ -89,6 +93,7 @@ class SessionRecord:
         self.usage = Usage()
         self.evidence = EvidencePool()
         self.clock = SittingClock()
+        self.ahead = AheadTrials()
         self.length = 0
         self._certificate_from = 0  # certificates before were about another head
         self._trial_of: dict[str, TrialRecord] = {}
@@ -99,7 +104,8 @@ class SessionRecord:
         """Take in the next row."""
         self.clock.add(row)
         self.length += 1
-        _HANDLERS[type(row)](self, row)
+        if not self.ahead.hold(row):
+            _HANDLERS[type(row)](self, row)
 
     def proposal(self, number: int) -> ProposalRecord:
         """The proposal of that number, made when it is new."""
@@ -276,6 +282,7 @@ class SessionRecord:
         proposal, self.open = self.proposal(row.proposal), None
         proposal.settled = row
         self.decided.append(proposal)
+        self.ahead.decided(row.proposal)
         self.decisions_since_incumbent += 1
         if row.decision is Decision.KEEP:
             self.keeps.append(proposal)
@@ -350,8 +357,15 @@ class SessionRecord:
             self.decisions_since_incumbent = 0
         self.evidence.add(trial.observation())
 
+    def _on_trial_taken(self, row: TrialTakenRow) -> None:
+        for held in self.ahead.release(row):
+            _HANDLERS[type(held)](self, held)
+
     def _on_certificate(self, row: CertificateRow) -> None:
         self.certificates.append(row)
+
+    def _on_ablation(self, row: AblationRow) -> None:
+        self.ablations.append(row)
 
     def _on_notice(self, row: NoticeRow) -> None:
         self.notices.append(row)
@@ -370,7 +384,9 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
     TrialStartedRow: SessionRecord._on_trial_started,
     TrialFinishedRow: SessionRecord._on_trial_finished,
     ScoredRow: SessionRecord._on_scored,
+    TrialTakenRow: SessionRecord._on_trial_taken,
     CertificateRow: SessionRecord._on_certificate,
+    AblationRow: SessionRecord._on_ablation,
     NoticeRow: SessionRecord._on_notice,
     AgentSpentRow: SessionRecord._on_agent_spent,
 }

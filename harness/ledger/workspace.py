@@ -49,8 +49,9 @@ class BadPath(ValueError):
 class Workspace:
     """One session's repository. Commits are named by their full hexadecimal hash."""
 
-    def __init__(self, folder: Path, tag: str) -> None:
-        """Opens the repository in the session's folder, or makes it.
+    def __init__(self, folder: Path, tag: str, reading: bool = False) -> None:
+        """Opens the repository in the session's folder, or makes it. reading: touches nothing, so that it can be done
+        while the session goes on.
 
         Raises LedgerError, one line that says what to do, here and in every method for whatever git complains of:
         a full disk, a repository that is gone or damaged or somebody else's.
@@ -61,11 +62,12 @@ class Workspace:
         self.branch = f"autoresearch/{tag}"
         self.path = path
         with said(path):
-            _free_of_locks(path)
+            if not reading:
+                _free_of_locks(path)
             self._repo = Repo(path) if path.exists() else _new_repository(path)
             self._repo.git.update_environment(**_ENVIRONMENT)
             self._git = self._repo.git
-            if not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
+            if not reading and not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
                 self._git.symbolic_ref("HEAD", f"refs/heads/{self.branch}")
 
     def close(self) -> None:
@@ -146,9 +148,12 @@ class Workspace:
         return bool(trees[0] == trees[1])
 
     @in_one_line
-    def without(self, commit: str) -> Files | None:
-        """The head's files with one keep taken back (three-way, file by file); None where that conflicts."""
-        base, ours, theirs = (self.files(name) for name in (commit, self.head(), f"{commit}^"))
+    def without(self, commit: str, head: str = "") -> Files | None:
+        """A head's files with one commit taken back (three-way, file by file); None where that conflicts.
+
+        head: default the branch's tip.
+        """
+        base, ours, theirs = (self.files(name) for name in (commit, head or self.head(), f"{commit}^"))
         result = dict(ours)
         for name in base.keys() | theirs.keys():
             if base.get(name) == theirs.get(name):

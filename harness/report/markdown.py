@@ -18,7 +18,7 @@ def markdown_report(session: SessionRecord) -> str:
             (
                 (
                     str(p.number),
-                    p.status,
+                    p.level or p.status,
                     score_text(p.score),
                     as_markdown(p.title or p.problem, 120),
                     as_markdown(why(p)),

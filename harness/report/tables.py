@@ -46,13 +46,17 @@ def proposals_frame(session: SessionRecord) -> "pandas.DataFrame":
     """One row a proposal, in order."""
     import pandas
 
-    return pandas.DataFrame([_proposal_row(proposal) for proposal in session.proposals.values()])
+    frame = pandas.DataFrame([_proposal_row(proposal) for proposal in session.proposals.values()])
+    if "certified_step" in frame:
+        frame["certified_step"] = frame["certified_step"].astype("Int64")
+    return frame
 
 
 def _proposal_row(proposal: ProposalRecord) -> dict[str, Any]:
     row: dict[str, Any] = {"number": proposal.number, "status": proposal.status}
     row |= {"commit": proposal.commit, "parent": proposal.answer.parent}
-    row |= {"decision": str(proposal.decision or "")}
+    row |= {"decision": str(proposal.decision or ""), "level": proposal.level}
+    row["certified_step"] = proposal.certified_step
     row |= {name: _plain(getattr(proposal.ruling, name)) for name in _RULING}
     row["problem"] = _plain(proposal.problem)
     row["title"] = one_line(proposal.title, 300)

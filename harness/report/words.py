@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from harness.ledger.record_parts import ProposalRecord, number, plain_mapping
 from harness.ledger.rows import CertificateRow
 from harness.ledger.session_record import SessionRecord
-from harness.records import Level
+from harness.records import AblatedChange, Level
 from harness.report.escape import one_line
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -52,6 +52,23 @@ def why(proposal: ProposalRecord) -> str:
     return one_line(" ".join(part for part in (said, doubt) if part), 220)
 
 
+def verdict(proposal: ProposalRecord) -> str:
+    """What became of a proposal, in the words of every view: keep, discard or crash, and a keep's standing."""
+    standing = proposal.level
+    return f"{proposal.status}, {standing}" if standing and standing != proposal.status else proposal.status
+
+
+def gain_text(session: SessionRecord) -> str:
+    """Certified where there is a certificate, else as the search claims it; "-" without a keep."""
+    certificate = session.certificate
+    if certificate is not None and certificate.gain is not None:
+        return f"{signed(certificate.gain)} {'certified' if certificate.passed else 'NOT certified'}"
+    baseline, incumbent = session.baseline_score, session.incumbent_score
+    if baseline is None or incumbent is None or not session.keeps:
+        return "-"
+    return f"{signed(session.sign * (incumbent - baseline))} claimed"
+
+
 def step_lines(session: SessionRecord) -> list[str]:
     """What rules with two levels did: steps certified and stacks rolled back, with the error that was spent."""
     if not session.settlements:
@@ -76,6 +93,34 @@ def _of_budget(session: SessionRecord) -> str:
     )
 
 
+_ABLATED = {
+    "carries": "carries it",
+    "harms": "harms",
+    "not_shown": "not shown",
+    "fails_without": "needed: without it a trial ends without a score",
+    "no_score": "no score with it alone on what came before",
+    "unlike_conditions": "cannot be told: the machine was not the same under both sides",
+}
+_HOW = {
+    "whole": "",
+    "taken_back": ", taken back",
+    "added": ", added where it came in, as later changes build on it",
+}
+
+
+def ablation_line(change: AblatedChange, title: str = "", unit: str = "") -> str:
+    """One change of an ablation: what it is worth and how that was measured."""
+    name = f"proposal {change.proposal}" if change.proposal else "the whole"
+    about = f" ({one_line(title, 80)})" if title else ""
+    word = _ABLATED[change.status]
+    if change.effect is None:
+        return f"{name}{about}: {word}"
+    suffix = f" {one_line(unit, 40)}" if unit else ""
+    interval = f"{signed(change.low or 0.0)} to {signed(change.high or 0.0)}"
+    counts = f"{change.trials[0]} and {change.trials[1]} trials"
+    return f"{name}{about}: {word}, {signed(change.effect)}{suffix} ({interval}; {counts}{_HOW[change.how]})"
+
+
 def certificate_lines(session: SessionRecord) -> list[str]:
     """What the session may claim, in plain words."""
     row = session.certificate
@@ -92,11 +137,12 @@ def certificate_lines(session: SessionRecord) -> list[str]:
     passed = "passed" if row.passed else "NOT passed"
     lines = [
         f"certificate {passed}: gain {signed(row.gain)} {unit}"
-        f" ({row.confidence:.0%} interval {interval_text(row)}, p = {row.p:.3g})"
+        f" ({row.confidence:.0%} interval over seeds {interval_text(row)}, p = {row.p:.3g})"
         f" on the sealed split"
     ]
+    lines += item_lines(row, unit)
     if not row.conditions_alike:
-        lines.append("not passed, whatever p: head and baseline did not have the same machine under them")
+        lines.append(UNLIKE_CONDITIONS)
     lines += step_lines(session)
     if row.claimed is not None:
         lines.append(f"claimed by the search on val: {signed(row.claimed)} {unit}")
@@ -105,11 +151,24 @@ def certificate_lines(session: SessionRecord) -> list[str]:
     return lines
 
 
+def item_lines(row: CertificateRow, unit: str = "") -> list[str]:
+    """The gain's other interval, where the task tells what its score is made of."""
+    if row.item_low is None or row.item_high is None:
+        return ["the interval covers seeds, not other documents or items: none of them are told or compared"]
+    kind = one_line(row.item_kind, 40)
+    shown = "" if row.item_low > 0 else f"; on other {kind} a gain is not shown"
+    return [
+        f"95% interval over {row.items:,} {kind} (paired bootstrap, seeds as they are): "
+        f"{signed(row.item_low)} to {signed(row.item_high)} {unit}{shown}"
+    ]
+
+
 def interval_text(row: CertificateRow) -> str:
     """The certified gain's interval."""
     return f"{signed(row.low or 0.0)} to {signed(row.high or 0.0)}"
 
 
+UNLIKE_CONDITIONS = "not passed, whatever p: head and baseline did not have the same machine under them"
 UNVERIFIED = (
     "UNVERIFIED: isolation was not proven on this machine; a candidate could have forged these numbers"
 )

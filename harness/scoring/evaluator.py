@@ -93,7 +93,9 @@ class SandboxEvaluator:
         finally:
             self._pool.prepare()
         fields = {
-            name: answer[name] for name in ("status", "value", "side", "reason", "detail") if name in answer
+            name: answer[name]
+            for name in ("status", "value", "side", "reason", "detail", "items")
+            if name in answer
         }
         return Score(**fields, seconds=time.monotonic() - start)
 

@@ -16,16 +16,18 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from harness.records import Split
 from harness.sandbox import wire
 from harness.scoring import reasons
 from harness.scoring.artefact_reader import BadArtefact, read_artefact
 from harness.scoring.connection import Connection
 from harness.scoring.fixed_words import fixed_words
 from harness.scoring.inference import Allowance, AnswerMeter
+from harness.scoring.items import ITEMS, items_of, packets
 from harness.scoring.log_softmax_gpu import loss_workers
 from harness.scoring.reasons import PredictorFault
 from harness.scoring.settings import Scoring
@@ -83,7 +85,10 @@ def main(descriptor: int, early: Sequence[str] = ()) -> None:
         return
     plan = plan_of(message)
     _limit(plan.settings)
-    wire.send(channel, score(plan, descriptors, _Asked(channel)))
+    answer = score(plan, descriptors, _Asked(channel))
+    for part in packets(answer.pop(ITEMS, None)):
+        wire.send(channel, part)
+    wire.send(channel, answer)
 
 
 def _limit(settings: Scoring) -> None:
@@ -117,7 +122,7 @@ class _Asked:
 
 
 def score(plan: ScoringPlan, descriptors: list[int], session: PredictorControl) -> dict[str, Any]:
-    """op, status, value, side, reason, detail: fields of records.Score. Never raises.
+    """op, status, value, side, reason, detail, items: fields of records.Score. Never raises.
 
     descriptors: what travels beside the plan; the predictors' ends are closed.
     """
@@ -137,6 +142,7 @@ class _Scoring:
         remote = session.cpu_seconds if plan.clock == "cpu" else time.monotonic
         self._meter = AnswerMeter(local if plan.predictor == "none" else remote, plan.allowed)
         self._main: Connection | None = None
+        self._items: dict[str, Any] | None = None
 
     def answer(self) -> dict[str, Any]:
         plan = self._plan
@@ -154,7 +160,7 @@ class _Scoring:
         except BaseException as error:  # noqa: BLE001 -- whatever evaluate.py raises, SystemExit too
             return _answer("infra_failed", "evaluator.failed", "".join(traceback.format_exception(error)))
         if math.isfinite(value):
-            return {**_answer("scored"), "value": value, "side": side}
+            return {**_answer("scored"), "value": value, "side": side, ITEMS: self._items}
         if plan.predictor == "tokens":  # its losses are finite
             return _answer("infra_failed", "evaluator.not_finite", f"{plan.metric} is {value}")
         return self._invalid("artefact.not_finite")
@@ -220,8 +226,16 @@ class _Scoring:
         metric = self._plan.metric
         if not isinstance(metrics, dict) or metric not in metrics:
             _bug(f"evaluate() must return a dict with {metric!r}")
-        numbers = {str(name): float(value) for name, value in metrics.items()}
+        items = (
+            metrics.get(ITEMS) if isinstance(metrics.get(ITEMS), Mapping) else None
+        )  # else a number of that name
+        numbers = {
+            str(name): float(value) for name, value in metrics.items() if name != ITEMS or items is None
+        }
         value = numbers.pop(metric)
+        if items is not None and math.isfinite(value):
+            told = items_of(items, value)
+            self._items = told if self._plan.split == Split.TEST else None
         finite = {name: number for name, number in numbers.items() if math.isfinite(number)}
         return value, {**finite, **audit, **self._meter.cost()}
 

@@ -16,6 +16,7 @@ from harness.sandbox import wire
 from harness.sandbox.host.devices import outside
 from harness.sandbox.open import Command, Process, Sandbox
 from harness.scoring import reasons
+from harness.scoring.items import ITEMS, ItemPackets
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _REFEREE = """
@@ -154,13 +155,16 @@ class RefereeProcess:
         self, plan: dict[str, object], descriptors: list[int], seconds: float, main: Predictor | None
     ) -> dict[str, object]:
         """The score of a plan; on the way the referee asks about `main`, and has it ended. Raises EvaluatorLost."""
-        end = time.monotonic() + seconds
+        end, items = time.monotonic() + seconds, ItemPackets()
         try:
             wire.send(self.channel, plan, descriptors)
             while True:
                 message = wire.receive(self.channel, max(0.001, end - time.monotonic()))
                 if message["op"] == "score":
-                    return message
+                    return {**message, ITEMS: items.whole}
+                if message["op"] == ITEMS:
+                    items.take(message)
+                    continue
                 assert main is not None
                 if message["op"] == "end_main":
                     main.end_now()

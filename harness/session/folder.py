@@ -1,5 +1,6 @@
 """A session's folder, open: lock, secret, ledger, repository and trial_runner, for whatever measures in it."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness import __version__
-from harness.config.setup import SESSION_LIMITS, Setup
+from harness.config.setup import SESSION_LIMITS, UNJUDGING, WHERE, Setup
 from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.interruption import ended_by_signals
@@ -19,22 +20,28 @@ from harness.ledger.rows import SessionEndedRow, SessionResumedRow, SessionStart
 from harness.ledger.session_record import SessionRecord, opened
 from harness.ledger.tracker import Tracker
 from harness.ledger.workspace import Workspace
+from harness.protocols import Evaluator, Executor
 from harness.records import Files
 from harness.sandbox.machine import machine
 from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator
 from harness.session.trial_runner import TrialRunner
+from harness.slots.node import least_level
+from harness.slots.order import Elsewhere, Slots
+from harness.slots.parcel import Kit
+from harness.slots.this_machine import Parts, side_by_side
 from harness.task.prepare import prepared
 from harness.task.secret import kept_secret
 from harness.task.shuffled_control import shuffled
 from harness.task.task import GIVE_A_REASON, Profile, Task, TaskData
-from harness.trial.machine_probe import GpuProbe, HostProbe, MachineProbe
+from harness.trial.machine_probe import GpuProbe, HostProbe, MachineProbe, Unwatched
 
 LOCK_NAME = "lock"
 SECRET_NAME = "secret"
 _NO_DIFFERENCE = {"session", "tracking", "program", "task.folder"} | {
     f"budget.{name}" for name in SESSION_LIMITS
 }
+_NO_DIFFERENCE |= {f"executor.{name}" for name in WHERE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
     """
     _check_begun(setup.task, folder)
     profile = setup.budget.trial_profile(setup.task)
-    gpu = setup.executor.device(profile)
+    setup.executor.device(profile)  # raises where there is none, before data are fetched
     data = prepared(setup.task, setup.budget.profile, choices=setup.data)
     with ExitStack() as stack:
         stack.enter_context(_locked(folder))
@@ -90,14 +97,11 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
         check_same(session, setup, folder, workspace.files)
         sandbox = setup.open_sandbox()
         stack.callback(sandbox.close)
-        executor = setup.executor.open(
-            sandbox, setup.task, data, profile, folder, _placebo(setup, data, folder)
+        quiet = threading.Lock()
+        slots = _slots(setup, sandbox, data, profile, folder, quiet)
+        executor, evaluator, machine_probe = _one_at_a_time(
+            setup, sandbox, data, profile, folder, stack, slots
         )
-        stack.callback(executor.close)
-        evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
-        stack.callback(evaluator.close)
-        machine_probe: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
-        stack.callback(machine_probe.close)
         for tracker in trackers:
             stack.callback(tracker.close)
             tracker.open(folder, session)
@@ -113,10 +117,74 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
             evaluator=evaluator,
             secret=kept_secret(folder / SECRET_NAME),
             machine_probe=machine_probe,
+            quiet=quiet,
         )
+        if slots is not None:
+            stack.callback(slots.close)
+            trial_runner.make_side_by_side(slots)
+            stack.callback(trial_runner.end_ahead)
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup)
         yield bench
+
+
+def _slots(
+    setup: Setup, sandbox: Sandbox, data: TaskData, profile: Profile, folder: Path, quiet: threading.Lock
+) -> Slots | None:
+    """Where trials are made side by side; None for one at a time."""
+    kind, placebo = setup.executor, _placebo(setup, data, folder)
+    if hasattr(kind, "open_slots"):
+        if setup.early_stop.after < 1:
+            raise UserError("early_stop watches trials of this machine only; leave early_stop.after=1")
+        slots: Slots = kind.open_slots(kit_of(setup, data, profile, placebo), folder.resolve())
+        return slots
+    cards = kind.cards(profile)
+    if len(cards) == 1:
+        return None
+    return side_by_side(
+        Parts(kind, sandbox, setup.task, data, profile, folder, setup.scoring, placebo, quiet), cards
+    )
+
+
+def kit_of(setup: Setup, data: TaskData, profile: Profile, placebo: Path | None) -> Kit:
+    """What a node must know to make this configuration's trials."""
+    sandbox, kind = setup.config["sandbox"], setup.executor
+    return Kit(
+        task=setup.task,
+        profile_name=setup.budget.profile,
+        profile=profile,
+        scoring=setup.scoring,
+        public=str(data.public.resolve()),
+        private=str(data.private.resolve()),
+        placebo=str(placebo.resolve()) if placebo else None,
+        salted_seeding=kind.salted_seeding,
+        reordering=kind.reordering,
+        level=str(sandbox["level"]),
+        least_level=least_level(str(sandbox["level"])),
+        allow_unsafe=bool(sandbox["allow_unsafe"]),
+    )
+
+
+def _one_at_a_time(
+    setup: Setup,
+    sandbox: Sandbox,
+    data: TaskData,
+    profile: Profile,
+    folder: Path,
+    stack: ExitStack,
+    slots: Slots | None,
+) -> tuple[Executor, Evaluator, MachineProbe]:
+    """What makes trials here, one after the other; nothing is opened where they are made side by side."""
+    if slots is not None:
+        return Elsewhere(), Elsewhere(), Unwatched()
+    gpu = setup.executor.device(profile)
+    executor = setup.executor.open(sandbox, setup.task, data, profile, folder, _placebo(setup, data, folder))
+    stack.callback(executor.close)
+    evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
+    stack.callback(evaluator.close)
+    machine_probe: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
+    stack.callback(machine_probe.close)
+    return executor, evaluator, machine_probe
 
 
 def _check_begun(task: Task, folder: Path) -> None:
@@ -163,6 +231,7 @@ def _begin(bench: OpenSession, setup: Setup) -> None:
             choices=dict(setup.choices),
             config=_plain(setup.config),
             arguments=list(setup.arguments),
+            own_code=dict(setup.own_code),
             fingerprint=setup.fingerprint,
             metric=task.metric,
             direction=task.direction,
@@ -207,7 +276,13 @@ def check_same(session: SessionRecord, setup: Setup, folder: Path, files_of: Cal
     """
     if not session.length or session.started.fingerprint == setup.fingerprint:
         return
+    before, now = session.started.own_code, setup.own_code
     changed = sorted(_differences(session.started.config, setup.config))
+    changed += sorted(
+        f"the file of {key}"
+        for key in before
+        if now.get(key) != before[key] and not key.startswith(UNJUDGING)
+    )
     if not changed and session.of_older_build:
         changed = _changed_files(files_of(session.baseline), setup.task.source())
         changed += (

@@ -22,8 +22,7 @@ def ask(guards: Guards, evidence: Evidence) -> list[Verdict]:
 
 def _asked(guard: Guard, evidence: Evidence) -> Verdict:
     try:
-        verdict = guard(evidence)
+        return replace(guard(evidence), guard=guard.name)
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong in a guard must not let a candidate pass
         message = f"the guard failed on this proposal: {type(error).__name__}: {error}"
         return Verdict(guard.name, Judgement.REJECT, f"{guard.name}.crashed", message)
-    return replace(verdict, guard=guard.name)

@@ -58,7 +58,7 @@ class Intake:
             self.program,
             self.history,
             number=number,
-            seed=trial_seed(trial_runner.secret, f"agent-{number}"),
+            seed=agent_seed(trial_runner.secret, number),
             proposals_left=self.limits.proposals_left(state),
             dollars_left=self.limits.dollars_left(state),
             tokens_left=self.limits.tokens_left(state),
@@ -103,3 +103,8 @@ class Intake:
             return "", f"bad path: {error}"
         unchanged = self.workspace.same_tree(commit, parent) and not proposal.links
         return commit, proposal.problem or ("the proposal changes nothing" if unchanged else "")
+
+
+def agent_seed(secret: bytes, number: int) -> int:
+    """Of the view for proposal `number`."""
+    return trial_seed(secret, f"agent-{number}")

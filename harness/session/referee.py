@@ -10,7 +10,7 @@ from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.rows import SettledRow, StepRow, VerdictRow
 from harness.protocols import Guards, KeepRule, Stop
 from harness.records import Action, DecidedBy, Decision, Judgement, Observation, Role, Step, Verdict
-from harness.session import evidence
+from harness.session import evidence, names
 from harness.session.guard_line import Stage, ask
 from harness.session.intake import Intake
 from harness.session.limits import SessionLimits
@@ -49,6 +49,8 @@ class Referee:
     promotion: Promotion
     stop_for: Callable[[Sequence[Observation]], Stop | None] = field(default=lambda _: None)
 
+    ending: bool = field(default=False, init=False)  # no proposal will be asked for any more
+
     def __post_init__(self) -> None:
         self.state, self.task = self.trial_runner.state, self.trial_runner.task
         self.manifest = self.trial_runner.protected()
@@ -60,7 +62,7 @@ class Referee:
             and len(self.state.losses(self.state.baseline, Role.BASELINE)) < self.keep.incumbent_runs
         ):
             number = len(self.state.counted(self.state.baseline, Role.BASELINE)) + 1
-            self._measure_trusted(self.state.baseline, Role.BASELINE, f"baseline-{number}")
+            self._measure_trusted(self.state.baseline, Role.BASELINE, names.baseline(number))
 
     def decide(self, proposal: ProposalRecord) -> Ruling:
         """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""
@@ -95,6 +97,7 @@ class Referee:
         The row of a certified step or roll-back once there is one, None when there is nothing (more) to do. Raises
         LimitReached before a trial that the budget does not allow; the race's own were set aside.
         """
+        self.ending = ending
         while True:
             step = self.keep.between(evidence.for_keep(self.state, None, self.state.prior, ending))
             if step.action is Action.PROPOSE:
@@ -118,11 +121,13 @@ class Referee:
         commit = state.incumbent if role is Role.STEP_HEAD else state.certified_commit
         seen = self._of_race(commit, role)
         name = f"{evidence.race_trial(state, role)}{len(seen) + 1}"
+        pair = names.race_pair(len(state.settlements) + 1, len(seen) + 1)
         if role is Role.STEP_CERTIFIED:
-            self._measure_trusted(commit, role, name)
+            self._measure_trusted(commit, role, name, pair=pair)
             return True
         if all(trial.score is not None for trial in seen):
-            seen.append(self.trial_runner.measure(self.intake.files_of(commit), commit, role, name))
+            source = self.intake.files_of(commit)
+            seen.append(self.trial_runner.measure(source, commit, role, name, pair=pair))
         return all(trial.score is not None for trial in seen)
 
     def _settled(self, step: Step) -> SettledRow:
@@ -144,7 +149,11 @@ class Referee:
 
     def _like_certified(self) -> bool:
         sides = (self.state.incumbent, Role.STEP_HEAD), (self.state.certified_commit, Role.STEP_CERTIFIED)
-        return alike(*([trial.machine for trial in self._of_race(*side)] for side in sides))
+        return alike(*([trial.machine for trial in self._of_race(*side)] for side in sides), self._usual())
+
+    def _usual(self) -> list[Mapping[str, float]]:
+        """What was measured beside the baseline's first trials: how far the machine's own scatter goes."""
+        return [trial.machine for trial in self.state.counted(self.state.baseline, Role.BASELINE)]
 
     def _race_scores(self, commit: str, role: Role) -> list[float | None]:
         return [trial.score for trial in self._of_race(commit, role)]
@@ -165,8 +174,12 @@ class Referee:
         return None
 
     def _measure_incumbent(self, proposal: int | None = None) -> Observation:
-        name = f"incumbent-{self.state.finished_by_role[Role.INCUMBENT] + 1}"
-        return self._measure_trusted(self.state.incumbent, Role.INCUMBENT, name, proposal)
+        name = names.incumbent(self.state.finished_by_role[Role.INCUMBENT] + 1)
+        pair = ""
+        if proposal is not None:
+            beside = evidence.for_keep(self.state, self.state.proposal(proposal), None).incumbent_beside
+            pair = names.pair(proposal, beside + 1)
+        return self._measure_trusted(self.state.incumbent, Role.INCUMBENT, name, proposal, pair)
 
     def _was_disturbed(self, proposal: ProposalRecord) -> bool:
         """The candidate's last trial was, and the incumbent has not been run since."""
@@ -195,7 +208,7 @@ class Referee:
     def _like_incumbent(self, proposal: ProposalRecord) -> bool:
         """Whether candidate and incumbent had the same machine under them, as far as that was measured."""
         sides = self.state.counted(proposal.commit, Role.CANDIDATE), self.state.counted(self.state.incumbent)
-        return alike(*([trial.machine for trial in side[-LATEST:]] for side in sides))
+        return alike(*([trial.machine for trial in side[-LATEST:]] for side in sides), self._usual())
 
     def _reviewed(self, proposal: ProposalRecord) -> Verdict | None:
         """What the last trial says beyond its score. After a restart it is looked at again: a verdict may be missing.
@@ -226,20 +239,21 @@ class Referee:
     def _measure_candidate(
         self, proposal: ProposalRecord, role: Role, seed: int | None = None, name: str = ""
     ) -> Observation:
-        known = str(len(self.trials(proposal)) + 1) if role is Role.CANDIDATE else name or role.value
-        name = f"p{proposal.number:04d}-{known}"
+        count = len(self.trials(proposal)) + 1
+        name = names.candidate(proposal.number, count if role is Role.CANDIDATE else name or role.value)
+        pair = names.pair(proposal.number, count - 1) if role is Role.CANDIDATE else ""
         source = self.intake.files_of(proposal.commit)
         stop = self.stop_for(self.state.counted(self.state.incumbent)) if role is Role.CANDIDATE else None
         return self.trial_runner.measure(
-            source, proposal.commit, role, name, proposal=proposal.number, seed=seed, stop=stop
+            source, proposal.commit, role, name, proposal=proposal.number, seed=seed, stop=stop, pair=pair
         )
 
     def _measure_trusted(
-        self, commit: str, role: Role, name: str, proposal: int | None = None
+        self, commit: str, role: Role, name: str, proposal: int | None = None, pair: str = ""
     ) -> Observation:
         """A trial of the baseline or the incumbent. Raises HarnessError when those fail again and again."""
         source = self.intake.files_of(commit)
-        seen = self.trial_runner.measure(source, commit, role, name, proposal=proposal)
+        seen = self.trial_runner.measure(source, commit, role, name, proposal=proposal, pair=pair)
         failed = [trial for trial in self.state.counted(commit, role) if trial.score is None]
         if seen.score is None and len(failed) >= _MOST_FAILURES:
             what = "task's own program" if commit == self.state.baseline else "incumbent"

@@ -1,14 +1,16 @@
 """Earlier sessions: the configuration that one began with, and its folder open for measurements on demand."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
+from harness.ledger import lookup
 from harness.ledger.reading import LEDGER, Tail
 from harness.ledger.rows import SessionEndedRow, SessionStartedRow
+from harness.ledger.session_record import SessionRecord
 from harness.ledger.session_record import load as load_session
 
 if TYPE_CHECKING:
@@ -41,16 +43,23 @@ def as_begun(setup: "Setup", folder: Path) -> "Setup":
 
 
 @contextmanager
-def reopened(folder: Path) -> "Iterator[tuple[Setup, OpenSession]]":
-    """The configuration that the session was started with, and its open bench. Raises HarnessError."""
+def reopened(
+    folder: Path, check: Callable[[SessionRecord], object] = lambda _: None
+) -> "Iterator[tuple[Setup, OpenSession]]":
+    """The configuration that the session was started with, and its open bench. Raises HarnessError.
+
+    check: raises UserError where the session lacks what is asked about, before anything is opened or written.
+    """
     from harness.config.setup import load
+    from harness.report.terminal.progress import Progress
     from harness.session.folder import open_session
 
     session = load_session(folder)
     if not session.length:
         raise UserError(f"{folder} holds a session that has not started")
+    check(session)
     setup = as_begun(load(session.started.arguments), folder)
-    with open_session(setup, folder, ()) as bench:
+    with open_session(setup, folder, (Progress(),)) as bench:
         yield setup, bench
         if session.ended is not None:
             own = session.ended.content() | {"trials": bench.trial_runner.state.finished_trials}
@@ -58,11 +67,11 @@ def reopened(folder: Path) -> "Iterator[tuple[Setup, OpenSession]]":
 
 
 def only_folder(arguments: list[str], usage: str) -> tuple[Path, int]:
-    """(DIR, N) from the arguments `DIR [runs=N]`; N is 0 when it is not given. Raises UserError."""
+    """(folder, N) from the arguments `TAG [runs=N]`; N is 0 when it is not given. Raises UserError."""
     folders = [argument for argument in arguments if not argument.startswith("runs=")]
     runs = [argument.removeprefix("runs=") for argument in arguments if argument.startswith("runs=")]
     if len(folders) != 1 or folders[0].startswith("-"):
         raise UserError(usage)
     if runs and not (runs[-1].isdecimal() and int(runs[-1]) >= 2):
         raise UserError(f"runs={runs[-1]}: give a whole number from 2 on")
-    return Path(folders[0]), int(runs[-1]) if runs else 0
+    return lookup.session(folders[0]), int(runs[-1]) if runs else 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import UserError
 from harness.protocols import Evaluator, Executor
 from harness.records import Clock, Files, Observation, Outcome, Role, Score, Split, TrialResult, TrialSpec
 from harness.task import golden
@@ -55,6 +56,8 @@ def opened(setup: "Setup", folder: Path) -> Iterator[Rig]:
     from harness.scoring.evaluator import SandboxEvaluator
     from harness.task.prepare import prepared
 
+    if hasattr(setup.executor, "open_slots"):
+        raise UserError("this command measures on this machine; leave executor=local")
     task, profile = setup.task, setup.budget.trial_profile(setup.task)
     data = prepared(task, setup.budget.profile, choices=setup.data)
     with ExitStack() as stack:

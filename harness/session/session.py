@@ -7,6 +7,7 @@ session that was killed anywhere goes on where it stopped.
 from dataclasses import dataclass
 
 from harness.errors import AgentError, HarnessError
+from harness.ledger.ahead import NOT_WANTED
 from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.rows import DecidedRow, SessionEndedRow
 from harness.ledger.workspace import Workspace
@@ -114,6 +115,7 @@ class Session:
             self.synchronise()
         else:
             self.trial_runner.forget(proposal.commit)
+        self.trial_runner.forget_unused()
 
     def synchronise(self) -> None:
         """Bring the branch up to the rows: a commit for each final or certified keep, and one for each roll-back."""
@@ -130,13 +132,16 @@ class Session:
             certify(self.trial_runner, self.intake.files_of, self.limits.budget.certificate)
 
     def _end(self, end: SearchEnd) -> None:
-        state = self.trial_runner.state
+        self.trial_runner.end_ahead(NOT_WANTED)
+        state, slots = self.trial_runner.state, self.trial_runner.slots
+        if state.ahead.unused:
+            self.trial_runner.notice(f"{state.ahead.unused} trials were made ahead and not asked for")
         row = SessionEndedRow(
             cause=end.cause,
             reason=end.text,
             proposals=len(state.decided),
             keeps=len(state.keeps),
             trials=state.finished_trials,
-            busy_share=state.trial_seconds() / state.active_seconds if state.active_seconds else 0.0,
+            busy_share=state.trial_seconds() / state.active_seconds / slots if state.active_seconds else 0.0,
         )
         self.trial_runner.record(row)

@@ -1,13 +1,16 @@
 """From a configuration to a finished session: starts or resumes what `python -m harness` asks for."""
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from harness.agents.context import AgentContext
 from harness.agents.prefetch import Prefetch
 from harness.config.setup import Setup
-from harness.errors import HarnessError
+from harness.config.target import place_of
+from harness.errors import HarnessError, UserError
 from harness.keep import warm_start
 from harness.keep.planning import plan
 from harness.ledger.interruption import ended_by_signals
@@ -17,7 +20,8 @@ from harness.records import EndCause, Usage
 from harness.report.terminal.tracker import Terminal
 from harness.session import evidence
 from harness.session.folder import OpenSession, has_ended, noise_key, open_session, session_folder
-from harness.session.intake import Intake
+from harness.session.forecast import Forecast
+from harness.session.intake import Intake, agent_seed
 from harness.session.limits import LimitReached, SessionLimits
 from harness.session.referee import Referee
 from harness.session.session import Session
@@ -36,7 +40,11 @@ def start(setup: Setup) -> int:
     ended = has_ended(folder)
     if not ended:
         _try_login(setup.agent)
-    with ended_by_signals(), ended_in_a_line(folder), open_session(setup, folder, trackers) as bench:
+    with (
+        ended_by_signals(),
+        ended_in_a_line(folder, setup.own_files),
+        open_session(setup, folder, trackers) as bench,
+    ):
         limits = SessionLimits(setup.budget, bench.profile, setup.keep.settling_trials)
         if not _is_over(bench, limits):
             if ended:
@@ -53,22 +61,47 @@ def _try_login(agent: Agent) -> None:
 
 
 @contextmanager
-def ended_in_a_line(folder: Path) -> Iterator[None]:
-    """What the disk refuses is the machine's fault, and said in a line. Raises HarnessError for it."""
+def ended_in_a_line(folder: Path, own_files: Mapping[str, Path] | None = None) -> Iterator[None]:
+    """What the disk refuses is the machine's fault, what a part of the user's own raises is the user's: each is said
+    in a line. own_files: key of such a part -> its file. Raises HarnessError for them.
+    """
     try:
         yield
-    except OSError as error:
-        raise HarnessError(f"{error.strerror}: {error.filename or folder}; correct it and repeat") from error
+    except HarnessError:
+        raise
+    except Exception as error:
+        if key := _own_part(own_files or {}, error):
+            raise UserError(
+                f"{key} failed: {place_of(error)}; nothing is lost, the same command goes on ({folder})"
+            ) from error
+        if isinstance(error, OSError):
+            raise HarnessError(
+                f"{error.strerror}: {error.filename or folder}; correct it and repeat"
+            ) from error
+        raise
+
+
+def _own_part(own_files: Mapping[str, Path], error: BaseException) -> str:
+    """The key of the user's own part that raised the error, or had it raised; "" if it was none."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    return next((key for key, file in own_files.items() if file in files), "")
 
 
 def _run(setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
     _open_agent(setup.agent, setup, bench, limits)
-    proposer = Prefetch(setup.agent)
+    trial_runner = bench.trial_runner
+    proposer = Prefetch(
+        setup.agent,
+        slots=trial_runner.slots,
+        seed_of=partial(agent_seed, trial_runner.secret) if trial_runner.side_by_side else None,
+    )
     try:
         program = bench.trial_runner.state.started.program
         intake = Intake(bench.trial_runner, bench.workspace, proposer, limits, program)
         referee = Referee(bench.trial_runner, intake, setup.guards, setup.keep, limits, setup.promotion)
         referee.stop_for = setup.early_stop.stop_for
+        if trial_runner.side_by_side:
+            trial_runner.side_by_side.forecast = Forecast(referee, proposer)
         session = Session(bench.trial_runner, bench.workspace, intake, referee, limits)
         session.synchronise()
         if not bench.resumed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import InfrastructureError
+from harness.ledger.ahead import INTERRUPTED, STOPPED
 from harness.ledger.chain import Ledger
 from harness.ledger.interruption import uninterrupted
 from harness.ledger.record_parts import TrialRecord
@@ -29,7 +30,10 @@ from harness.records import (
     TrialSpec,
     step_rate,
 )
+from harness.session import item_files
 from harness.session.manifest import Manifest, manifest
+from harness.session.side_by_side import SideBySide
+from harness.slots.order import Order, Slots, digest
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.conditions import LATEST, compared, foreign_cores
 from harness.trial.machine_probe import HostProbe, MachineProbe
@@ -37,7 +41,6 @@ from harness.trial.seeds import trial_seed
 from harness.trial.turns import turn
 
 MOST_ATTEMPTS = 3
-STOPPED = "stopped"  # the reason of a trial that Ctrl-C or SIGTERM ended
 _TRUSTED_ROLES = (Role.BASELINE, Role.INCUMBENT, Role.STEP_CERTIFIED)
 _CANDIDATE_ROLES = (Role.CANDIDATE, Role.REPEAT, Role.PLACEBO)
 
@@ -65,6 +68,8 @@ class TrialRunner:
     pause_seconds: float = 2.0
     quiet: threading.Lock = field(default_factory=threading.Lock)
     machine_probe: MachineProbe = field(default_factory=HostProbe)
+    side_by_side: SideBySide | None = field(default=None, init=False)
+    _digests: dict[str, str] = field(default_factory=dict, init=False)
     _warned: str = field(default="", init=False)
     # Of the trial before, if it was the baseline's.
     _baseline_rate: float | None = field(default=None, init=False)
@@ -97,47 +102,109 @@ class TrialRunner:
         seed: int | None = None,
         clock: Clock | None = None,
         stop: Stop | None = None,
+        pair: str = "",
     ) -> Observation:
         """One trial and its score, on the record. An infrastructure failure is repeated with a fresh seed.
 
         name: the trial's id; a repetition adds "~2". seed: only to repeat one on purpose. clock: only for a
-        trial that is not of the session's usual length. stop: see protocols.Executor.
+        trial that is not of the session's usual length. stop, pair: see protocols.Executor and Order.
         Raises InfrastructureError when it keeps failing.
         """
         for _ in range(MOST_ATTEMPTS):
-            attempt = self.state.attempts[name] + 1
-            trial_id = name if attempt == 1 else f"{name}~{attempt}"
-            drawn = trial_seed(self.secret, trial_id) if seed is None else seed
-            bounds = clock or self.profile.trial_clock()
-            spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
-            with turn() as waited:
-                result = self._run(spec, source, proposal, attempt, stop, waited)
-                if result.outcome is Outcome.COMPLETED:
-                    self._score(result, source, split)
+            order = self.order(source, commit, role, name, proposal, split, seed, clock, stop, pair)
+            result = (
+                self._alone(order) if self.side_by_side is None else self._taken(self.side_by_side, order)
+            )
             if result.outcome is not Outcome.INFRA_FAILED:
                 return self.state.observations[commit][-1]
-            self.notice(f"trial {trial_id} failed for a reason of ours ({result.reason}); it is repeated")
+            self.notice(f"trial {order.id} failed for a reason of ours ({result.reason}); it is repeated")
             time.sleep(self.pause_seconds)
         raise InfrastructureError(
             f"trial {name} failed {MOST_ATTEMPTS} times for a reason of ours: {result.reason}; {result.log[-200:]}"
         )
 
-    def _run(
+    def order(
         self,
-        spec: TrialSpec,
         source: Files,
-        proposal: int | None,
-        attempt: int,
-        stop: Stop | None,
-        waited_seconds: float,
-    ) -> TrialResult:
+        commit: str,
+        role: Role,
+        name: str,
+        proposal: int | None = None,
+        split: Split = Split.VAL,
+        seed: int | None = None,
+        clock: Clock | None = None,
+        stop: Stop | None = None,
+        pair: str = "",
+    ) -> Order:
+        """What `measure` asks for, by the rows so far. commit: "" for a program that was not proposed yet."""
+        attempt = self.state.attempts[name] + 1
+        trial_id = name if attempt == 1 else f"{name}~{attempt}"
+        drawn = trial_seed(self.secret, trial_id) if seed is None else seed
+        bounds = clock or self.profile.trial_clock()
+        spec = TrialSpec(trial_id, commit, role, drawn, bounds, self.profile.limits())
+        references: tuple[Observation, ...] = ()
+        sha256 = ""
+        if self.side_by_side is not None:
+            references, sha256 = tuple(self._references(commit)), self._digest(commit, source)
+        return Order(
+            trial_id, spec, source, split, proposal, attempt, references, pair, stop, source_sha256=sha256
+        )
+
+    def _digest(self, commit: str, source: Files) -> str:
+        if not commit:
+            return digest(source)
+        if commit not in self._digests:
+            self._digests[commit] = digest(source)
+        return self._digests[commit]
+
+    def make_side_by_side(self, slots: Slots) -> None:
+        """From now on several trials are under way, in these slots."""
+        self.side_by_side = SideBySide(slots, self.folder, self.state, self.record, self._beside_others)
+
+    @property
+    def slots(self) -> int:
+        """How many trials may be under way."""
+        return self.side_by_side.slots.count if self.side_by_side else 1
+
+    def expect(self, orders: list[Order]) -> None:
+        """The next trials are these, in any case; [] when that is over."""
+        if self.side_by_side is not None:
+            self.side_by_side.expected = orders
+
+    def _taken(self, side_by_side: SideBySide, order: Order) -> TrialResult:
+        """One that was perhaps begun before it was asked for."""
+        self.before_trial()
+        side_by_side.take(order)
+        for text in side_by_side.slots.notices():
+            self.notice(text)
+        trial = self.state.trial(order.id)
+        assert trial is not None
+        if trial.scored is not None and trial.scored.status == "infra_failed":
+            said = f"{trial.scored.reason}: {trial.scored.detail}"
+            raise InfrastructureError(f"trial {order.id} cannot be scored: {said}")
+        return trial.measured.result()
+
+    def _beside_others(self, result: TrialResult, order: Order, found: Mapping[str, float]) -> TrialResult:
+        """With what was found beside it. What other slots of ours used is not told from what was foreign."""
+        known = {name: value for name, value in found.items() if name != "busy_cores"}
+        return self._completed(result, order.spec, known)
+
+    def _alone(self, order: Order) -> TrialResult:
+        with turn() as waited:
+            result = self._run(order, waited)
+            if result.outcome is Outcome.COMPLETED:
+                self._score(result, order.source, order.split)
+        return result
+
+    def _run(self, order: Order, waited_seconds: float) -> TrialResult:
+        spec = order.spec
         start = TrialStartedRow(
             trial_id=spec.trial_id,
             commit=spec.commit,
             role=spec.role,
             seed=spec.seed,
-            proposal=proposal,
-            attempt=attempt,
+            proposal=order.proposal,
+            attempt=order.attempt,
             clock=spec.clock,
             budget_counted_by="referee"
             if spec.clock.steps is None and spec.clock.tokens is None
@@ -149,19 +216,23 @@ class TrialRunner:
             self.before_trial()
             undisturbed = self.quiet if spec.clock.kind == "wall" else nullcontext()
             with undisturbed, self.machine_probe.beside(spec.clock.kind) as found:
-                result = self.executor.run(spec, source, stop)
+                result = self.executor.run(spec, order.source, order.stop)
         except KeyboardInterrupt:
             self._close_in_order(spec.trial_id)
             raise
         if (busy := found.pop("busy_cores", None)) is not None:
             found["foreign_cores"] = foreign_cores(busy, result.cpu_seconds, result.wall_seconds)
-        seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
-        seen |= self._work_ratio(result, spec.clock)
-        seen |= compared(found, self._trusted_machines())
-        result = replace(result, machine={**result.machine, **seen})
+        result = self._completed(result, spec, found)
         self._warn()
         self.record(TrialFinishedRow.of(result, start))
         return result
+
+    def _completed(self, result: TrialResult, spec: TrialSpec, found: dict[str, float]) -> TrialResult:
+        """With what was found beside it, and how that compares."""
+        seen = {**found, **self._ratios(found), **self._baseline_speed(result, spec.commit, spec.role)}
+        seen |= self._work_ratio(result, spec.clock)
+        seen |= compared(found, self._trusted_machines())
+        return replace(result, machine={**result.machine, **seen})
 
     def _close_in_order(self, trial_id: str) -> None:
         """The session is being ended: that is nobody's fault, and says so at once. Only what is found open counts."""
@@ -234,7 +305,8 @@ class TrialRunner:
         assert trial is not None
         for _ in range(MOST_ATTEMPTS):
             score = self.evaluator.score(result, source, split, self._references(trial.commit))
-            self.record(ScoredRow.of(score, trial.start, split))
+            sha256 = item_files.write(self.folder, trial.trial_id, score.items) if score.items else ""
+            self.record(ScoredRow.of(score, trial.start, split, sha256))
             if score.status != "infra_failed":
                 return score
         raise InfrastructureError(f"trial {result.trial_id} cannot be scored: {score.reason}: {score.detail}")
@@ -251,6 +323,7 @@ class TrialRunner:
         A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
         end of the same candidate counts as its crash: it may be the cause.
         """
+        lost = self.side_by_side.settle() if self.side_by_side else self._close_ahead()
         interrupted = list(self.state.under_way.values())
         for trial in interrupted:
             self._close_interrupted(trial.start)
@@ -264,12 +337,20 @@ class TrialRunner:
             with turn():
                 self._score(result, files_of(trial.commit), split)
         self._sweep()
-        return [trial.trial_id for trial in interrupted]
+        return [*lost, *(trial.trial_id for trial in interrupted)]
+
+    def _close_ahead(self) -> list[str]:
+        """Of a sitting with several slots, where this one has one: what was under way is over."""
+        lost = self.state.ahead.under_way
+        for trial in lost:
+            result = TrialResult(trial.id, Outcome.INFRA_FAILED, INTERRUPTED, level=Level(self.state.level))
+            self.record(TrialFinishedRow.of(result, trial.start))
+        return [trial.id for trial in lost]
 
     def _close_interrupted(self, start: TrialStartedRow) -> None:
         suspect = start.role in _CANDIDATE_ROLES and self.state.interruptions[start.commit] > 0
         outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
-        reason = "interrupted_twice" if suspect else "interrupted"
+        reason = "interrupted_twice" if suspect else INTERRUPTED
         result = TrialResult(start.trial_id, outcome, reason, level=Level(self.state.level))
         self.record(TrialFinishedRow.of(result, start))
 
@@ -283,9 +364,21 @@ class TrialRunner:
             for trial in trials
             if commit not in discarded
         }
+        wanted |= {trial.finish.artefact for trial in self.state.ahead.waiting.values() if trial.finish}
         for file in (self.folder / "artefacts").glob("*"):
             if f"artefacts/{file.name}" not in wanted:
                 file.unlink(missing_ok=True)
+
+    def end_ahead(self, reason: str = STOPPED) -> None:
+        """Trials that are under way and were not asked for end with the sitting, and that is nobody's fault."""
+        if self.side_by_side is not None and not self.ledger.failed:
+            self.side_by_side.end(reason)
+
+    def forget_unused(self) -> None:
+        """Delete the artefacts of trials that were made ahead and that nobody will ask for."""
+        left = self.state.ahead.left_artefacts
+        while left:
+            (self.folder / left.pop()).unlink(missing_ok=True)
 
     def forget(self, commit: str) -> None:
         """Delete a commit's artefacts: it was discarded, and weights are large."""

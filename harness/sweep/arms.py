@@ -4,13 +4,18 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, ValueType
 from hydra.errors import HydraException
 
+from harness.config.choices import Group, groups
+from harness.config.compose import OF_SWEEPS
+from harness.config.hydra_arguments import translated
+from harness.config.options import options
 from harness.errors import UserError
 
 MOST_ARMS = 1000
@@ -32,32 +37,40 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """folder: of the sweep, the same whenever the same command is given. slots, abreast: None asks the machine."""
+    """folder: of the sweep, the same whenever the same command is given. slots, abreast: None asks the machine.
+
+    merged: labels of arms that were left out, because they are the same session as another one.
+    """
 
     folder: Path
     arms: tuple[Arm, ...]
     slots: int | None = None
     abreast: int | None = None
     retry_failed: bool = False
+    merged: tuple[str, ...] = ()
 
 
 def sweep_of(arguments: Sequence[str]) -> Sweep:
-    """What the arguments ask for. Arms of one repeat stand together: r0 of every arm, then r1.
+    """What the arguments ask for, Hydra's options that say where choices come from included. Arms of one repeat stand
+    together: r0 of every arm, then r1.
 
     Raises UserError for arguments that cannot be read, for more than a thousand arms, and for none to compare.
     """
-    names = ("sweep.slots", "sweep.abreast", "sweep.retry_failed", "session.folder", "session.tag")
+    names = (*OF_SWEEPS, "session.folder", "session.tag")
     own = {**dict.fromkeys(names, ""), "session.folder": "sessions"}
-    fixed: list[str] = []
+    given = options(arguments)
+    known = groups(given.config_dirs)
+    fixed = [*given.where()]
     swept: dict[str, list[str]] = {}
-    for argument in arguments:
-        key, values = _read(argument)
+    for argument in translated(given.overrides, known["executor"].choices):
+        key, values = _read(argument, known)
         if key in own:
             own[key] = _single(key, values)
         elif len(values) > 1:
             swept[key] = values
-        else:
-            fixed.append(argument)
+        else:  # of a sweep with one value, such as a glob with one match, the value
+            is_whole = argument.partition("=")[2] == values[0]
+            fixed.append(argument if is_whole else f"{key}={values[0]}")
     if not swept:
         raise UserError(
             "a sweep needs an argument with several values, e.g. -m agent=random,optuna repeat=0,1,2"
@@ -69,7 +82,7 @@ def sweep_of(arguments: Sequence[str]) -> Sweep:
     return Sweep(folder, arms, slots, abreast, own["sweep.retry_failed"].lower() == "true")
 
 
-def _read(argument: str) -> tuple[str, list[str]]:
+def _read(argument: str, known: Mapping[str, Group]) -> tuple[str, list[str]]:
     try:
         override = OverridesParser.create().parse_override(argument)
     except HydraException:
@@ -79,10 +92,30 @@ def _read(argument: str) -> tuple[str, list[str]]:
     key = override.key_or_group
     if not override.is_sweep_override():
         return key, [argument.partition("=")[2]]
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return key, _matching(argument, override, known)
+    if override.value_type is ValueType.INTERVAL_SWEEP:
+        raise UserError(
+            f"{argument!r}: an interval has no end of values; give some of them, key=1,2,3 or key=range(1,10), "
+            "or let agent=optuna search"
+        )
     try:
         return key, [str(value) for value in override.sweep_string_iterator()]
     except HydraException:
         raise UserError(f"{argument!r}: give the values one by one, with commas, or as range(...)") from None
+
+
+def _matching(argument: str, override: Override, known: Mapping[str, Group]) -> list[str]:
+    """glob(*) stands for the choices of a group whose names match."""
+    group = known.get(override.key_or_group)
+    if group is None:
+        raise UserError(f"{argument!r}: glob chooses among a group's choices; groups: {', '.join(known)}")
+    pattern = override.value()
+    assert isinstance(pattern, Glob)
+    found = pattern.filter(sorted(group.choices))
+    if not found:
+        raise UserError(f"{argument!r}: no choice matches; choices: {', '.join(group.choices)}")
+    return found
 
 
 def _single(key: str, values: list[str]) -> str:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.config.compose import composed
-from harness.config.schema import check_part
+from harness.config.compose import sweeper_params
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
@@ -33,7 +32,10 @@ from harness.report.words import signed
 from harness.sandbox.host.devices import permitted_gpus
 from harness.sandbox.machine import memory_bytes
 from harness.sweep.arms import Arm, Sweep, sweep_of
+from harness.sweep.checked import checked
 from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
+from harness.sweep.estimate import estimate_lines
+from harness.sweep.live import LiveArms, shown
 from harness.task.task import Profile
 from harness.trial.turns import VARIABLE, Turns
 
@@ -43,22 +45,31 @@ _MOST_ABREAST = 4
 _SESSION_GIB = 4.0  # of memory: a session, its waiting predictors, and its share of a trial
 
 
-def main(argv: list[str]) -> int:
-    """0 when every arm has ended, failed ones included; 1 when all failed. Raises UserError before any is started."""
-    sweep = sweep_of(argv)
-    profiles = [_profile(composed(list(arm.arguments))[0]) for arm in sweep.arms]
-    places = trial_places([each for each in profiles if each], permitted_gpus(), sweep.slots)
+def main(argv: list[str], dry: bool = False) -> int:
+    """0 when every arm has ended, failed ones included; 1 when all failed. dry: only says what would be started.
+
+    Raises UserError before any arm is started when one of them cannot be.
+    """
+    sweep, setups = checked(sweep_of([*argv, *sweeper_params(argv)]))
+    profiles = [setup.budget.trial_profile(setup.task) for setup in setups]
+    elsewhere = [slots for setup in setups if (slots := _slots_elsewhere(setup.config))]
+    if elsewhere:
+        places: list[int | None] = [None] * (sweep.slots or max(elsewhere))
+    else:
+        places = trial_places(profiles, permitted_gpus(), sweep.slots)
+    abreast = sweep.abreast or _abreast(len(sweep.arms), len(places))
+    if dry:
+        for line in estimate_lines(sweep, setups, len(places), abreast):
+            print(line)
+        return 0
     with _locked(sweep.folder):
         record = Record(sweep.folder)
         if not record.rows:
             arms = {arm.name: arm.choices for arm in sweep.arms}
             record.add("sweep_started", arguments=argv, arms=arms)
-        runner = Runner(sweep, record, places, sweep.abreast or _abreast(len(sweep.arms), len(places)))
-        runner.run()
+        Runner(sweep, record, places, abreast).run()
         failed = [row for row in record.ended().values() if row["code"] != 0]
-        _say(
-            f"{len(sweep.arms)} arms, {len(failed)} failed; compare: python -m harness.compare {sweep.folder}"
-        )
+        _say(f"{len(sweep.arms)} arms, {len(failed)} failed; compare: harness compare {sweep.folder}")
         return 1 if len(failed) == len(sweep.arms) else 0
 
 
@@ -84,6 +95,15 @@ class Runner:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _processes: set["subprocess.Popen[bytes]"] = field(default_factory=set)
     _turns: dict[int | None, Turns] = field(default_factory=dict)
+    _say: Callable[[str], None] = print
+
+    def __post_init__(self) -> None:
+        self._live = LiveArms(
+            {arm.name: (arm.label, self.sweep.folder / arm.name) for arm in self.sweep.arms}
+        )
+        for name, row in self.record.ended().items():
+            if name in self._live.views:
+                self._live.set(name, "ended" if row["code"] == 0 else "FAILED")
 
     def run(self) -> None:
         """Returns when every arm has ended. KeyboardInterrupt ends the sessions in order first."""
@@ -92,6 +112,8 @@ class Runner:
             arm for arm in self.sweep.arms if arm.name not in ended or self._again(ended[arm.name]["code"])
         ]
         waiting = deque(left)
+        for label in self.sweep.merged:
+            _say(f"{label}: its agent reads no program, so it is no arm of its own")
         _say(
             f"sweep {self.sweep.folder}: {len(left)} of {len(self.sweep.arms)} arms, "
             f"{len(self.slots) * self.abreast} at a time, trials of {len(self.slots)}"
@@ -101,6 +123,7 @@ class Runner:
             for slot in self.slots * self.abreast
         ]
         with _terminated_as_interrupted(), ExitStack() as stack:
+            self._say = stack.enter_context(shown(self._live, sys.stdout.isatty()))
             for gpu, trials in Counter(self.slots).items():
                 self._turns[gpu] = Turns(trials)
                 stack.callback(self._turns[gpu].close)
@@ -140,7 +163,8 @@ class Runner:
         folder.mkdir(exist_ok=True)
         with self._lock:
             self.record.add("arm_started", arm=arm.name, gpu=gpu)
-            _say(f"{place}: started")
+            self._tell(f"{place}: started")
+        self._live.set(arm.name, "under way")
         started = time.monotonic()
         code = self._finished(arm, folder, gpu)
         if self._stopping.is_set() or code == _INTERRUPTED:
@@ -149,7 +173,11 @@ class Runner:
         with self._lock:
             seconds = round(time.monotonic() - started, 1)
             self.record.add("arm_ended", arm=arm.name, code=code, seconds=seconds, error=error)
-            _say(f"{place}: {_outcome(folder) if code == 0 else f'FAILED ({code}): {error}'}")
+            self._tell(f"{place}: {_outcome(folder) if code == 0 else f'FAILED ({code}): {error}'}")
+        self._live.set(arm.name, "ended" if code == 0 else "FAILED")
+
+    def _tell(self, text: str) -> None:
+        self._say(_stamped(text))
 
     def _finished(self, arm: Arm, folder: Path, gpu: int | None) -> int:
         """The session's exit code. Waits for a session that an earlier sweep left behind to end."""
@@ -247,14 +275,17 @@ def trial_places(
     return [gpus[slot % len(gpus)] for slot in range(slots or len(gpus))]
 
 
-def _profile(config: Mapping[str, Any]) -> Profile | None:
-    """What a trial of this configuration gets; None where it has a mistake, which its session will tell."""
-    try:
-        budget, task = (check_part(name, config[name]).build() for name in ("budget", "task"))
-        profile: Profile = budget.trial_profile(task)
-    except (UserError, KeyError):
+def _slots_elsewhere(config: Mapping[str, Any]) -> int | None:
+    """How many trials of an arm a queue or cluster may have at a time; None where they are made on this machine.
+
+    Raises UserError for an arm that wants cards which the sweep shares out.
+    """
+    executor = config["executor"]
+    if str(executor.get("_target_", "")).startswith("harness.trial."):
+        if executor.get("gpus") is not None:
+            raise UserError("executor.gpus: a sweep gives each arm its card, trial by trial; leave it out")
         return None
-    return profile
+    return int(executor.get("slots") or 1)
 
 
 def _abreast(arms: int, slots: int) -> int:
@@ -280,5 +311,9 @@ def _last_line(file: Path) -> str:
     return one_line(lines[-1], 300) if lines else ""
 
 
+def _stamped(text: str) -> str:
+    return f"{time.strftime('%H:%M:%S')} {one_line(text, 400)}"
+
+
 def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {one_line(text, 400)}", flush=True)
+    print(_stamped(text), flush=True)

@@ -27,6 +27,7 @@ from filelock import FileLock
 from harness.errors import UserError
 from harness.task.secret import derived_secret, kept_secret
 from harness.task.task import Task, TaskData
+from harness.task.waiting import told
 
 _TAIL_LINES = 5
 _CHOICES = "HARNESS_DATA"  # environment variable by which the user's choices reach prepare.py
@@ -115,8 +116,8 @@ def _make(task: Task, profile: str, folder: Path, secret: bytes, choices: Mappin
     """Written beside, then renamed: a folder of that name is always complete."""
     beside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
-        print(f"preparing the data of task {task.name}, once ...", file=sys.stderr, flush=True)
-        make_data(task.path, profile, beside, secret, choices)
+        with told(f"preparing the data of task {task.name}, once"):
+            make_data(task.path, profile, beside, secret, choices)
         os.chmod(beside, 0o755)
         beside.rename(folder)
     finally:

@@ -43,20 +43,31 @@ def foreign_cores(busy_cores: float, cpu_seconds: float, wall_seconds: float) ->
     return max(0.0, busy_cores - cpu_seconds / wall_seconds) if wall_seconds > 0 else busy_cores
 
 
-def alike(one: Sequence[Machine], other: Sequence[Machine]) -> bool:
-    """Whether two sides of a comparison had the same machine on average; True where nobody knows."""
+def alike(one: Sequence[Machine], other: Sequence[Machine], *more: Sequence[Machine]) -> bool:
+    """Whether two sides of a comparison had the same machine on average; True where nobody knows.
+
+    more: further groups of trials whose scatter, each around its own mean, says how far a steady machine's trials lie
+    apart: two sides of two trials say little of it themselves.
+    """
     for name, least in (("pulse_seconds", _LEAST_RATIO), ("foreign_cores", _LEAST_CORES)):
-        sides = [[seen[name] for seen in side if name in seen] for side in (one, other)]
+        scale = math.log if name == "pulse_seconds" else float
+        groups = [[scale(seen[name]) for seen in group if name in seen] for group in (one, other, *more)]
+        sides = groups[:2]
         if min(map(len, sides)) < 2:
             continue
-        if name == "pulse_seconds":
-            sides = [[math.log(value) for value in side] for side in sides]
+        scatter, degrees = _scatter(groups)
         difference = abs(statistics.fmean(sides[0]) - statistics.fmean(sides[1]))
-        error = math.sqrt(sum(statistics.variance(side) / len(side) for side in sides))
-        degrees = min(map(len, sides)) - 1
-        if difference > max(least, _quantile(degrees) * error):
+        reach = _quantile(degrees) * scatter * math.sqrt(sum(1 / len(side) for side in sides))
+        if difference > max(least, reach):
             return False
     return True
+
+
+def _scatter(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Standard deviation within groups, all together, and its degrees of freedom."""
+    degrees = sum(len(group) - 1 for group in groups if group)
+    squares = sum(statistics.pvariance(group) * len(group) for group in groups if group)
+    return math.sqrt(squares / degrees), degrees
 
 
 def _known(name: str, machine: Machine, others: Sequence[Machine]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Trials on this machine, one at a time."""
+"""Trials on this machine."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from harness.errors import InfrastructureError, UserError
 from harness.protocols import Stop
@@ -29,13 +30,55 @@ _GATE_PACKAGE = b'"""What of the harness travels with a candidate: the gate to i
 class Local:
     """gpu: index among the GPUs that this machine shows; None: the first one if the profile wants a GPU, else none.
 
-    CUDA_VISIBLE_DEVICES bounds that choice. salted_seeding, reordering: the referee's dice, see `Dice`; without them
-    a lucky seed can be written into a program and repeats.
+    gpus: several of them, or "all"; a trial at a time on each. slots: trials at a time where no GPU is used; None: one.
+    CUDA_VISIBLE_DEVICES bounds the choice of GPUs. salted_seeding, reordering: the referee's dice, see `Dice`; without
+    them a lucky seed can be written into a program and repeats.
     """
 
     gpu: int | None = None
+    gpus: list[int] | Literal["all"] | None = None
+    slots: int | None = None
     salted_seeding: bool = True
     reordering: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values that cannot be meant."""
+        if self.slots is not None and self.slots < 1:
+            raise ValueError(f"slots is {self.slots}; it must be at least 1")
+        if self.gpus is not None and self.gpu is not None:
+            raise ValueError("give gpu (one) or gpus (several), not both")
+        if isinstance(self.gpus, list) and (not self.gpus or len(set(self.gpus)) < len(self.gpus)):
+            raise ValueError(f"gpus is {self.gpus}: name each card once")
+
+    def cards(self, profile: Profile) -> list[int | None]:
+        """One entry a trial that may be under way: the GPU that it gets, or None. Raises UserError."""
+        if self.gpus is None:
+            return self._on_one_card(profile)
+        if not profile.gpu:
+            raise UserError(
+                "executor.gpus is given, and the profile uses no GPU; executor.slots=N is for processors"
+            )
+        if self.slots is not None and self.slots != len(self._named()):
+            raise UserError("executor.slots is the number of executor.gpus; leave it out")
+        return list(self._named())
+
+    def _on_one_card(self, profile: Profile) -> list[int | None]:
+        if profile.gpu and (self.slots or 1) > 1:
+            raise UserError(
+                f"executor.slots={self.slots}: trials that share a GPU slow each other; executor.gpus=all uses several"
+            )
+        return [self.device(profile)] * (self.slots or 1)
+
+    def _named(self) -> list[int]:
+        shown = permitted_gpus()
+        named = shown if self.gpus == "all" else [int(gpu) for gpu in self.gpus or ()]
+        if not named:
+            raise UserError(
+                "executor.gpus=all: this machine shows no GPU (see nvidia-smi and CUDA_VISIBLE_DEVICES)"
+            )
+        if missing := [gpu for gpu in named if gpu not in shown]:
+            raise UserError(f"executor.gpus={named}: this machine shows no GPU {missing[0]}, only {shown}")
+        return named
 
     def open(
         self,
@@ -45,16 +88,20 @@ class Local:
         profile: Profile,
         folder: Path,
         placebo: Path | None = None,
+        gpu: int | None = None,
     ) -> "LocalExecutor":
-        """placebo: folder of shuffled training data, read at the first trial with that role."""
+        """placebo: folder of shuffled training data, read at the first trial with that role. gpu: not `device`."""
         dice = Dice(task, salted=self.salted_seeding, reordered=self.reordering)
-        return LocalExecutor(sandbox, task, data, profile, folder, placebo, self.device(profile), dice)
+        device = self.device(profile) if gpu is None else gpu
+        return LocalExecutor(sandbox, task, data, profile, folder, placebo, device, dice)
 
     def device(self, profile: Profile) -> int | None:
         """The GPU of everything that belongs to a trial: its training, its scoring, an agent's try of it.
 
         Raises UserError where the profile needs one and there is none.
         """
+        if self.gpus is not None and profile.gpu:
+            return self._named()[0]
         if self.gpu is not None or not profile.gpu:
             return self.gpu
         if not (permitted := permitted_gpus()):

@@ -68,6 +68,20 @@ class HostProbe:
         pass
 
 
+class Unwatched:
+    """Of places that share a machine while work, not time, bounds a trial: its speed bears on no score."""
+
+    @contextlib.contextmanager
+    def beside(self, clock: str) -> Iterator[Found]:  # noqa: ARG002 -- there is nothing to look at
+        yield Found()
+
+    def warning(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
 def canary_seconds(clock: str) -> float:
     """Time for a fixed piece of work (hashing), the median of several; clock: "cpu" or "wall", as trials are billed."""
     now = time.thread_time if clock == "cpu" else time.perf_counter

@@ -40,7 +40,8 @@ function takeProposal(told) {
   } else {
     list.prepend(fragment(told.fold));
     fold = document.getElementById("p" + told.number);
-    fold.classList.add("fresh");
+    fold.classList.add("fresh");  // no animation: it would be drawn sixty times a second beside a trial
+    setTimeout(() => document.getElementById("p" + told.number).classList.remove("fresh"), 4000);
   }
   show(fold);
 }

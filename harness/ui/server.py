@@ -39,7 +39,7 @@ from harness.ui.watched import Watched
 LOOPBACK = "127.0.0.1"
 _LOOK_SECONDS = 0.25
 _INDEX_SECONDS = 2.0
-_SHARE = 20  # an update that took a second is followed by so many seconds of rest
+_REST, _INDEX_REST = 5, 20  # an update that cost a second is followed by so many seconds of rest
 _BEAT_SECONDS = 15.0
 _SEEN = ("begun", "length", "said", "marks")  # the first fields of Shown, in their order
 
@@ -88,7 +88,7 @@ class LivePages:
             machine, sweeps = now
             yield _event({**told, "parts": parts} if parts else told)
             took = time.monotonic() - began
-            await asyncio.sleep(0.05 if cards else max(_INDEX_SECONDS, _SHARE * took))
+            await asyncio.sleep(0.05 if cards else max(_INDEX_SECONDS, _INDEX_REST * took))
 
     def _watched(self, request: Request) -> Watched | None:
         key = request.path_params["key"]
@@ -202,11 +202,16 @@ def _transcript_page(watched: Watched, proposal: ProposalRecord) -> str:
 async def _session_updates(watched: Watched, look: Look, seen: Shown) -> AsyncIterator[str]:
     """One event for whatever was written since the last; the more an update costs, the rarer they are."""
     rest, beat = 0.0, time.monotonic()
+    parts: dict[str, str] = {}  # as they were told last: what looks the same is not told again
     while True:
-        began = time.monotonic()
-        told, seen = await run_in_threadpool(_update, watched, look, seen)
+        told: dict[str, Any] = {}
+        if watched.is_behind() or not _shows_all(seen, watched):
+            told, seen, cost = await run_in_threadpool(_update, watched, look, seen)
+            rest = _REST * cost
+        if "parts" in told:
+            told["parts"] = {name: html for name, html in told["parts"].items() if parts.get(name) != html}
+            parts |= told["parts"]
         if told:
-            rest = _SHARE * (time.monotonic() - began)
             yield f"id: {_query(seen)}\n{_event(told)}"
         elif time.monotonic() - beat > _BEAT_SECONDS:
             beat = time.monotonic()
@@ -214,12 +219,17 @@ async def _session_updates(watched: Watched, look: Look, seen: Shown) -> AsyncIt
         await asyncio.sleep(max(_LOOK_SECONDS, min(rest, 2.0)) if told else _LOOK_SECONDS)
 
 
-def _update(watched: Watched, look: Look, seen: Shown) -> tuple[dict[str, Any], Shown]:
+def _update(watched: Watched, look: Look, seen: Shown) -> tuple[dict[str, Any], Shown, float]:
+    """What changed, what is shown then, and the CPU seconds that it cost."""
+    began = time.thread_time()
     with watched.lock:
         watched.look()
-        if (seen.begun, seen.length, seen.said) == (watched.begun, watched.length, watched.said):
-            return {}, seen
-        return update(watched, look, seen)
+        told, seen = ({}, seen) if _shows_all(seen, watched) else update(watched, look, seen)
+    return told, seen, time.thread_time() - began
+
+
+def _shows_all(seen: Shown, watched: Watched) -> bool:
+    return (seen.begun, seen.length, seen.said) == (watched.begun, watched.length, watched.said)
 
 
 def _query(seen: Shown) -> str:

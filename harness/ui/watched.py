@@ -1,6 +1,5 @@
 """A session that is looked at: its rows as they come, checked against the chain, folded once for all readers."""
 
-import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,15 +56,31 @@ class Watched:
     def length(self) -> int:
         return self.record.length
 
+    def is_behind(self) -> bool:
+        """Whether a look would find anything: two stats, no lock, no thread."""
+        return self._size() not in (self._offset, None) or self._mark_of_agent() != self._agent_mark
+
+    def _size(self) -> int | None:
+        try:
+            return self._file.stat().st_size
+        except OSError:
+            return None
+
+    def _mark_of_agent(self) -> tuple[int, int]:
+        try:
+            seen = (self.folder / LIVE).stat()
+        except OSError:
+            return (0, 0)
+        return (seen.st_mtime_ns, seen.st_size)
+
     def look(self) -> bool:
         """Takes in what was written since the last look; whether anything was. A stat or two while nothing happens."""
         with self.lock:
             return self._rows() | self._agent()
 
     def _rows(self) -> bool:
-        try:
-            size = self._file.stat().st_size
-        except OSError:
+        size = self._size()
+        if size is None:
             return False
         if size < self._offset:
             self._begin()
@@ -104,10 +119,7 @@ class Watched:
 
     def _agent(self) -> bool:
         """What the agent does at this moment, as it says itself; read when its file has changed."""
-        mark = (0, 0)
-        with contextlib.suppress(OSError):
-            seen = (self.folder / LIVE).stat()
-            mark = (seen.st_mtime_ns, seen.st_size)
+        mark = self._mark_of_agent()
         if mark == self._agent_mark:
             return False
         self._agent_mark, self.agent = mark, live(self.folder)

@@ -4,6 +4,7 @@ public/   meta.json, tokenizer.json          visible from the start
           train/tokens.npy uint16 [n]        behind the gate: documents one after another, each begins with <bos>
 private/  {val,test}_rows.npy  uint16 [n, T + 1]   rows for the predictor; a row never spans two documents
           {val,test}_bytes.npy uint8  [n, T]       bytes of raw text behind every target; 0: <bos> and padding
+          {val,test}_documents.npy int [n]         number of the document that the row is of
 
 Profile cpu has the State of the Union addresses, profile gpu the shards of climbmix (see shards.py); both take the
 user's own texts instead with data.texts=FOLDER (see texts.py).
@@ -102,9 +103,10 @@ def write(
     encoding = train_tokenizer(up_to(TOKENIZER_CHARACTERS, splits["train"]), sizes.vocabulary)
     count = write_tokens(encoding, splits["train"], public / "train" / "tokens.npy")
     for name in ("val", "test"):
-        rows, sizes_in_bytes = held_out_rows(encoding, up_to(10 * sizes.held_out_bytes, splits[name]), sizes)
+        rows, sizes_in_bytes, documents = held_out_rows(encoding, up_to(10 * sizes.held_out_bytes, splits[name]), sizes)
         np.save(private / f"{name}_rows.npy", rows)
         np.save(private / f"{name}_bytes.npy", sizes_in_bytes)
+        np.save(private / f"{name}_documents.npy", documents)
     meta = {
         "profile": profile,
         "data": source,
@@ -333,12 +335,14 @@ def encoded(encoding: tiktoken.Encoding, text: str) -> np.ndarray:
 
 def held_out_rows(
     encoding: tiktoken.Encoding, texts: Iterable[str], sizes: Sizes
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [n, T + 1] and the bytes of raw text behind their targets [n, T], spread evenly over all documents."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows [n, T + 1], the bytes of raw text behind their targets [n, T] and the documents' numbers [n], spread evenly
+    over all documents.
+    """
     lengths = np.array([len(encoding.decode_single_token_bytes(token)) for token in range(encoding.n_vocab)])
     lengths[encoding.n_vocab - 1] = 0
-    rows, counts = [], []
-    for text in texts:
+    rows, counts, documents = [], [], []
+    for number, text in enumerate(texts):
         tokens = encoded(encoding, text)
         if lengths[tokens].sum() != len(text.encode()):
             raise ValueError("the tokens of a held-out text do not have as many bytes as the text")
@@ -348,7 +352,8 @@ def held_out_rows(
             row[: len(piece)] = piece
             rows.append(row)
             counts.append(lengths[row[1:]])
+            documents.append(number)
     every, in_bytes = np.array(rows), np.array(counts, np.uint8)
     wanted = min(len(every), round(len(every) * sizes.held_out_bytes / in_bytes.sum()))
     chosen = np.linspace(0, len(every) - 1, wanted).astype(int)
-    return every[chosen], in_bytes[chosen]
+    return every[chosen], in_bytes[chosen], np.array(documents)[chosen]

@@ -19,9 +19,14 @@ MOST_MEMORY_BYTES = 4096
 DEFECTS = (*VISIBLE, *HIDDEN)
 
 
-def evaluate(subject, private: Path, split: str) -> dict[str, float]:
+def evaluate(subject, private: Path, split: str) -> dict:
     """subject.answers(list of feedback) gives {"traces", "memory"} for each. Raises ValueError for a bad answer."""
-    return metrics(campaigns_of(subject, private, split))
+    campaigns = campaigns_of(subject, private, split)
+    retired = [
+        sum(len(guilty) for _, guilty, _ in campaign.found) if DEFECTS else len(campaign.found)
+        for campaign in campaigns
+    ]
+    return {**metrics(campaigns), "items": {"what": "variants", "values": retired}}
 
 
 def campaigns_of(subject, private: Path, split: str) -> list[Campaign]:

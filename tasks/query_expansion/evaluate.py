@@ -29,7 +29,7 @@ NEAR_TRAINING = 0.5  # of a query's stems are those of one training query
 Weights = dict[str, float]
 
 
-def evaluate(subject, private: Path, split: str) -> dict[str, float]:
+def evaluate(subject, private: Path, split: str) -> dict:
     """subject.answers(list of queries) gives a list of {word: weight}. Raises ValueError for a bad expansion."""
     index = Index(private)
     rows = json.loads((private / f"{split}.json").read_text())
@@ -52,6 +52,7 @@ def evaluate(subject, private: Path, split: str) -> dict[str, float]:
         "milliseconds_per_query": 1000 * seconds / len(queries),
         **slices(rows, [row[0] for row in measured]),
         **against(np.array([row[0] for row in measured]), np.array(bm25)),
+        "items": {"what": "queries", "values": [row[0] for row in measured]},
     }
 
 

@@ -1,6 +1,7 @@
-"""Agents without an account: replay, random and optuna."""
+"""Agents without an account: replay, random, optuna and cma_es."""
 
 import ast
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.agents.controls.cma_es import CmaEs, evolution_of
 from harness.agents.controls.constants import find_constants, replace_constants
-from harness.agents.controls.optuna import Optuna
+from harness.agents.controls.evolution import Evolution, ranked
+from harness.agents.controls.optuna import Optuna, past_trials
 from harness.agents.controls.random import Random
 from harness.agents.controls.replay import Replay
+from harness.agents.controls.space import Range, first_space, range_around
+from harness.agents.controls.tuning import told
 from harness.errors import UserError
-from harness.records import View
+from harness.records import Direction, Proposal, View
 
 MakeView = Callable[..., View]
 Decide = Callable[..., View]
@@ -56,9 +61,9 @@ def test_any_bytes_may_be_searched(source: bytes) -> None:
         assert float(source[constant.start : constant.end].decode().replace("_", "") or "nan") is not None
 
 
-@pytest.mark.parametrize("agent", [Random(), Random(changes=3), Optuna(warm_up=2)])
+@pytest.mark.parametrize("agent", [Random(), Random(changes=3), Optuna(warm_up=2), CmaEs(population=4)])
 def test_controls_are_stateless_and_change_numbers_only(
-    agent: Random | Optuna, make_view: MakeView, decide: Decide
+    agent: Random | Optuna | CmaEs, make_view: MakeView, decide: Decide
 ) -> None:
     """The same view gives the same proposal, from a fresh agent too; only numbers differ; no repeats."""
     view, seen = make_view(), []
@@ -83,20 +88,160 @@ def _without_numbers(tree: ast.AST) -> ast.AST:
     return tree
 
 
-def test_optuna_learns_from_the_history(make_view: MakeView, decide: Decide) -> None:
-    """On a bowl, proposals after thirty scores lie nearer to the optimum than the first five do."""
-    import math
+TUNERS = {
+    "optuna": lambda: Optuna(names=("LEARNING_RATE", "train.momentum"), warm_up=5),
+    "cma_es": lambda: CmaEs(names=("LEARNING_RATE", "train.momentum"), population=5),
+}
 
-    agent = Optuna(names=("LEARNING_RATE", "train.momentum"), warm_up=5)
-    view, distances = make_view(baseline_score=None), []
+
+def sizes_of(proposal: Proposal) -> dict[str, float]:
+    sizes = proposal.state["sizes"]
+    assert isinstance(sizes, dict)
+    return {name.partition(":")[2]: float(size) for name, size in sizes.items()}  # type: ignore[arg-type]  # numbers
+
+
+def distance(sizes: dict[str, float]) -> float:
+    """From the best learning rate of the bowl, in natural logarithms; its momentum is worth nothing."""
+    return abs(math.log(sizes["LEARNING_RATE"] / 2e-2))
+
+
+@pytest.mark.parametrize("name", TUNERS)
+@pytest.mark.parametrize("direction", Direction)
+def test_tuners_learn_from_the_history(
+    name: str, direction: Direction, make_view: MakeView, decide: Decide
+) -> None:
+    """On a bowl, proposals after thirty scores lie nearer to the optimum than the first five do."""
+    agent = TUNERS[name]()
+    view, distances = make_view(baseline_score=None, direction=direction), []
     for _ in range(35):
         proposal = agent.propose(view)
         assert proposal is not None
-        sizes = proposal.state["sizes"]
-        assert isinstance(sizes, dict)
-        distances.append(abs(math.log(sizes["train.py:LEARNING_RATE"] / 2e-2)))  # type: ignore[operator, arg-type]  # a number
-        view = decide(view, proposal, distances[-1])
+        distances.append(distance(sizes_of(proposal)))
+        view = decide(view, proposal, distances[-1] * (1 if direction is Direction.MINIMIZE else -1))
     assert sum(distances[-10:]) / 10 < sum(distances[:5]) / 5
+
+
+@pytest.mark.parametrize("name", TUNERS)
+def test_tuners_learn_from_failures(name: str, make_view: MakeView, decide: Decide) -> None:
+    """Learning rates above .005 crash and nothing else depends on them: of crashes that are told, fewer follow."""
+
+    def crashes(reason: str) -> int:
+        """Of the last twenty proposals. reason: what the history says of a crash."""
+        agent, view, found = TUNERS[name](), make_view(baseline_score=None), []
+        for _ in range(45):
+            proposal = agent.propose(view)
+            assert proposal is not None
+            rate = sizes_of(proposal)["LEARNING_RATE"]
+            found.append(rate > 0.005)
+            score = None if found[-1] else sizes_of(proposal)["train.momentum"]
+            view = decide(view, proposal, score, reason=reason if found[-1] else "keep.futile")
+        return sum(found[-20:])
+
+    assert crashes("crashed.exit_1") < crashes("inconclusive.disturbed") / 2
+
+
+def test_what_is_a_failure_and_what_says_nothing(make_view: MakeView, decide: Decide) -> None:
+    """A guard's rejection is one even with a good score; disturbed trials and what was rolled back unseen are none."""
+    agent, view = Optuna(names=("LEARNING_RATE", "DEPTH[0]")), make_view()
+    cases = {
+        "crashed.exit_1": (None, True),
+        "seed.used": (0.1, True),
+        "duplicates.repeated": (None, True),
+        "keep.futile": (1.4, False),
+        "inconclusive.disturbed": (None, None),
+        "keep.rolled_back": (None, None),
+    }
+    for reason, (score, _) in cases.items():
+        proposal = agent.propose(view)
+        assert proposal is not None
+        view = decide(view, proposal, score, reason=reason)
+    space = first_space(view, 4.0, 8)
+    failed = [each.loss is None for each in told(view, space)]
+    assert failed == [what for _, what in cases.values() if what is not None]
+    states = [trial.state.name for trial in past_trials(view, space)]
+    assert states == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED", "COMPLETE"], "the first one is the baseline"
+
+
+def test_pruned_trials_are_the_worst_for_tpe(make_view: MakeView, decide: Decide) -> None:
+    """What optuna does with such trials is its own affair, and the reason why we write them: this notices a change."""
+    from optuna.samplers._tpe.sampler import _split_trials
+    from optuna.study import create_study
+
+    agent, view = Optuna(names=("LEARNING_RATE",)), make_view(baseline_score=None)
+    for score in (1.3, None, 1.2, None, 1.1, None):
+        proposal = agent.propose(view)
+        assert proposal is not None
+        reason = "crashed.exit_1" if score is None else "keep.futile"
+        view = decide(view, proposal, score, reason=reason)
+    study = create_study()
+    for trial in past_trials(view, first_space(view, 4.0, 8)):
+        study.add_trial(trial)
+    below, above = _split_trials(study, study.trials, 3, False)
+    assert [trial.value for trial in below] == [1.3, 1.2, 1.1]
+    assert [trial.value for trial in above] == [None] * 3
+
+
+losses = st.one_of(st.none(), st.floats(-1e6, 1e6))
+
+
+@given(st.lists(st.tuples(losses, st.floats(0, 2)), min_size=1, max_size=20))
+def test_failures_rank_behind_every_loss(found: list[tuple[float | None, float]]) -> None:
+    """And among themselves by their distance from the mean, so that a generation that failed whole draws back."""
+    points = [((float(at),), loss, far) for at, (loss, far) in enumerate(found)]
+    ordered = [int(point[0]) for point, _ in sorted(ranked(points), key=lambda pair: pair[1])]
+    assert sorted(ordered) == list(range(len(found)))
+    failed = [at for at in ordered if found[at][0] is None]
+    assert ordered[len(ordered) - len(failed) :] == failed
+    assert [found[at][1] for at in failed] == sorted(found[at][1] for at in failed)
+
+
+def test_a_generation_that_failed_whole_draws_back() -> None:
+    """All far points fail: the next generation is drawn nearer to the program that is known to work."""
+    space = {name: range_around(0.01, 4.0) for name in "ab"}
+    first = Evolution(space, population=6)
+    far = [point for _, point in first.draws(seed=1)][:6]
+    after = Evolution(space, [(point, None) for point in far], population=6)
+    assert after.generation == 1
+    assert sum(after.deviations.values()) < sum(first.deviations.values())
+    assert after.centre["a"] == pytest.approx(0.01, rel=0.5)
+
+
+spans = st.one_of(
+    st.floats(1e-6, 1e6).map(lambda value: range_around(value, 4.0)),
+    st.integers(2, 1 << 20).map(lambda value: range_around(value, 4.0)),
+    st.integers(1, 20).map(lambda power: range_around(1 << power, 4.0)),
+)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), spans, min_size=1), st.integers(0, 2**32 - 1), st.data())
+def test_an_evolution_stays_inside_its_space(space: dict[str, Range], seed: int, data: st.DataObject) -> None:
+    """Whatever is searched and whatever losses it was told: sizes of the right kind within the range, reproducibly."""
+    evolution = Evolution(space, population=4)
+    if not evolution.searched:
+        return
+    for _ in range(2):
+        points = [point for _, point in zip(range(4), evolution.draws(seed), strict=False)]
+        more = [(point, data.draw(losses)) for _, point in points]
+        evolution = Evolution(space, [*evolution.told, *more], population=4)
+    again = Evolution(space, evolution.told, population=4)
+    for (sizes, point), repeated, _ in zip(evolution.draws(seed), again.draws(seed), range(5), strict=False):
+        assert (sizes, point) == repeated
+        for name, size in sizes.items():
+            assert size == space[name].clip(size)
+            assert isinstance(size, float) is (space[name].kind == "float")
+
+
+def test_cma_es_ignores_what_others_proposed(make_view: MakeView, decide: Decide) -> None:
+    """A proposal of the same space without a point (of another agent, say) is passed over, not misread."""
+    agent = CmaEs(names=("LEARNING_RATE",), population=4)
+    view = make_view()
+    for _ in range(5):
+        proposal = agent.propose(view)
+        assert proposal is not None
+        state = {key: value for key, value in proposal.state.items() if key != "point" or view.number > 1}
+        view = decide(view, proposal, 1.4, state=state)
+    space = first_space(view, 4.0, 8)
+    assert evolution_of(space, told(view, space), 4).generation == 1
 
 
 def test_controls_end_when_there_is_nothing_to_tune(make_view: MakeView) -> None:
@@ -104,6 +249,7 @@ def test_controls_end_when_there_is_nothing_to_tune(make_view: MakeView) -> None
     view = make_view(editable={"train.py": b"print('hello')\n"})
     assert Random().propose(view) is None
     assert Optuna().propose(view) is None
+    assert CmaEs().propose(view) is None
 
 
 def test_replay_goes_through_the_folder_in_order(tmp_path: Path, make_view: MakeView) -> None:

@@ -26,6 +26,7 @@ from harness.sandbox import wire
 from harness.sandbox.open import Command, End
 from harness.scoring import referee_process, warm_pool
 from harness.scoring.evaluator import SandboxEvaluator, Scoring
+from harness.scoring.items import ITEMS, ItemPackets, packets
 from harness.task.task import Profile, Task, TaskData
 
 torch.set_num_threads(1)  # small models, and forks
@@ -186,7 +187,11 @@ class LocalReferee:
             cpu_seconds=main and main.cpu_seconds, end_main=main and main.end_now
         )  # nothing to ask where there is no predictor
         try:
-            return referee_process.score(referee_process.plan_of(plan), held, asked)
+            answer = referee_process.score(referee_process.plan_of(plan), held, asked)
+            arrived = ItemPackets()
+            for packet in packets(answer.pop(ITEMS, None)):
+                arrived.take(packet)
+            return {**answer, ITEMS: arrived.whole}
         finally:
             for descriptor in held[:2]:
                 with contextlib.suppress(OSError):

@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.commands.ablation import contributions
-from harness.commands.ablation import lines as ablation_lines
 from harness.commands.certify import lines as certificate_lines
 from harness.commands.noise import lines as noise_lines
 from harness.commands.noise import split_runs, summary
@@ -147,17 +145,3 @@ def test_number_of_trials_is_read_from_the_arguments() -> None:
     for wrong in ("runs=1", "runs=x", "runs="):
         with pytest.raises(UserError, match="whole number"):
             split_runs([wrong])
-
-
-def test_ablation_names_what_matters() -> None:
-    """A keep whose loss is felt, one whose is not, one that cannot be taken back, one that is needed to run at all."""
-    head = [1.00, 1.01, 0.99, 1.00, 1.00, 1.01]
-    found = contributions(
-        head,
-        {"a": [1.10, 1.11, 1.09], "b": [1.00, 1.01, 0.99], "c": None, "d": [1.0, None], "e": [0.9, 0.91]},
-    )
-    assert [part.status for part in found] == ["matters", "not shown", "entangled", "fails", "harms"]
-    assert found[0].effect == pytest.approx(0.0983, abs=1e-3)
-    assert "a: +0.0983 nats" in ablation_lines(found, "nats")[0]
-    with pytest.raises(ValueError, match="two trials"):
-        contributions([1.0], {})

@@ -136,4 +136,4 @@ def test_every_choice_of_the_config_builds(choice: str, kind: type) -> None:
 
 
 def test_the_error_can_be_set_on_the_command_line() -> None:
-    assert load(["task=digits", "keep.alpha=0.02"]).keep == Race(alpha=0.02)
+    assert load(["task=digits", "keep=race", "keep.alpha=0.02"]).keep == Race(alpha=0.02)

@@ -1,5 +1,6 @@
 """Sweeps: which sessions they are made of, that a failed one is a result, that an interrupted sweep goes on."""
 
+import io
 import itertools
 import json
 import os
@@ -13,13 +14,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from harness.config.compose import composed
+from harness.config.setup import load
 from harness.errors import UserError
 from harness.ledger.reading import rows_of
 from harness.ledger.sweep_record import Record, read
 from harness.sweep import runner as sweeps
 from harness.sweep.arms import sweep_of
-from harness.sweep.runner import Runner, main, trial_places
+from harness.sweep.live import LiveArms
+from harness.sweep.runner import Runner, _slots_elsewhere, main, trial_places
 from harness.task.task import Profile
 from tests.report.conftest import wait_until
 
@@ -73,8 +78,8 @@ def test_same_command_same_folder_in_any_order_and_a_tag_names_it():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["agent=random"], [], ["agent=a,b", "sweep.slots=0"], ["agent=a,a"], ["agent=glob(*)"], ["=,"],
-     ["a=range(0,2000)"], ["a=1,2", "session.tag=x,y"]],
+    [["agent=random"], [], ["agent=a,b", "sweep.slots=0"], ["agent=a,a"], ["agent=glob(x*)"], ["=,"],
+     ["a=range(0,2000)"], ["a=1,2", "session.tag=x,y"], ["keep.alpha=interval(0,1)"], ["budget.hours=glob(*)"]],
 )  # fmt: skip
 def test_what_is_no_sweep_is_one_line(arguments):
     """A user's mistake is a UserError."""
@@ -100,14 +105,6 @@ def test_one_timed_trial_a_gpu():
     assert trial_places([host], [0], 3) == trial_places([timed], [], 3) == [None] * 3
     with pytest.raises(UserError, match="there is 1 GPU, and timed trials"):
         trial_places([timed, fixed], [0], 2)
-
-
-@pytest.mark.parametrize(
-    "config", [{}, {"task": {"profiles": ["gpu"]}, "budget": {"profile": "gpu"}}, {"budget": 1}]
-)
-def test_a_configuration_with_holes_is_left_to_its_session(config):
-    """A task's file without profiles, a budget's without a clock: no traceback of the sweep's."""
-    assert sweeps._profile(config) is None
 
 
 def test_a_sweep_that_would_share_a_gpu_is_refused_before_it_starts(tmp_path, monkeypatch):
@@ -219,6 +216,89 @@ def test_every_arm_is_checked_before_any_is_started(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mistake_that_only_building_finds_is_found_before_any_starts(tmp_path, monkeypatch):
+    """A key that is missing for the last arm: the arm is named, and nothing was made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(UserError, match=r"arm agent=openai: .*OPENAI_API_KEY"):
+        main(["preset=smoke", "agent=random,openai"])
+    with pytest.raises(UserError, match=r"arm agent=random repeat=x: repeat: 'x'"):
+        main(["preset=smoke", "agent=random,optuna", "repeat=0,x"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_its_agent_does_not_read_makes_no_arm(capsys, tmp_path, monkeypatch):
+    """Merged and said where another agent reads it; refused where nobody does; limits still tell arms apart."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    dry = ["preset=smoke", "program=default,bold", "repeat=0,1"]
+    assert main([*dry, "agent=random,openai"], dry=True) == 0
+    out = capsys.readouterr().out
+    assert "6 arms, nothing is started" in out
+    assert "agent reads no program: program=bold repeat=1 agent=random" in out
+    with pytest.raises(UserError, match="no program is read by agent optuna and random"):
+        main([*dry, "agent=random,optuna"], dry=True)
+    main(["preset=smoke", "agent=random", "budget.hours=1,2"], dry=True)
+    assert "2 arms" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_hours_and_costs(capsys, tmp_path, monkeypatch):
+    """From the limits; where nothing limits an arm, that is said; earlier sessions here teach it what a trial takes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    command = [
+        "preset=smoke",
+        "keep=greedy",
+        "agent=random,openai",
+        "budget.proposals=50",
+        "budget.certificate=0",
+    ]
+    main(command, dry=True)
+    out = capsys.readouterr().out
+    # 1 + 50 * 1.2 trials of 2 seconds, and at most 2 dollars a proposal
+    assert "agent=random  2 min, $0" in out
+    assert "agent=openai  2 min, at most $100.00" in out
+    assert "no earlier session here" in out
+    main(["preset=smoke", "agent=random,openai"], dry=True)
+    out = capsys.readouterr().out
+    assert "no limit of hours (budget.hours, .trials or .proposals)" in out
+    assert "no limit of dollars (budget.dollars)" in out
+    folder = tmp_path / "sessions" / "earlier"
+    folder.mkdir(parents=True)
+    config = load(["preset=smoke", "agent=random"]).config
+    rows = [
+        {"seq": 0, "kind": "session_started", "task": "digits", "config": config},
+        {"seq": 1, "kind": "trial_started", "trial_id": "b-1", "role": "baseline"},
+        {"seq": 2, "kind": "trial_finished", "trial_id": "b-1", "outcome": "completed", "wall_seconds": 60.0},
+    ]
+    (folder / "ledger.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(command, dry=True)
+    out = capsys.readouterr().out
+    assert "agent=random  1.0 h, $0" in out
+    assert "from 1 earlier sessions in sessions" in out
+
+
+def test_the_table_of_arms_follows_their_ledgers(tmp_path):
+    """State, keeps and costs as they grow; more arms than the terminal has lines leave the ones under way."""
+    arms = {f"a{n}": (f"agent=a{n}", tmp_path / f"a{n}") for n in range(60)}
+    view = LiveArms(arms)
+    for n in range(30):
+        view.set(f"a{n}", "ended")
+    view.set("a30", "under way")
+    (tmp_path / "a30" / "session").mkdir(parents=True)
+    (tmp_path / "a30" / "session" / "ledger.jsonl").write_text(
+        '{"seq": 0, "kind": "session_started", "task": "t"}\n'
+    )
+    console = Console(file=io.StringIO(), width=100, height=20)
+    console.print(view.table(20))
+    text = console.file.getvalue()
+    assert "agent=a30" in text
+    assert "0 of 0" in text
+    assert "30 of 60 arms have ended, 1 under way, 29 wait" in text
+    assert len(text.splitlines()) <= 20
+
+
 @pytest.mark.slow
 def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
     """Two control agents on the smallest task: one command, kill -9, the same command, every arm ended once."""
@@ -258,3 +338,12 @@ def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
     ).stdout  # fmt: skip
     assert "cannot tell" in said or "better" in said
     assert len(json.loads((tmp_path / "c.json").read_text())["arms"]) == 2
+
+
+def test_arms_elsewhere_share_the_slots_of_the_queue():
+    """The number of trials under way in all arms together is the executor's; cards are the sweep's to give."""
+    queue = composed(["task=digits", "executor=slurm", "executor.slots=7"])[0]
+    assert _slots_elsewhere(queue) == 7
+    assert _slots_elsewhere(composed(["task=digits"])[0]) is None
+    with pytest.raises(UserError, match="leave it out"):
+        _slots_elsewhere(composed(["task=digits", "executor.gpus=all"])[0])

@@ -1,14 +1,25 @@
 """Terminal output: what people read of a session while it goes on."""
 
+import fcntl
 import io
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from harness.ledger.rows import row_of
+from harness.report.terminal.lines import doing
 from harness.report.terminal.tracker import Terminal
 from harness.report.terminal.view import live_view
+from harness.report.words import verdict
 from tests.report.conftest import recorded
 
 HOSTILE = "[bold red]x[/] [/]\x1b[2J\x1b]0;owned\x07\r KEEP \u202egnp \ud800 \x9b31m\nproposal 9: KEEP"
@@ -39,10 +50,111 @@ def test_plain_output_tells_every_event_on_a_line_and_ends_with_the_table(rows):
     assert "task nanochat" in text
     assert "isolation L3" in text
     assert "guard seed_change: reject (seed.literal) only a seed changes" in text
-    assert "proposal | decision | reason" in text
+    assert "proposal | decision" in text
     assert "certificate passed: gain +" in text
     assert "trigram 1.4350" in text
     assert all(f"proposal {number}: " in text for number in range(1, 9))
+
+
+def test_the_folder_and_the_next_command_are_said_at_start_and_end(maker):
+    """With a terminal and without one: where the session lies, and what can be typed."""
+    made = maker()
+    made.baseline()
+    made.propose(1)
+    for live in (False, True):
+        stream = io.StringIO()
+        terminal = Terminal(stream, live=live)
+        show(terminal, made.rows)
+        assert "session folder: sessions/x" in stream.getvalue()
+        assert "harness watch sessions/x" in stream.getvalue()
+        terminal.close()
+        assert stream.getvalue().rstrip().endswith("next: harness resume sessions/x")
+    made.end()
+    assert "next: harness report sessions/x" in plain_output(made.rows)
+
+
+def test_every_event_stays_as_a_line_and_is_never_cut(maker):
+    """On a terminal, too: verdicts are not only in the live view, and long reasons are wrapped, not clipped."""
+    made = maker(0, "word " * 30)
+    made.baseline()
+    for number in range(1, 13):
+        made.propose(number)
+    made.end()
+    stream = io.StringIO()
+    terminal = Terminal(stream, live=True)
+    show(terminal, made.rows)
+    terminal.close()
+    text = stream.getvalue()
+    assert all(
+        f"proposal {number}: discard" in text or f"proposal {number}: keep" in text for number in range(1, 13)
+    )
+    assert text.count("word ") >= 25 * 12
+
+
+def test_rejections_have_one_name_everywhere(rows):
+    """keep, discard and crash: in the lines, in the table and in results.tsv."""
+    made = rows(8)
+    session = recorded(made)
+    text = plain_output(made)
+    for proposal in session.decided:
+        assert f"proposal {proposal.number}: {verdict(proposal)}" in text
+        assert re.search(rf"^{proposal.number} +\| {verdict(proposal)}", text, re.MULTILINE)
+        assert verdict(proposal).split(",")[0] in ("keep", "discard", "crash")
+
+
+def test_between_two_trials_it_says_what_goes_on(maker):
+    """Scoring, weighing, guards at work, asking: never nothing."""
+    made = maker()
+    made.baseline()
+    made.propose(1)
+    said = {doing(row_of(row)) for row in made.rows}
+    assert any(words.startswith("scoring trial") for words in said)
+    assert "asking for the next proposal" in said
+    assert doing(None) == "getting ready for the first trial"
+
+
+RESIZED = """
+import os, signal, sys
+from pathlib import Path
+from harness.ledger.session_record import SessionRecord
+from harness.report.terminal.tracker import Terminal
+terminal = Terminal()
+terminal.open(Path("sessions/x"), SessionRecord())
+print("READY", file=sys.stderr, flush=True)
+sys.stdin.readline()
+terminal.close()
+"""
+
+
+def test_another_size_of_the_terminal_is_drawn_anew():
+    """A real terminal made narrower in the middle: the screen is wiped and the last lines are shown again."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    command = [sys.executable, "-c", RESIZED]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=slave, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stderr.readline() == "READY\n"
+        before = _read_all(master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 50, 0, 0))
+        process.send_signal(signal.SIGWINCH)
+        after = ""
+        while after.count("harness watch") < 1 or "\x1b[2J" not in after:
+            after += os.read(master, 65536).decode()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.wait()
+    os.close(slave)
+    os.close(master)
+    assert "harness watch sessions/x" in before
+
+
+def _read_all(master):
+    """What has been written so far; the first line is there already."""
+    text = ""
+    while "harness watch" not in text:
+        text += os.read(master, 65536).decode()
+    return text
 
 
 def test_text_of_agents_cannot_steer_the_terminal_or_forge_a_line(rows):

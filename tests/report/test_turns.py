@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.trial.turns import VARIABLE, Turns, turn
+from harness.trial.turns import VARIABLE, Turn, Turns, turn
 from tests.report.conftest import recorded, wait_until
 
 SESSION = """
@@ -115,3 +115,24 @@ def test_waits_for_a_turn_are_no_time_of_the_session() -> None:
         {"seq": 4, "kind": "notice", "time": "2026-01-01T09:01:00+00:00", "text": "later"},
     ]  # fmt: skip
     assert recorded(rows).active_seconds == 60 + 300 + 60
+
+
+def test_turns_are_asked_for_without_waiting(one: Turns, tmp_path: Path) -> None:
+    """For trials that are made elsewhere: granted in the order of asking, given back by closing, and nobody's own
+    session takes two while another waits."""
+    first, second, third = Turn(), Turn(), Turn()
+    wait_until(first.granted)
+    assert not second.granted()
+    first.close()
+    wait_until(second.granted)
+    assert not third.granted()
+    second.close()
+    wait_until(third.granted)
+    third.close()
+
+
+def test_outside_of_a_sweep_every_turn_is_granted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert Turn().granted()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "gone"))
+    assert Turn().granted()

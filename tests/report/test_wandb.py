@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.ledger.chain import read
 from harness.ledger.rows import row_of
 from harness.ledger.session_record import load, opened
+from harness.report.trackers.follow import is_turn
 from harness.report.wandb.report import save_report
 from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
 from harness.report.wandb.tracker import WandbTracker
@@ -107,6 +108,11 @@ def test_a_session_arrives_whole(server, rows, tmp_path):
     assert set(artifact["files"]) == {"ledger.jsonl", "report.html", "patches/0001.patch"}
     assert artifact["committed"]
     assert server.unknown == []
+    turns = [entry for entry in server.history(name) if "progress" in entry]
+    assert len(turns) == sum(map(is_turn, map(row_of, made)))
+    assert all(entry["progress"]["_type"] == "html-file" for entry in turns)
+    assert any(b"ideas, " in content and b"<svg" in content for content in server.files.values())
+    assert "/runs/" in (tmp_path / "s" / "wandb" / "address").read_text()
     written = {entry.name for entry in (tmp_path / "s").iterdir()}
     assert written == {"ledger.jsonl", "patches", "report.html", "wandb"}
 
@@ -234,7 +240,8 @@ def test_saved_report_has_a_runset_an_arm_panels_and_inert_text(server, rows, wr
     assert [name in filters["nanochat optuna default"] for name in ids] == [False, True, True]
     assert {entry["project"]["name"] for entry in grid["runSets"]} == {"harness"}
     panels = [panel["config"] for panel in grid["panelBankSectionConfig"]["panels"]]
-    plotted = {metric for panel in panels for metric in panel["metrics"]}
+    plotted = {metric for panel in panels for metric in panel.get("metrics", [])}
+    assert [panel["mediaKeys"] for panel in panels if "mediaKeys" in panel] == [["progress"]]
     session, logged = recorded(), set()
     for row in map(row_of, read(folders[0])):
         session.add(row)

@@ -2,8 +2,13 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -109,3 +114,80 @@ def test_a_folder_that_others_cannot_pass_is_named(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, check=True, text=True, cwd=tmp_path)
     assert "cannot get to the interpreter: /" in done.stdout
     assert "is closed to other users" in done.stdout
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can get to and write in; pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="container-", dir="/tmp"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def interpreter(folder: Path) -> str:
+    """Python with the packages of this one, for everybody: an environment of its own where this one is closed."""
+    python = python_for_everybody()
+    if python == sys.executable:
+        return python
+    asked = [python, "-c", "import sys; print(*sys.version_info[:2])"]
+    version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    if version != [str(number) for number in sys.version_info[:2]]:
+        pytest.skip("a session in a container needs this version of Python where other users can get to it")
+    subprocess.run([python, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    (site / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return str(folder / "venv" / "bin" / "python")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--user", USER)], ids=["root", "user"])
+def test_a_session_in_a_container_with_default_rights(options: tuple[str, ...], open_folder: Path) -> None:
+    """What the Dockerfile starts, at level 1, certified, without an extra right: trials, scores, a decision."""
+    settings = [
+        "preset=smoke",
+        "keep=greedy",
+        "budget.proposals=1",
+        "budget.seconds=0.5",
+        "budget.certificate=0",
+    ]
+    command = [sys.executable, str(HERE / "docker_defaults.py"), *options, "--", interpreter(open_folder)]
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.environ["PATH"],
+        "TMPDIR": "/tmp",
+        "HOME": str(open_folder),
+        "HARNESS_CACHE": str(open_folder / "cache"),
+    }
+    done = subprocess.run(
+        [*command, "-m", "harness", *settings],
+        capture_output=True,
+        env=environment,
+        text=True,
+        cwd=open_folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (ledger,) = open_folder.glob("sessions/*/ledger.jsonl")
+    rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert (rows[0]["level"], rows[0]["certified"]) == (1, True)
+    assert [row["status"] for row in rows if row["kind"] == "scored"] == ["scored"] * 2
+    assert [row["kind"] for row in rows if row["kind"] == "decided"] == ["decided"]
+
+
+def test_the_dockerfile_gives_what_level_1_needs() -> None:
+    """A Python that other users can get to, new enough; git; nothing copied that is not there; no extra right asked."""
+    text = (ROOT / "Dockerfile").read_text()
+    image = re.search(r"^FROM python:(\d+)\.(\d+)-slim AS base$", text, re.MULTILINE)
+    assert image
+    assert (int(image[1]), int(image[2])) >= (3, 11)
+    assert "install -y --no-install-recommends git" in text
+    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
+        *sources, _ = line.split()
+        assert all((ROOT / source).exists() for source in sources), line
+    folders = re.findall(r"^WORKDIR (\S+)$", text, re.MULTILINE)
+    assert folders
+    assert not any(folder.startswith("/root") for folder in folders)
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    assert not {"runArgs", "privileged", "capAdd", "securityOpt"} & container.keys()
+    assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
+    assert f"AS {container['build']['target']}\n" in text

@@ -33,14 +33,18 @@ from harness.records import (
     Verdict,
     View,
 )
+from harness.session.forecast import Forecast
 from harness.session.intake import Intake
 from harness.session.limits import SessionLimits
 from harness.session.referee import Referee
 from harness.session.session import Session
 from harness.session.trial_runner import TrialRunner
+from harness.slots.local_slots import LocalSlots
+from harness.slots.order import Slots
+from harness.slots.slot import Slot
 from harness.task.budget import Budget
 from harness.task.task import Profile, Task, TaskData
-from harness.trial.machine_probe import HostProbe, MachineProbe
+from harness.trial.machine_probe import HostProbe, MachineProbe, Unwatched
 
 
 class Killed(BaseException):
@@ -138,6 +142,15 @@ class Script:
     def prepare(self, view: View) -> None:
         self.prepared.append(view)
 
+    def ready(self, _: Files) -> list[tuple[int, Proposal]]:
+        """All that were not handed out yet."""
+        done = len(self.views)
+        texts = enumerate(self.texts[done:], done + 1)
+        return [
+            (number, text if isinstance(text, Proposal) else Proposal({"train.py": text.encode()}, ""))
+            for number, text in texts
+        ]
+
     def close(self) -> None: ...
 
 
@@ -206,6 +219,7 @@ class World:
     early_stop: EarlyStop = field(default_factory=EarlyStop)
     machine_probe: MachineProbe = field(default_factory=HostProbe)
     keep: KeepRule = field(default_factory=Race)
+    slots: int = 1
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -231,6 +245,8 @@ class World:
             machine_probe=self.machine_probe,
         )
         limits = SessionLimits(self.budget, profile, self.keep.settling_trials)
+        if self.slots > 1:
+            trial_runner.make_side_by_side(self.made_slots())
         if not ledger.length:
             baseline = workspace.start(self.task.source())
             trial_runner.record(SessionStartedRow(baseline_commit=baseline, level=Level.L3))
@@ -240,9 +256,17 @@ class World:
         intake = Intake(trial_runner, workspace, self.script, limits, "# Program")
         referee = Referee(trial_runner, intake, self.guards, self.keep, limits, self.promotion)
         referee.stop_for = self.early_stop.stop_for
+        if trial_runner.side_by_side:
+            trial_runner.side_by_side.forecast = Forecast(referee, self.script)
         session = Session(trial_runner, workspace, intake, referee, limits)
         session.synchronise()
         return session
+
+    def made_slots(self) -> Slots:
+        return LocalSlots([(f"place {number}", self._place) for number in range(self.slots)])
+
+    def _place(self) -> Slot:
+        return Slot("place", self.machine, self.machine, Unwatched())
 
 
 @pytest.fixture

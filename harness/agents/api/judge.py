@@ -7,7 +7,7 @@ from harness.agents.api.model import Request
 _SYSTEM = (
     "You review changes of training programs for a benchmark. Answer exactly in the form that is asked for."
 )
-_OUTPUT_TOKENS = 1000
+_OUTPUT_TOKENS = 4000  # room for a model that thinks before its one line
 
 
 class ModelJudge:

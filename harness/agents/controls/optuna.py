@@ -6,19 +6,21 @@ Stateless: the study is rebuilt from the history for every proposal, and the sam
 from typing import TYPE_CHECKING
 
 from harness.agents.controls.constants import Number
-from harness.agents.controls.space import Range, apply_sizes, as_state, described, first_space
-from harness.records import Direction, Json, Proposal, View
+from harness.agents.controls.space import Range, first_space
+from harness.agents.controls.tuning import Space, baseline_loss, is_new, told, tuned
+from harness.records import Proposal, View
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-Space = dict[str, Range]
 _ATTEMPTS = 20
 
 
 class Optuna:
     """Tunes up to `most` constants within a factor of their first values, all at once, with optuna's TPE."""
+
+    reads_program = False
 
     def __init__(
         self, factor: float = 4.0, most: int = 8, warm_up: int = 5, names: tuple[str, ...] = ()
@@ -38,20 +40,10 @@ class Optuna:
     def propose(self, view: View) -> Proposal | None:
         """None when there is nothing to tune, or nothing new is found."""
         space = first_space(view, self._factor, self._most, self._names)
-        if not space:
+        sizes = self._ask(view, space) if space else None
+        if sizes is None:
             return None
-        sizes = self._ask(view, space)
-        files = {} if sizes is None else apply_sizes(view.editable, sizes)
-        if sizes is None or not files:
-            return None
-        state: dict[str, Json] = {
-            "sizes": dict(sizes),
-            "space": as_state(space),
-        }
-        text = described(view.editable, sizes)
-        return Proposal(
-            files, f"tuned values: {text}", "the model of earlier scores prefers them", state=state
-        )
+        return tuned(view, space, sizes, "the model of earlier scores prefers them")
 
     def _ask(self, view: View, space: Space) -> dict[str, Number] | None:
         """The study's next point that changes the incumbent and was not tried yet."""
@@ -59,39 +51,33 @@ class Optuna:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=view.seed, n_startup_trials=self._warm_up)
-        maximise = view.direction is Direction.MAXIMIZE
-        study = optuna.create_study(sampler=sampler, direction="maximize" if maximise else "minimize")
-        for trial in _past_trials(view, space):
+        study = optuna.create_study(sampler=sampler, direction="minimize")
+        for trial in past_trials(view, space):
             study.add_trial(trial)
-        tried = [past.state.get("sizes") for past in view.history]
         for _ in range(_ATTEMPTS):
             suggested = study.ask(_distributions(space)).params
             sizes = {name: _size(space[name], value) for name, value in suggested.items()}
-            if sizes not in tried and apply_sizes(view.editable, sizes):
+            if is_new(view, sizes):
                 return sizes
         return None
 
 
-def _past_trials(view: View, space: Space) -> "list[FrozenTrial]":
-    """The history as optuna's trials. What crashed or was rejected unseen counts as worse than any score."""
+def past_trials(view: View, space: Space) -> "list[FrozenTrial]":
+    """The history as optuna's trials. A failure is "pruned": TPE ranks such trials behind all that have a value,
+    and draws away from them; "failed" ones it would not look at.
+    """
     trials = []
-    if view.baseline_score is not None:
-        first = {name: span.first for name, span in space.items()}
-        trials.append(_trial(space, first, view.baseline_score))
-    for past in view.history:
-        sizes = past.state.get("sizes")
-        if isinstance(sizes, dict) and set(sizes) == set(space):
-            numbers = {name: size for name, size in sizes.items() if isinstance(size, int | float)}
-            trials.append(_trial(space, numbers, past.score))
-    return trials
+    if (first := baseline_loss(view)) is not None:
+        trials.append(_trial(space, {name: span.first for name, span in space.items()}, first))
+    return trials + [_trial(space, each.sizes, each.loss) for each in told(view, space)]
 
 
-def _trial(space: Space, sizes: dict[str, Number], score: float | None) -> "FrozenTrial":
+def _trial(space: Space, sizes: dict[str, Number], loss: float | None) -> "FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
     inside = {name: _parameter(span, span.clip(sizes[name])) for name, span in space.items()}
-    state = TrialState.PRUNED if score is None else TrialState.COMPLETE
-    return create_trial(params=inside, distributions=_distributions(space), value=score, state=state)
+    state = TrialState.PRUNED if loss is None else TrialState.COMPLETE
+    return create_trial(params=inside, distributions=_distributions(space), value=loss, state=state)
 
 
 def _distributions(space: Space) -> "dict[str, BaseDistribution]":

@@ -12,6 +12,9 @@ class Random:
     """Multiplies one numeric constant of the incumbent (more with `changes`) by a random factor. Stateless:
     draws depend on the view's seed alone; what was already tried is not tried again."""
 
+    reads_program = False
+    repeatable = True
+
     def __init__(self, factor: float = 4.0, changes: int = 1) -> None:
         """factor: largest ratio of old and new value. Raises ValueError unless factor > 1 and changes > 0."""
         if factor <= 1 or changes < 1:

@@ -19,6 +19,9 @@ class Replay:
     A patch that does not apply is a proposal with a problem: recorded, never tried.
     """
 
+    reads_program = False
+    repeatable = True
+
     def __init__(self, folder: str | None = None) -> None:
         """folder: where the patches are, None: the task's own. Raises UserError when there are none."""
         self._patches = None if folder is None else _patches(Path(folder))

@@ -41,7 +41,7 @@ def shortened(text: str, most: int) -> str:
     words = " ".join(text.split())
     for mark in (". ", ": ", "; ", " - ", " — ", ", ", " ("):
         head = words.partition(mark)[0]
-        if len(words) > most and 12 <= len(head) <= most:
+        if len(words) > most and 16 <= len(head) <= most:
             return head
     if len(words) <= most:
         return words.rstrip(".")

@@ -1,5 +1,6 @@
 """The progress chart: every proposal by its score, what was kept and why the rest was not, claimed and certified."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -118,6 +119,8 @@ class ProgressChart:
         values = [*session.baseline_values, *kept, *sealed] or [0.0, 1.0]
         pad = max(0.08 * (max(values) - min(values)), 3 * self.noise.sd if self.noise else 0.0, 1e-9)
         low, high = min(values) - pad, max(values) + pad
+        if not session.ended:
+            low, high = _rounded(low, high)
         lanes = len(LANES) * _LANE + 8
         top, bottom = frame.top, frame.height - frame.bottom
         return (
@@ -278,6 +281,13 @@ class ProgressChart:
         small = f"claimed {percent(change)}" if change is not None else ""
         fits = text_width(small, _LABEL) < self.frame.right
         drawing.text(middle, y + 18, small if fits else small.removeprefix("claimed "), "axis middle claim")
+
+
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """Outwards to round numbers, so that the scale of a growing session holds for a while."""
+    marks = ticks(low, high, 7)
+    step = marks[1] - marks[0] if len(marks) > 1 else high - low
+    return math.floor(low / step) * step, math.ceil(high / step) * step
 
 
 def _room(count: float) -> float:

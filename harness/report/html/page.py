@@ -9,13 +9,14 @@ from harness.report.analysis import categories, claimed_gain, is_tuning, noise, 
 from harness.report.charts.gain import gain_chart
 from harness.report.charts.marks import key_svg, legend
 from harness.report.charts.progress import NARROW, PROPOSALS, WIDE, progress_chart, span_text
-from harness.report.escape import as_html
+from harness.report.escape import as_html, one_line
 from harness.report.glossary import glossary_list
 from harness.report.headline import headline
 from harness.report.html.claimed import claimed
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
 from harness.report.html.pieces import bars, chips, fold, page, section, table, tile
 from harness.report.html.proposals import proposals
+from harness.report.html.steps import steps
 from harness.report.html.transcripts import attempts
 from harness.report.words import (
     UNVERIFIED,
@@ -38,6 +39,7 @@ def html_report(session: SessionRecord, folder: Path, *controls: SessionRecord, 
             top(session),
             progress(session, controls, axis),
             gains(session),
+            steps(session),
             verdicts(session),
             classes(session, *controls[:1]),
             claimed(session),
@@ -102,7 +104,12 @@ def _tiles(session: SessionRecord) -> str:
     tiles = []
     if row is not None and row.gain is not None:
         about = f"{interval_text(row)}, p = {row.p:.3g}"
-        tiles.append(tile("certified gain", signed(row.gain), about))
+        label = "certified gain" if row.passed else "gain, certificate not passed"
+        tiles.append(tile(label, signed(row.gain), about, "certified gain"))
+        if row.item_low is not None and row.item_high is not None:
+            about = f"{row.items:,} of them, paired bootstrap"
+            ends = f"{signed(row.item_low)} to {signed(row.item_high)}"
+            tiles.append(tile(f"… over other {one_line(row.item_kind, 40)}", ends, about))
     elif session.keeps:
         tiles.append(tile("certified gain", "none", "not measured"))
     if by_search is not None and session.keeps:
@@ -115,8 +122,8 @@ def _tiles(session: SessionRecord) -> str:
     tiles.append(
         tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")
     )
-    for name, value in list(session.started.references.items())[:2]:
-        tiles.append(tile(f"reference: {name}", score_text(value), "not a result of this session"))
+    for method, reached in list(session.started.references.items())[:2]:
+        tiles.append(tile(f"reference: {method}", score_text(reached), "not a result of this session"))
     if found is not None:
         tiles.append(
             tile(
@@ -126,6 +133,10 @@ def _tiles(session: SessionRecord) -> str:
                 "noise",
             )
         )
+    if session.settlements or session.provisional:
+        rolled = sum(proposal.rolled_back for proposal in session.decided)
+        about = f"{len(session.provisional)} provisional, {rolled} rolled back: keeps"
+        tiles.append(tile("certified steps", str(len(session.certified_steps)), about, "certified step"))
     held = duration(session.trial_seconds())
     tiles.append(tile("trials", str(len(session.trials)), f"held the machine for {held}", "trial"))
     if session.dollars or session.tokens:

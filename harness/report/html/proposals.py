@@ -1,7 +1,9 @@
 """Every proposal of the report: what was meant, what was changed, what the referee saw and said."""
 
 from harness.ledger.record_parts import ProposalRecord, TrialRecord
+from harness.ledger.rows import VerdictRow
 from harness.ledger.session_record import SessionRecord
+from harness.records import Judgement
 from harness.report.charts.curves import curves_chart
 from harness.report.escape import as_html
 from harness.report.html.pieces import diff, fold, pre, section, table
@@ -113,10 +115,16 @@ def _score_reason(trial: TrialRecord) -> str:
 
 
 def _verdicts(proposal: ProposalRecord) -> str:
-    rows = [
-        (each.guard, each.stage, each.judgement.value, each.reason, each.message)
-        for each in proposal.verdicts
-    ]
+    """Those that say something; the others on demand."""
+    quiet = [each for each in proposal.verdicts if each.judgement is Judgement.ACCEPT and not each.doubts]
+    loud = [each for each in proposal.verdicts if each not in quiet]
+    return _verdict_table(loud) + (
+        fold(f"{len(quiet)} verdicts that accept", _verdict_table(quiet)) if quiet else ""
+    )
+
+
+def _verdict_table(verdicts: list[VerdictRow]) -> str:
+    rows = [(each.guard, each.stage, each.judgement.value, each.reason, each.message) for each in verdicts]
     return table(("guard", "stage", "verdict", "reason", "message"), rows)
 
 

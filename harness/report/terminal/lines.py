@@ -1,6 +1,9 @@
 """Plain output: one line an event, for logs and pipes; and the table at the end. Pure."""
 
+from pathlib import Path
+
 from harness.ledger.rows import (
+    AblationRow,
     DecidedRow,
     NoticeRow,
     ProposedRow,
@@ -11,14 +14,16 @@ from harness.ledger.rows import (
     SessionStartedRow,
     SettledRow,
     TrialFinishedRow,
+    TrialStartedRow,
     VerdictRow,
 )
 from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Judgement, Outcome
 from harness.report.escape import one_line
-from harness.report.words import certificate_lines, cost_text, duration, score_text, title, why
+from harness.report.words import certificate_lines, cost_text, duration, score_text, title, verdict, why
 
-HEADINGS = ("proposal", "decision", "reason", "score", "rationale")
+LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
+HEADINGS = ("proposal", "decision", "score", "rationale", "reason")
 
 
 def event_line(session: SessionRecord, row: Row) -> str:
@@ -31,22 +36,29 @@ def event_line(session: SessionRecord, row: Row) -> str:
         case ProposedRow():
             proposal = session.proposal(row.proposal)
             about = proposal.title or proposal.problem or "(no rationale)"
-            return f"proposal {proposal.number}: {one_line(about, 100)}"
+            return f"proposal {proposal.number}: {one_line(about, 200)}"
+        case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
+            most = duration(row.clock.seconds + row.clock.startup_seconds)
+            return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
         case TrialFinishedRow() if row.outcome is not Outcome.COMPLETED:
             took = duration(row.billed_seconds)
             return one_line(f"trial {row.trial_id}: {row.outcome} ({row.reason}) after {took}", 140)
         case ScoredRow():
             return _scored(session, row)
         case VerdictRow() if row.judgement is not Judgement.ACCEPT:
-            return one_line(f"guard {row.guard}: {row.judgement} ({row.reason}) {row.message}", 160)
+            return one_line(f"guard {row.guard}: {row.judgement} ({row.reason}) {row.message}", 400)
         case DecidedRow():
             return _decided(session, row)
         case SettledRow():
             return _settled(row)
+        case AblationRow():
+            about = f"certified step {row.step}" if row.step else "everything that was kept"
+            carry = [str(one.proposal) for one in row.changes if one.proposal and one.status == "carries"]
+            return f"ablation of {about}: shown to carry it: {', '.join(carry) or 'no single change'}"
         case NoticeRow():
-            return f"notice: {one_line(row.text, 300)}"
+            return one_line(row.text if row.text.startswith("plan: ") else f"notice: {row.text}", 400)
         case SessionEndedRow():
-            return f"session ended: {one_line(row.reason, 100)}; {cost_text(session)}"
+            return f"session ended: {one_line(row.reason, 200)}; {cost_text(session)}"
     return ""
 
 
@@ -55,10 +67,10 @@ def table_rows(session: SessionRecord) -> list[tuple[str, ...]]:
     return [
         (
             str(proposal.number),
-            proposal.level or str(proposal.decision or ""),
-            why(proposal),
+            verdict(proposal),
             score_text(proposal.score),
-            one_line(proposal.title or proposal.problem, 80),
+            one_line(proposal.title or proposal.problem, 200),
+            why(proposal),
         )
         for proposal in session.decided
     ]
@@ -69,7 +81,7 @@ def final_lines(session: SessionRecord) -> list[str]:
     rows = table_rows(session)
     if not rows:
         return [*certificate_lines(session)]
-    shown = [HEADINGS, *[(*row[:2], one_line(row[2], 60), *row[3:]) for row in rows]]
+    shown = [HEADINGS, *rows]
     widths = [max(len(row[column]) for row in shown) for column in range(len(HEADINGS) - 1)]
     table = [
         " | ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
@@ -107,6 +119,33 @@ def _settled(row: SettledRow) -> str:
 def _decided(session: SessionRecord, row: DecidedRow) -> str:
     proposal = session.proposal(row.proposal)
     score = f" {session.metric} {score_text(row.score)}" if row.score is not None else ""
-    word = "KEEP" if proposal.kept else row.decision.value
-    word += " provisionally" if proposal.kept and row.provisional else ""
-    return one_line(f"proposal {proposal.number}: {word}{score} ({why(proposal)})", 200)
+    return one_line(f"proposal {proposal.number}: {verdict(proposal)}{score} ({why(proposal)})", 400)
+
+
+def next_lines(session: SessionRecord, folder: Path) -> list[str]:
+    """Where everything is and what can be typed now: said when a session begins and when it ends."""
+    if session.ended is None:
+        return [f"session folder: {folder}", f"look on from elsewhere: harness watch {folder}"]
+    lines = [f"session folder: {folder}", f"next: harness report {folder}"]
+    return [*lines, f"      harness diff {folder}"] if session.keeps else lines
+
+
+def paused_lines(folder: Path) -> list[str]:
+    """The same for a session that stopped before its end."""
+    return [f"session folder: {folder}", f"next: harness resume {folder}"]
+
+
+def doing(last: Row | None) -> str:
+    """What goes on between two trials, after the last row."""
+    match last:
+        case None | SessionStartedRow() | SessionResumedRow():
+            return "getting ready for the first trial"
+        case TrialFinishedRow(outcome=Outcome.COMPLETED):
+            return f"scoring trial {one_line(last.trial_id, 30)}"
+        case TrialFinishedRow() | ScoredRow():
+            return f"weighing trial {one_line(last.trial_id, 30)}"
+        case ProposedRow() | VerdictRow():
+            return f"guards look at proposal {last.proposal}"
+        case DecidedRow() | SettledRow():
+            return "asking for the next proposal"
+    return "between two trials"

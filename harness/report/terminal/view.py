@@ -16,6 +16,7 @@ from harness.report.escape import one_line
 from harness.report.terminal.lines import HEADINGS, table_rows
 from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
 
+_MOST_SHOWN = 8  # trials under way
 _STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
 
 
@@ -24,11 +25,16 @@ def live_view(
     now: datetime | None = None,
     verdicts: int = 8,
     agent: Mapping[str, Any] | None = None,
+    doing: str = "between two trials",
 ) -> Panel:
-    """The whole view at the time `now` (default: this moment). agent: what it does now, as it says itself."""
+    """The whole view at the time `now` (default: this moment). agent: what it does now, as it says itself.
+
+    verdicts: how many of the last ones. doing: what goes on while no trial is under way.
+    """
     now = now or datetime.now(UTC)
-    running = [_running(session, now), *_agent(agent or {})]
-    parts = [_scores(session), *running, *_verdicts(session, verdicts), _footer(session, now)]
+    running = [_running(session, now, doing), *_agent(agent or {})]
+    last = _verdicts(session, verdicts) if verdicts else []
+    parts = [_scores(session), *running, *last, _footer(session, now)]
     style = "cyan" if session.isolation_certified else "red"
     return Panel(Group(*parts), title=Text(title(session)), border_style=style)
 
@@ -37,7 +43,9 @@ def final_table(session: SessionRecord) -> Table:
     """Every verdict with its reason."""
     table = Table(show_edge=False, pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading in ("proposal", "score") else "left")
+        table.add_column(
+            heading, justify="right" if heading in ("proposal", "score") else "left", overflow="fold"
+        )
     for proposal, row in zip(session.decided, table_rows(session), strict=True):
         style = _STYLES.get(proposal.status, "")
         table.add_row(*(Text(cell, style=style if index == 1 else "") for index, cell in enumerate(row)))
@@ -59,12 +67,15 @@ def _scores(session: SessionRecord) -> Text:
     return text
 
 
-def _running(session: SessionRecord, now: datetime) -> Group | Text:
-    if session.under_way:
-        return Group(*(_trial(trial, now) for trial in [*session.under_way.values()][-4:]))
+def _running(session: SessionRecord, now: datetime, doing: str) -> Group | Text:
+    beside = (TrialRecord(trial.start) for trial in session.ahead.under_way)
+    if under_way := [*session.under_way.values(), *beside]:
+        return Group(*(_trial(trial, now) for trial in under_way[-_MOST_SHOWN:]))
     if session.thinking:
         return Text(f"the agent works on proposal {session.asked}")
-    return Text("the session has ended" if session.ended else "between two trials", style="dim")
+    last = moment(session.clock.last_time)
+    since = f" for {duration((now - last).total_seconds())}" if last else ""
+    return Text("the session has ended" if session.ended else f"{doing}{since}", style="dim")
 
 
 def _agent(said: Mapping[str, Any]) -> list[Text]:
@@ -102,7 +113,8 @@ def _verdicts(session: SessionRecord, count: int) -> list[Text]:
 def _decision(proposal: ProposalRecord) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{proposal.number:>4} ", style="dim")
-    text.append(f"{one_line(proposal.status, 8):<8}", style=_STYLES.get(proposal.status, ""))
+    word = proposal.level or proposal.status
+    text.append(f"{one_line(word, 12):<12}", style=_STYLES.get(proposal.status, ""))
     text.append(f"{score_text(proposal.score):>9}  ")
     text.append(one_line(proposal.title or proposal.problem, 60))
     text.append(f"  {why(proposal)}", style="dim")
@@ -114,7 +126,7 @@ def _footer(session: SessionRecord, now: datetime) -> Text:
     since = (now - last).total_seconds() if last and not session.ended else 0.0
     elapsed = session.active_seconds + max(0.0, since)
     parts = [
-        f"{len(session.decided)} decided, {len(session.keeps)} kept",
+        f"{len(session.decided)} decided, {_kept(session)}",
         cost_text(session),
         duration(elapsed),
     ]
@@ -124,6 +136,15 @@ def _footer(session: SessionRecord, now: datetime) -> Text:
     if session.notices:
         parts.append(f"notice: {one_line(session.notices[-1].text, 100)}")
     return Text(" · ".join(parts), style="dim")
+
+
+def _kept(session: SessionRecord) -> str:
+    """At both levels, where there are two."""
+    words = f"{len(session.keeps)} kept"
+    if not session.settlements and not session.provisional:
+        return words
+    steps = len(session.certified_steps)
+    return f"{words} ({len(session.provisional)} provisional; {steps} certified {'step' if steps == 1 else 'steps'})"
 
 
 def seconds_left(session: SessionRecord, elapsed: float) -> float | None:

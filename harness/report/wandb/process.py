@@ -3,48 +3,64 @@
 Usage: python -m harness.report.wandb.process FOLDER SETTINGS (JSON). It may fail or hang: nobody waits for long.
 """
 
+import io
 import json
 import netrc
 import os
-import select
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.ledger.reading import LEDGER, Tail
-from harness.ledger.rows import Row
+from harness.ledger.reading import LEDGER
+from harness.ledger.rows import DecidedRow, Row
 from harness.ledger.session_record import SessionRecord
+from harness.report.charts.curves import curves_chart
+from harness.report.charts.picture import picture, picture_svg
 from harness.report.html.page import html_report
+from harness.report.html.pieces import page
 from harness.report.local import write_atomically
+from harness.report.trackers.follow import followed, is_turn, say_address
 from harness.report.wandb.rows import config_of, metrics_of, run_id, summary_of
 
 if TYPE_CHECKING:
     import wandb
 
-_LOOK_SECONDS = 1.0
 _INIT_SECONDS = 60.0
 
 
 def main(argv: list[str]) -> int:
     folder, settings = Path(argv[0]), json.loads(argv[1])
-    tail = Tail(folder / LEDGER)
-    rows = tail.rows()
-    while not rows:
-        if _parent_is_done():
-            return 0
-        rows = tail.rows()
     mode = os.environ.get("WANDB_MODE") or settings["mode"] or ("online" if _has_key() else "offline")
-    run = _opened(folder, {**settings, "mode": mode}, SessionRecord(rows))
-    _follow(run, tail, rows, folder, _first_row(run, folder))
+    run, first, session = None, 0, SessionRecord()
+    for session, row in followed(folder):
+        if run is None:
+            run = _opened(folder, {**settings, "mode": mode}, session)
+            first = _first_row(run, folder)
+        metrics = metrics_of(session, row)
+        if metrics is not None and row.seq >= first:
+            run.log({"seq": row.seq, **metrics, **_panels(session, row)}, step=row.seq)
+    if run is not None:
+        run.summary.update(summary_of(session))
+        _artefacts(run, session, folder)
+        address = run.url
+        run.finish()
+        home = folder / "wandb"
+        say_address(home, address or f"offline; send it with: wandb sync {home}/wandb/offline-run-*")
     return 0
 
 
-def _parent_is_done() -> bool:
-    """Waits a moment; True once the session has closed our standard input, or is gone."""
-    readable, _, _ = select.select([sys.stdin], [], [], _LOOK_SECONDS)
-    return bool(readable) and not os.read(sys.stdin.fileno(), 1024)
+def _panels(session: SessionRecord, row: Row) -> dict[str, "wandb.Html"]:
+    """The progress chart, and the curves that the candidate told, as panels: drawings, no script."""
+    import wandb
+
+    if not is_turn(row):
+        return {}
+    charts = {"progress": picture_svg(picture(session))}
+    if isinstance(row, DecidedRow) and (curves := curves_chart(session, session.proposal(row.proposal))):
+        charts["claimed_curves"] = page("claimed curves", curves)
+    return {name: wandb.Html(io.StringIO(text), inject=False) for name, text in charts.items()}
 
 
 def _has_key() -> bool:
@@ -120,23 +136,6 @@ def _steps(file: Path) -> int:
     entries = [json.loads(line) for line in said.splitlines() if line.startswith('{"num"')]
     steps = [int(entry["history"]["item"]["_step"]) for entry in entries if entry.get("type") == "history"]
     return max(steps, default=-1)
-
-
-def _follow(run: "wandb.Run", tail: Tail, rows: list[Row], folder: Path, first: int) -> None:
-    session, done = SessionRecord(), False
-    while True:
-        for row in rows:
-            session.add(row)
-            metrics = metrics_of(session, row)
-            if metrics is not None and row.seq >= first:
-                run.log({"seq": row.seq, **metrics}, step=row.seq)
-        if done:
-            break
-        done = _parent_is_done()
-        rows = tail.rows()
-    run.summary.update(summary_of(session))
-    _artefacts(run, session, folder)
-    run.finish()
 
 
 def _artefacts(run: "wandb.Run", session: SessionRecord, folder: Path) -> None:

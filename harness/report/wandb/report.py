@@ -16,6 +16,7 @@ _LINES = (
     ("incumbent", "Incumbent over rows of the ledger"),
     ("score/candidate", "Scores of candidates"),
     ("keeps", "Keeps"),
+    ("certified_steps", "Certified steps"),
     ("claimed_gain", "Claimed gain"),
     ("cost/dollars", "Dollars of the agent"),
     ("trial/billed_seconds", "Billed seconds of trials"),
@@ -69,8 +70,11 @@ def report_of(sessions: Sequence[SessionRecord], project: str, entity: str) -> A
         for i, (metric, about) in enumerate(_LINES)
     ]
     panels += [
-        v2.BarPlot(title=about, metrics=[v2.SummaryMetric(metric)], layout=v2.Layout(x=8 * i, y=12, w=8, h=6))
+        v2.BarPlot(title=about, metrics=[v2.SummaryMetric(metric)], layout=v2.Layout(x=8 * i, y=18, w=8, h=6))
         for i, (metric, about) in enumerate(_BARS)
+    ]
+    panels += [
+        v2.MediaBrowser(title="Progress", media_keys=["progress"], layout=v2.Layout(x=0, y=18, w=24, h=12))
     ]
     blocks: list[Any] = [v2.P("Made from ledgers; scores on val are claims, only certificates are results.")]
     blocks += [v2.PanelGrid(runsets=runsets, panels=panels)]

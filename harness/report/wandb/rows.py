@@ -3,14 +3,18 @@
 import hashlib
 from typing import Any
 
+from harness.ledger.ahead import MARK
 from harness.ledger.rows import (
     AboutTrial,
+    CertificateRow,
     DecidedRow,
     Row,
     ScoredRow,
+    SessionEndedRow,
     SessionStartedRow,
     SettledRow,
     TrialFinishedRow,
+    TrialTakenRow,
 )
 from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Decision, Outcome
@@ -41,9 +45,15 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
     """What to log for a row that `session` has already taken in, None for nothing.
 
     Each trial gives exactly one entry: with its score, or with its outcome when it has none. A trial that was
-    interrupted gives none: it is not a result and is run again under another name.
+    interrupted gives none: it is not a result and is run again under another name. One that was made side by side
+    with others gives it when it becomes evidence.
     """
+    if isinstance(row, AboutTrial) and MARK in row.trial_id:
+        return None
     match row:
+        case TrialTakenRow():
+            taken = session.trial(row.trial_id)
+            return _trial(session, row) if taken and taken.outcome is not Outcome.INFRA_FAILED else None
         case ScoredRow(status=status) if status != "infra_failed":
             return _trial(session, row)
         case TrialFinishedRow(outcome=Outcome.CRASHED | Outcome.TIMED_OUT):
@@ -52,6 +62,10 @@ def metrics_of(session: SessionRecord, row: Row) -> dict[str, Any] | None:
             return _decision(session, row)
         case SettledRow():
             return _step(session, row)
+        case CertificateRow():
+            return {name: value for name, value in certificate_of(row).items() if _is_number(value)}
+        case SessionEndedRow():
+            return {"keeps": len(session.keeps), "proposals": len(session.decided)}
     return None
 
 
@@ -86,6 +100,9 @@ def _decision(session: SessionRecord, row: DecidedRow) -> dict[str, Any]:
         "decision/category": one_line(row.category, 40),
         "decision/title": one_line(session.proposal(row.proposal).title, 120),
         "keeps": len(session.keeps),
+        "decision/provisional": int(row.provisional),
+        "provisional_keeps": len(session.provisional),
+        "certified_steps": len(session.certified_steps),
         "cost/dollars": session.dollars,
         "cost/tokens": session.tokens,
         "cost/trial_hours": session.trial_seconds() / 3600,
@@ -109,6 +126,7 @@ def _step(session: SessionRecord, row: SettledRow) -> dict[str, Any]:
         "race/keeps": len(row.keeps),
         "race/reason": one_line(row.reason, 80),
         "keeps": len(session.keeps),
+        "provisional_keeps": len(session.provisional),
         "certified_steps": len(session.certified_steps),
     }
     return found | {f"race/{name}": value for name, value in row.statistics.items() if _is_number(value)}
@@ -120,6 +138,7 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "proposals": len(session.decided),
         "keeps": len(session.keeps),
         "certified_steps": len(session.certified_steps),
+        "rolled_back": sum(proposal.rolled_back for proposal in session.decided),
         "baseline": session.baseline_score,
         "incumbent": session.incumbent_score,
         "claimed_gain": claimed_gain(session),
@@ -127,8 +146,14 @@ def summary_of(session: SessionRecord) -> dict[str, Any]:
         "ended": one_line(session.ended.reason, 120) if session.ended else "",
     }
     if (row := session.certificate) is not None:
-        found |= {f"certificate/{key}": getattr(row, key) for key in ("gain", "low", "high", "p", "passed")}
+        found |= certificate_of(row)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def certificate_of(row: CertificateRow) -> dict[str, Any]:
+    """Its numbers by name."""
+    names = ("gain", "low", "high", "p", "passed", "item_low", "item_high")
+    return {f"certificate/{key}": getattr(row, key) for key in names}
 
 
 def _is_number(value: object) -> bool:

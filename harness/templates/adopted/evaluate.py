@@ -11,7 +11,7 @@ import numpy as np
 METRIC = json.loads((Path(__file__).parent / "adopted.json").read_text(encoding="utf-8"))["metric"]
 
 
-def evaluate(subject, private: Path, split: str) -> dict[str, float]:
+def evaluate(subject, private: Path, split: str) -> dict:
     """subject.losses(rows): rows of tokens [n, T + 1] -> nats per target [n, T]; targets are rows[:, 1:].
 
     Bytes are those of the raw text behind a target; special tokens have none and do not count. bpb_as_printed: the
@@ -28,7 +28,19 @@ def evaluate(subject, private: Path, split: str) -> dict[str, float]:
     }
     if (folder / "printed_bytes.npy").exists():
         values["bpb_as_printed"] = bits_per_byte(nats, np.load(folder / "printed_bytes.npy")[rows[:, 1:]])
-    return {METRIC: values.pop(METRIC), **values}
+    text_bytes = np.load(folder / "token_bytes.npy")[rows[:, 1:]]
+    return {METRIC: values.pop(METRIC), **values, **_items(nats, text_bytes)}
+
+
+def _items(nats: np.ndarray, text_bytes: np.ndarray) -> dict:
+    """What each row adds to the metric, where that is a mean: the certificate resamples rows with it."""
+    if METRIC == "bpb":
+        values = np.where(text_bytes > 0, nats, 0.0).sum(axis=1) / math.log(2)
+        weights = text_bytes.astype(np.float64).sum(axis=1)
+        return {"items": {"what": "rows", "values": values.tolist(), "weights": weights.tolist()}}
+    if METRIC == "loss":
+        return {"items": {"what": "rows", "values": nats.mean(axis=1).tolist()}}
+    return {}
 
 
 def bits_per_byte(nats: np.ndarray, text_bytes: np.ndarray) -> float:

@@ -1,0 +1,1 @@
+"""Zone: trackers that work in a process of their own beside the session, and read its ledger."""

@@ -1,0 +1,280 @@
+"""Slots on other machines: an order's folder out, its answer back. Queues differ in how they are asked only."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness.errors import InfrastructureError
+from harness.ledger.ahead import NOT_WANTED
+from harness.slots.node import ISOLATION
+from harness.slots.order import Measured, Order
+from harness.slots.parcel import (
+    KIT,
+    ORDER,
+    RESULT,
+    Kit,
+    folder_name,
+    new_nonce,
+    order_bytes,
+    order_of,
+    received,
+    short,
+    write,
+)
+from harness.slots.slot import nothing
+from harness.trial.turns import Turn
+
+FOLDER = "slots"
+_AGAIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """over: it will not answer any more, if it has not. reason: one word for why. place: where it was."""
+
+    over: bool = False
+    reason: str = ""
+    place: str = ""
+
+
+class NotNow(InfrastructureError):
+    """Whoever takes orders is silent; it is asked again."""
+
+
+class Transport(Protocol):
+    """How orders get to where they are made. An order's handle survives the harness in its folder."""
+
+    def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
+        """Start them. Raises InfrastructureError where they are refused, NotNow where nobody answers."""
+
+    def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
+        """Of orders that have not answered, by id; {} for those of which nothing is known now."""
+
+    def end(self, order_id: str, folder: Path) -> None:
+        """It is not wanted any more."""
+
+    def find_again(self, order_id: str, folder: Path) -> bool:
+        """After a restart: whether it was really sent."""
+
+    def avoid(self, place: str) -> None:
+        """Send nothing more there."""
+
+    def kinds(self) -> Mapping[str, str]:
+        """What nodes there are, in words, and the name of one of each kind. Raises InfrastructureError."""
+
+    def only_on(self, place: str) -> None:
+        """Send what comes next there and nowhere else."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(eq=False)
+class _SentOrder:
+    order: Order
+    folder: Path
+    nonce: str
+    turn: Turn = field(default_factory=Turn)
+    over: State | None = None
+    over_since: float = 0.0
+
+
+class RemoteSlots:
+    """Implements Slots over a transport. grace_seconds: how long an answer may be on its way over a shared folder."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        session: Path,
+        transport: Transport,
+        count: int,
+        poll_seconds: float = 2.0,
+        grace_seconds: float = 15.0,
+    ) -> None:
+        self._kit, self._session, self._transport = kit, session, transport
+        self._count, self._poll, self._grace = count, poll_seconds, grace_seconds
+        self._folder = session / FOLDER
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        write(self._folder / KIT, kit.to_bytes())
+        self._sent: dict[str, _SentOrder] = {}
+        self._unsent: list[_SentOrder] = []
+        self._refused: list[Measured] = []
+        self._said: list[str] = []
+        self._ever_said: set[str] = set()
+        self._avoided: set[str] = set()
+        self._asked = self._silent_until = 0.0
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def open_to(self, order: Order) -> bool:
+        return len(self._sent) < (1 if order.alone else self._count)
+
+    def start(self, order: Order) -> None:
+        folder = self._folder / folder_name(order.id)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sent = _SentOrder(order, folder, new_nonce())
+        write(folder / ORDER, order_bytes(order, sent.nonce))
+        self._sent[order.id] = sent
+        self._unsent.append(sent)
+
+    def kinds(self) -> Mapping[str, str]:
+        """See Transport."""
+        return self._transport.kinds()
+
+    def start_on(self, place: str, order: Order) -> None:
+        """For looking at one node: there and nowhere else."""
+        self._transport.only_on(place)
+        self.start(order)
+        self._send()
+
+    def cancel(self, order_id: str) -> None:
+        sent = self._sent.get(order_id)
+        if sent is None or sent.over is not None:
+            return
+        if sent in self._unsent:
+            self._unsent.remove(sent)
+        else:
+            with contextlib.suppress(InfrastructureError):
+                self._transport.end(order_id, sent.folder)
+        sent.over, sent.over_since = State(over=True, reason=NOT_WANTED), -self._grace
+
+    def finished(self, timeout_seconds: float) -> list[Measured]:
+        end = time.monotonic() + timeout_seconds
+        self._send()
+        while not (found := self._answers()) and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, self._poll, 0.2))
+            self._send()
+        return found
+
+    def _send(self) -> None:
+        """All that were started since and have their turn, together: a queue may take them as one array."""
+        if time.monotonic() < self._silent_until:
+            return
+        unsent = [sent for sent in self._unsent if sent.turn.granted()]
+        self._unsent = [sent for sent in self._unsent if sent not in unsent]
+        if not unsent:
+            return
+        try:
+            self._transport.send([(sent.order, sent.folder) for sent in unsent])
+        except NotNow as error:
+            self._unsent += unsent
+            self._silent_until = time.monotonic() + _AGAIN_SECONDS
+            self._say(f"{error}; it is tried again")
+        except InfrastructureError as error:
+            self._refused += [self._failed(sent, "not_sent", str(error)) for sent in unsent]
+
+    def _answers(self) -> list[Measured]:
+        found, self._refused = self._refused, []
+        for sent in list(self._sent.values()):
+            if (sent.folder / RESULT).exists():
+                found.append(self._received(sent))
+        self._ask()
+        now = time.monotonic()
+        for sent in list(self._sent.values()):
+            if sent.over is not None and now - sent.over_since >= self._grace:
+                found.append(
+                    self._failed(sent, sent.over.reason, f"on {sent.over.place}" if sent.over.place else "")
+                )
+        return found
+
+    def _ask(self) -> None:
+        """Now and then: is there something that will never answer?"""
+        now = time.monotonic()
+        if now - self._asked < self._poll:
+            return
+        self._asked = now
+        waiting = {
+            sent.order.id: sent.folder
+            for sent in self._sent.values()
+            if sent.over is None and sent not in self._unsent
+        }
+        try:
+            states = self._transport.states(waiting) if waiting else {}
+        except InfrastructureError as error:
+            self._say(f"{error}; answers are waited for all the same")
+            return
+        for order_id, state in states.items():
+            if state.over:
+                self._sent[order_id].over, self._sent[order_id].over_since = state, now
+
+    def _received(self, sent: _SentOrder) -> Measured:
+        order, kit = sent.order, self._kit
+        try:
+            measured = received(
+                sent.folder, order.id, sent.nonce, kit.profile.limits(), kit.task.artefact, self._session
+            )
+        except InfrastructureError as error:
+            return self._failed(sent, "bad_answer", str(error))
+        self._copy_logs(sent.folder)
+        self._forget(sent)
+        if measured.result.reason == ISOLATION:
+            self._avoid(measured)
+        return measured
+
+    def _copy_logs(self, folder: Path) -> None:
+        """What predictors said, for people."""
+        for file in (folder / "logs").glob("*.log"):
+            (self._session / "logs").mkdir(exist_ok=True)
+            with contextlib.suppress(OSError):
+                shutil.copyfile(file, self._session / "logs" / file.name, follow_symlinks=False)
+
+    def _avoid(self, measured: Measured) -> None:
+        if measured.place not in self._avoided:
+            self._avoided.add(measured.place)
+            self._transport.avoid(measured.place)
+            self._say(f"{measured.place} gets no trial: {measured.result.log}")
+
+    def _failed(self, sent: _SentOrder, reason: str, log: str) -> Measured:
+        self._forget(sent)
+        return Measured(sent.order.id, nothing(sent.order, reason, log))
+
+    def _forget(self, sent: _SentOrder) -> None:
+        self._sent.pop(sent.order.id, None)
+        sent.turn.close()
+        shutil.rmtree(sent.folder, ignore_errors=True)
+
+    def find_again(self, order_id: str) -> bool:
+        folder = self._folder / folder_name(order_id)
+        if not (folder / ORDER).exists():
+            return False
+        if not (folder / RESULT).exists() and not self._transport.find_again(order_id, folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            return False
+        order, nonce = order_of((folder / ORDER).read_bytes())
+        self._sent[order_id] = _SentOrder(order, folder, nonce)
+        return True
+
+    def _say(self, text: str) -> None:
+        if text not in self._ever_said:
+            self._ever_said.add(text)
+            self._said.append(text)
+
+    def notices(self) -> Sequence[str]:
+        told, self._said = self._said, []
+        return told
+
+    def close(self) -> None:
+        """What is under way goes on; the next start finds it again."""
+        self._transport.close()
+
+
+def job_name(session: Path) -> str:
+    """Of a session in a queue: the same whenever it is resumed."""
+    return f"harness-{short(str(session.resolve()))}"
+
+
+SAFE_VARIABLES = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+    "TMPDIR",
+)  # fmt: skip
+"""All that a node learns of our environment: keys and tokens stay here."""
+
+
+def safe_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in SAFE_VARIABLES if name in os.environ}

@@ -1,0 +1,240 @@
+"""`executor=slurm`: a trial and its scoring are one job of a Slurm cluster, submitted through submitit.
+
+The harness runs where jobs are submitted and needs no GPU. Only submitit's submission is used: what a job found comes
+back as a checked file, and the pickles that submitit leaves behind are never read.
+"""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InfrastructureError, UserError
+from harness.slots.elsewhere import SAFE_VARIABLES, NotNow, RemoteSlots, State, job_name, safe_environment
+from harness.slots.node import main
+from harness.slots.order import Order
+from harness.slots.parcel import Kit
+from harness.task.task import Profile
+
+_ID = "slurm_id"
+_PATIENCE_SECONDS = 30.0
+_SILENT = (
+    "Unable to contact slurm controller", "Connection refused", "Socket timed out", "Zero Bytes were transmitted",
+    "temporarily unavailable", "Transport endpoint",
+)  # fmt: skip
+_EXTRA_GIB = 2.0  # beside a trial's own memory: the referee's agent and its predictors
+_EXTRA_MINUTES = 10  # beside a trial's own time: start, scoring, a loaded file system
+_ENDED = {
+    "CANCELLED": "cancelled", "PREEMPTED": "preempted", "TIMEOUT": "time_limit", "NODE_FAIL": "node_failed",
+    "OUT_OF_MEMORY": "out_of_memory", "FAILED": "failed", "BOOT_FAIL": "node_failed", "DEADLINE": "time_limit",
+    "COMPLETED": "no_answer",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Slurm:
+    """slots: jobs under way at a time. minutes, memory_gib, cpus: of a job; None: what the profile needs and some more.
+
+    array: jobs that are submitted as one array at most. setup: shell lines before the referee's agent starts there.
+    more: further options of sbatch, e.g. {constraint: h100}. salted_seeding, reordering: see Local.
+    """
+
+    slots: int = 4
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    minutes: int | None = None
+    memory_gib: float | None = None
+    cpus: int | None = None
+    gpus: int | None = None
+    array: int = 64
+    setup: list[str] = field(default_factory=list)
+    more: dict[str, str] = field(default_factory=dict)
+    poll_seconds: float = 5.0
+    salted_seeding: bool = True
+    reordering: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values that cannot be meant."""
+        if self.slots < 1 or self.array < 1 or not self.poll_seconds > 0:
+            raise ValueError("slots, array and poll_seconds must be above 0")
+
+    def device(self, _: Profile) -> None:
+        """No GPU here, where the harness runs."""
+
+    def open_slots(self, kit: Kit, folder: Path) -> RemoteSlots:
+        """folder: the session's. Raises UserError where no Slurm is."""
+        return RemoteSlots(kit, folder, Queue(self, kit.profile, folder), self.slots, self.poll_seconds)
+
+
+class Queue:
+    """Implements elsewhere.Transport."""
+
+    def __init__(self, options: Slurm, profile: Profile, session: Path) -> None:
+        """Raises UserError where no Slurm is."""
+        try:
+            from submitit import SlurmExecutor
+        except ImportError:
+            raise UserError('executor=slurm needs submitit: pip install "harness[slurm]"') from None
+        self._name, self._options = job_name(session), options
+        place = session.resolve() / "slots" / "slurm"
+        try:
+            self._executor = SlurmExecutor(folder=place, max_num_timeout=0)
+        except RuntimeError:
+            raise UserError(
+                "executor=slurm: srun is not found here; run it where Slurm's jobs are submitted"
+            ) from None
+        self._avoided: list[str] = []
+        self._executor.update_parameters(**self._parameters(profile))
+
+    def _parameters(self, profile: Profile) -> dict[str, Any]:
+        options = self._options
+        seconds = profile.startup_seconds + (
+            profile.seconds if profile.clock == "wall" else 10 * profile.seconds + 60
+        )
+        gib = options.memory_gib or profile.memory_gib + _EXTRA_GIB
+        given = {"partition": options.partition, "account": options.account, "qos": options.qos}
+        gpus = options.gpus if options.gpus is not None else int(profile.gpu)
+        return {
+            **{name: value for name, value in given.items() if value is not None},
+            **({"gpus_per_node": gpus} if gpus else {}),
+            "job_name": self._name,
+            "time": options.minutes or int(seconds // 60) + _EXTRA_MINUTES,
+            "cpus_per_task": options.cpus or profile.threads,
+            "mem": f"{round(gib * 1024)}M",
+            "setup": options.setup or None,
+            "array_parallelism": options.slots,
+            "stderr_to_stdout": True,
+            "use_srun": False,
+            "additional_parameters": {
+                "no-requeue": True,  # what a node's failure took is asked for again by us, on the record
+                "export": ",".join(name for name in SAFE_VARIABLES if name in os.environ),
+                **options.more,
+                **({"exclude": ",".join(self._avoided)} if self._avoided else {}),
+            },
+        }
+
+    def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
+        for start in range(0, len(orders), self._options.array):
+            self._submit([folder for _, folder in orders[start : start + self._options.array]])
+
+    def _submit(self, folders: Sequence[Path]) -> None:
+        from submitit.core.utils import FailedJobError
+
+        try:
+            jobs = self._executor.map_array(work, [str(folder) for folder in folders])
+        except (FailedJobError, OSError, RuntimeError) as error:
+            said = _line(error)
+            kind = NotNow if any(word in said for word in _SILENT) else InfrastructureError
+            raise kind(f"sbatch: {said}") from error
+        for job, folder in zip(jobs, folders, strict=True):
+            (folder / _ID).write_text(job.job_id)
+
+    def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
+        known = self._in_queue()
+        found = {}
+        for order_id, folder in folders.items():
+            number = _id_in(folder)
+            if number and number not in known:
+                found[order_id] = self._ended(number)
+        return found
+
+    def _in_queue(self) -> set[str]:
+        """Ids of this session's jobs that wait or run. Raises InfrastructureError while Slurm's daemon is silent."""
+        said = _asked("squeue", "--noheader", "--array", "--name", self._name, "--format", "%i %t")
+        return {line.split()[0] for line in said.splitlines() if line.strip() and line.split()[1] != "CG"}
+
+    def _ended(self, number: str) -> State:
+        """Why it is no longer in the queue, as long as Slurm remembers."""
+        try:
+            said = _asked("scontrol", "show", "job", number, "--oneliner")
+        except InfrastructureError:
+            return State(over=True, reason="forgotten_by_slurm")
+        states = re.findall(r"JobState=([A-Z_]+)", said)
+        nodes = re.findall(r"\bNodeList=(\S+)", said)
+        state = states[0] if states else ""
+        if state in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED"):
+            return State()
+        return State(
+            over=True, reason=_ENDED.get(state, state.lower() or "unknown"), place=nodes[0] if nodes else ""
+        )
+
+    def end(self, order_id: str, folder: Path) -> None:  # noqa: ARG002 -- the folder holds Slurm's id
+        if number := _id_in(folder):
+            _asked("scancel", number)
+
+    def find_again(self, order_id: str, folder: Path) -> bool:  # noqa: ARG002 -- the folder holds Slurm's id
+        """One that was submitted in the very moment in which the harness died has no id on record: it is cancelled."""
+        if _id_in(folder):
+            return True
+        own = {_id_in(each) for each in folder.parent.iterdir() if each.is_dir()}
+        for number in self._in_queue() - own:
+            _asked("scancel", number)
+        return False
+
+    def avoid(self, place: str) -> None:
+        self._avoided.append(place.partition(" ")[0])
+        more = self._executor.parameters["additional_parameters"]
+        more["exclude"] = ",".join(self._avoided)
+
+    def kinds(self) -> dict[str, str]:
+        """What nodes there are, in words, and the name of one of each kind that takes work."""
+        said = _asked("sinfo", "--noheader", "--Node", "--format", "%N|%c|%m|%G|%P|%t", *self._partition())
+        found: dict[str, str] = {}
+        for line in said.splitlines():
+            name, cores, memory, cards, partition, state = line.strip().split("|")
+            if state.rstrip("*~#!%$@^-+") in ("idle", "mix", "alloc"):
+                cards = "no GPU" if cards == "(null)" else cards
+                kind = f"{partition.rstrip('*')}: {cores} cores, {int(memory) // 1024} GiB, {cards}"
+                found.setdefault(kind, name)
+        return found
+
+    def _partition(self) -> list[str]:
+        return ["--partition", self._options.partition] if self._options.partition else []
+
+    def only_on(self, place: str) -> None:
+        self._executor.parameters["nodelist"] = place
+
+    def close(self) -> None: ...
+
+
+def work(folder: str) -> int:
+    """In the job: submitit's own handlers would hold back what Slurm says with its signals."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    return main([folder])
+
+
+def _id_in(folder: Path) -> str:
+    try:
+        return (folder / _ID).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _asked(*command: str) -> str:
+    """What a command of Slurm's says. Raises InfrastructureError in its own words."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True, env=_environment()
+        )
+    except subprocess.CalledProcessError as error:
+        raise InfrastructureError(f"{command[0]}: {_line(error.stderr)}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InfrastructureError(f"{command[0]}: {_line(error)}") from error
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **safe_environment(),
+        **{name: value for name, value in os.environ.items() if name.startswith("SLURM_")},
+    }
+
+
+def _line(said: object) -> str:
+    return " ".join(str(said).split())[:300]
