@@ -1,5 +1,5 @@
 # Every target sets up .venv first; that is a no-op once it has been done.
-.PHONY: setup run test test-slow test-browser test-gpu test-agents test-faults test-cluster test-ray lint
+.PHONY: setup run test test-slow test-browser test-gpu test-agents test-faults test-cluster test-ray lint study
 ARGS ?=
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
@@ -20,3 +20,5 @@ test-ray: ; @HARNESS_VENV="$(VENV)-cluster" ./scripts/bootstrap dev,ray
 lint: setup
 	@$(PYTHON_IN_VENV) -m ruff check .
 	@$(PYTHON_IN_VENV) -m mypy
+# NAME: a folder in studies/
+study: setup ; @PYTHONPATH=scripts $(PYTHON_IN_VENV) studies/$(NAME)/study.py $(ARGS)

@@ -1,4 +1,4 @@
-"""`harness doctor [executor=NAME ...]`: one page about this machine: what holds an untrusted program here, and better.
+"""`harness doctor`: one page about this machine: what holds an untrusted program here, and what would hold it better.
 
 With executor=slurm or executor=ray it makes a ten-second trial, with its scoring, on one node of every kind that the
 queue or cluster has. Exit code 0 when results can be certified here (there: on every kind), 1 when not.
