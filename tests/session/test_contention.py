@@ -56,7 +56,7 @@ class Neighbours:
 
 def session_beside(world: Make, busy: Callable[[Role], bool], keep: KeepRule, *texts: str) -> Session:
     neighbours = Neighbours(busy)
-    made = world(list(texts), keep=keep, budget=SMALL, canary=neighbours, guards=(BudgetHonesty(),))
+    made = world(list(texts), keep=keep, budget=SMALL, machine_probe=neighbours, guards=(BudgetHonesty(),))
     neighbours.world = made  # type: ignore[assignment]  # it is asked what it runs
     session = made.session()
     session.run()
