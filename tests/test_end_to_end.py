@@ -14,11 +14,11 @@ import pytest
 from harness.errors import UserError
 from harness.ledger import chain as ledger
 
-SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=2", "session.tag=one")
+SETTINGS = ("task=digits", "budget=smoke", "budget.seconds=0.5", "budget.certificate=4", "session.tag=one")
 EXPECTED = {  # proposal of tasks/digits/replay -> how its reason starts
     1: "keep.",
     2: "duplicates.unchanged",
-    3: "keep.futile",
+    3: "keep.not_promising",
     4: "crashed.exit_1",
     5: "seed.",
     6: "scope.protected",

@@ -15,7 +15,7 @@ from yaml import YAMLError
 from harness.config.choices import Group, did_you_mean, groups
 from harness.config.hydra_arguments import translated
 from harness.config.locations import config_folders
-from harness.config.options import OPTIONS, Options, options
+from harness.config.options import OPTIONS, HydraOptions, options
 from harness.config.search import Composer, check_not_shadowed, opened
 from harness.config.target import make_importable
 from harness.errors import UserError
@@ -109,7 +109,7 @@ def _check_hydras(config: DictConfig) -> None:
             )
 
 
-def prepared(hydra: Composer, given: Options) -> list[str]:
+def prepared(hydra: Composer, given: HydraOptions) -> list[str]:
     """The overrides as they are handed to Hydra for showing: as they were typed, where Hydra takes them so."""
     known = groups(given.config_dirs)
     programs = [path for path in (_program_path(each, known) for each in given.overrides) if path]

@@ -18,7 +18,7 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class HydraOptions:
     """overrides: the `key=value` arguments. config_dirs: folders that add choices; config_path: one that comes before
     harness's own. config_name: the primary configuration. cfg, info: what is to be shown, "" for nothing.
     """
@@ -43,7 +43,7 @@ class Options:
         return (*said, *([f"--config-name={self.config_name}"] if self.config_name != "config" else []))
 
 
-def options(arguments: Sequence[str]) -> Options:
+def options(arguments: Sequence[str]) -> HydraOptions:
     """Reads them wherever they stand. Raises UserError, one line, for what is none and for folders that are none."""
     found, unknown = _parser().parse_known_intermixed_args(_with_defaults(arguments))
     if unknown:
@@ -70,7 +70,7 @@ def options(arguments: Sequence[str]) -> Options:
         raise UserError("--dry-run lists the arms of a sweep; give it with -m. For one session: --cfg")
     overrides = [each for each in found.overrides if not each.startswith("hydra.mode=")]
     path = _folder(found.config_path) if found.config_path is not None else None
-    return Options(
+    return HydraOptions(
         overrides=tuple(overrides),
         config_dirs=tuple(_folder(each) for each in found.config_dir),
         config_path=path,

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from harness.config.locations import conf_folder, config_folders
-from harness.config.options import Options
+from harness.config.options import HydraOptions
 from harness.config.tasks import TaskFolders
 from harness.errors import UserError
 
@@ -53,7 +53,7 @@ class Composer(Hydra):
 
 
 @contextmanager
-def opened(options: Options) -> Iterator[Composer]:
+def opened(options: HydraOptions) -> Iterator[Composer]:
     """A composer over: --config-path, harness's own, tasks, plugins, --config-dir, conf/ here, installed packages."""
     version.setbase("1.3")
     SourcesRegistry.instance().register(TaskFolders)
@@ -66,7 +66,7 @@ def opened(options: Options) -> Iterator[Composer]:
         GlobalHydra.instance().clear()
 
 
-def _search_path(options: Options) -> ConfigSearchPath:
+def _search_path(options: HydraOptions) -> ConfigSearchPath:
     own = str(conf_folder())
     path = create_config_search_path(str(options.config_path.resolve()) if options.config_path else own)
     schema = SearchPathQuery(provider="schema")

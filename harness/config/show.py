@@ -12,12 +12,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from harness.config.compose import innermost, prepared
-from harness.config.options import Options
+from harness.config.options import HydraOptions
 from harness.config.search import Composer, opened
 from harness.errors import UserError
 
 
-def show(given: Options, commands: list[str]) -> int:
+def show(given: HydraOptions, commands: list[str]) -> int:
     """Prints what was asked for. commands: names of harness's own, for completion. Raises UserError."""
     try:
         with opened(given) as hydra, _complaints():
@@ -57,7 +57,7 @@ def _complaints() -> Iterator[None]:
         sys.stderr.write(words.getvalue())
 
 
-def _complete(hydra: Composer, given: Options, commands: list[str]) -> None:
+def _complete(hydra: Composer, given: HydraOptions, commands: list[str]) -> None:
     asked = [each.partition("=")[0] for each in given.overrides]
     if asked not in (["install"], ["uninstall"], ["query"]):
         raise UserError(

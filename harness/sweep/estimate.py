@@ -19,7 +19,7 @@ _MOST_SESSIONS = 40  # earlier ones that are read, the newest first
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Expected:
     """hours: of trials, None where nothing limits them. dollars: likewise, 0 where none are spent.
 
     measured: how many earlier sessions here the time of a trial and the price of a proposal come from.
@@ -66,7 +66,7 @@ def estimate_lines(sweep: Sweep, setups: Sequence[Setup], places: int, abreast: 
     return lines
 
 
-def estimate(setup: Setup, earlier: Sequence["_Earlier"] = ()) -> Estimate:
+def estimate(setup: Setup, earlier: Sequence["_Earlier"] = ()) -> Expected:
     """Of one session: its limits, and what earlier ones of the same task and budget took for a trial."""
     budget = setup.budget
     alike = [each for each in earlier if (each.task, each.budget) == (setup.task.name, _budget(setup.config))]
@@ -76,7 +76,7 @@ def estimate(setup: Setup, earlier: Sequence["_Earlier"] = ()) -> Estimate:
     hours = None if trials is None else trials * trial / 3600
     limits = [each for each in (hours, budget.hours) if each is not None]
     dollars, priced = _dollars(setup, earlier)
-    return Estimate(min(limits, default=None), dollars, max(len(seconds), priced))
+    return Expected(min(limits, default=None), dollars, max(len(seconds), priced))
 
 
 def _dollars(setup: Setup, earlier: Sequence["_Earlier"]) -> tuple[float | None, int]:
@@ -131,7 +131,7 @@ def _earlier(folder: Path) -> Iterator[_Earlier]:
             )
 
 
-def _line(arm: Arm, found: Estimate, width: int) -> str:
+def _line(arm: Arm, found: Expected, width: int) -> str:
     return f"  {one_line(arm.label, 200):<{width}}  {_hours(found.hours)}, {_money(found.dollars)}"
 
 
