@@ -24,7 +24,6 @@ SECONDS = {  # what takes minutes, or goes on: tests of its own run it; here its
     "certify", "ablation", "noise", "redteam", "check-task", "doctor", "adopt", "resume",
     "ui",  # serves until it is interrupted
 }  # fmt: skip
-PROMISED = {"docs/cluster.md"}  # comes with the executors
 ENVIRONMENT = "ANTHROPIC_API_KEY=none OPENAI_API_KEY=none "
 
 
@@ -119,8 +118,6 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", file.read_text(encoding="utf-8")):
             path, _, heading = target.partition("#")
             there = (file.parent / path) if path else file
-            if target in PROMISED and not there.exists():
-                continue
             assert there.exists(), f"{file.name}: {target}"
             if heading:
                 headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
