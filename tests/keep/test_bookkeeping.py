@@ -43,6 +43,7 @@ class Book:
         scored = to_json(Score("scored", self.sign * loss))
         assert isinstance(scored, dict)
         about.pop("seed")
+        scored.pop("items", None)  # in a file of their own; the row holds its digest
         self.row("scored", split="val", **{**scored, **about})
 
     def evidence(self) -> KeepEvidence:

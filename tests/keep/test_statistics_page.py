@@ -1,5 +1,6 @@
 """docs/statistics.md states what the code does: each single figure is on the page, and comes out again."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_the_figures_come_out_again(
 def test_every_script_and_test_that_the_page_names_is_there() -> None:
     """And so are the modules."""
     root = Path(__file__).parents[2]
-    named = {word.strip("`(),.;:") for word in PAGE.replace("`", " ").split()}
+    named = {word.strip("(),.;:") for word in re.split(r"[`\s\[\]]", PAGE)}
     files = {
         word for word in named if word.endswith((".py", ".json", ".md")) and "/" in word and "<" not in word
     }

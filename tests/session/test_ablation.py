@@ -181,7 +181,7 @@ def test_the_command_helps_and_names_mistakes(capsys: pytest.CaptureFixture[str]
     """--help is the whole use, exit code 0; a wrong number or folder is one line, exit code 2."""
     assert run_named("ablation", ["--help"]) == 0
     said = capsys.readouterr().out
-    assert "ablation DIR [step=N] [runs=3]" in said
+    assert "ablation TAG [step=N] [runs=3]" in said
     assert "hold together" in said
     for arguments, words in (
         (["step=x", str(tmp_path)], "step=x: give the number of a certified step"),

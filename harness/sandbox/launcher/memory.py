@@ -50,7 +50,8 @@ class Memory:
 
     def _look(self, processes: list[int], stored_bytes: int, counted: set[int]) -> None:
         started = time.monotonic()
-        if started >= self._next_look:
+        looked = started >= self._next_look
+        if looked:
             self._open_files(processes, counted)
             self._next_look = time.monotonic() + _SHARE * (time.monotonic() - started)
         private, shared = (
@@ -60,6 +61,8 @@ class Memory:
         self.bytes = private + files + stored_bytes
         rise = _meminfo("Shmem:") - self._shared_before
         if private + stored_bytes + max(files + shared, rise) > self._limit:
+            if not looked:  # what was lent since then is not theirs
+                self._open_files(processes, counted)
             self.bytes = self._exactly(processes, private, stored_bytes, counted, rise)
 
     @property
