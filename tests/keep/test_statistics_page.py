@@ -29,7 +29,7 @@ def test_the_figures_come_out_again(
 def test_every_script_and_test_that_the_page_names_is_there() -> None:
     """And so are the modules."""
     root = Path(__file__).parents[2]
-    named = {word.strip("(),.;:") for word in re.split(r"[`\s\[\]]", PAGE)}
+    named = {word.strip("(),;:").rstrip(".") for word in re.split(r"[`\s\[\]]", PAGE)}
     files = {
         word for word in named if word.endswith((".py", ".json", ".md")) and "/" in word and "<" not in word
     }
