@@ -29,6 +29,7 @@ from harness.records import (
     Score,
     Split,
     TrialResult,
+    TrialSpec,
     Usage,
     Verdict,
 )
@@ -178,6 +179,26 @@ class TrialStartedRow(AboutTrial):
     )
     waited_seconds: float = Field(default=0.0, description="for its turn in a sweep")
     source_sha256: str = Field(default="", description="of all files of the program; side by side only")
+
+    @classmethod
+    def of(
+        cls, spec: TrialSpec, proposal: int | None, attempt: int, waited: float = 0.0, source_sha256: str = ""
+    ) -> "TrialStartedRow":
+        """waited: seconds for its turn."""
+        return cls(
+            trial_id=spec.trial_id,
+            commit=spec.commit,
+            role=spec.role,
+            seed=spec.seed,
+            proposal=proposal,
+            attempt=attempt,
+            clock=spec.clock,
+            budget_counted_by="referee"
+            if spec.clock.steps is None and spec.clock.tokens is None
+            else "candidate",
+            waited_seconds=round(waited, 3),
+            source_sha256=source_sha256,
+        )
 
 
 class TrialFinishedRow(AboutTrial):

@@ -107,20 +107,7 @@ class SideBySide:
         name = f"{order.id}{MARK}{self.state.ahead.count + 1}"
         spec = replace(order.spec, trial_id=name)
         begun = replace(order, id=name, spec=spec, source_sha256=sha256)
-        row = TrialStartedRow(
-            trial_id=name,
-            commit=spec.commit,
-            role=spec.role,
-            seed=spec.seed,
-            proposal=order.proposal,
-            attempt=order.attempt,
-            clock=spec.clock,
-            budget_counted_by="referee"
-            if spec.clock.steps is None and spec.clock.tokens is None
-            else "candidate",
-            source_sha256=sha256,
-        )
-        self.record(row)
+        self.record(TrialStartedRow.of(spec, order.proposal, order.attempt, source_sha256=sha256))
         self._orders[name] = begun
         self.slots.start(begun)
         return self.state.ahead.waiting[name]

@@ -198,19 +198,7 @@ class TrialRunner:
 
     def _run(self, order: Order, waited_seconds: float) -> TrialResult:
         spec = order.spec
-        start = TrialStartedRow(
-            trial_id=spec.trial_id,
-            commit=spec.commit,
-            role=spec.role,
-            seed=spec.seed,
-            proposal=order.proposal,
-            attempt=order.attempt,
-            clock=spec.clock,
-            budget_counted_by="referee"
-            if spec.clock.steps is None and spec.clock.tokens is None
-            else "candidate",
-            waited_seconds=round(waited_seconds, 3),
-        )
+        start = TrialStartedRow.of(spec, order.proposal, order.attempt, waited=waited_seconds)
         try:
             self.record(start)
             self.before_trial()
