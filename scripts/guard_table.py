@@ -31,6 +31,7 @@ from harness.records import Evidence, Judgement, Verdict  # noqa: E402
 CORPUS = ROOT / "tests/guards/corpus"
 FIXTURES = ROOT / "tests/guards/fixtures"
 FIXTURE = FIXTURES / "train.py"
+TASKS = ROOT / "tasks"
 PROTECTED = {
     "prepare.py": b"def prepare(public, private):\n    pass\n",
     "evaluate.py": b"def evaluate(*_):\n    pass\n",
@@ -80,26 +81,38 @@ def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
 @cache
 def honest() -> list[Case]:
     """Edits that must pass."""
-    return [_case(entry, Case) for entry in _entries("honest*.toml", "edit")]
+    return [_case(entry, Case) for entry in entries("honest*.toml", "edit")]
 
 
 @cache
 def attacks() -> list[Case]:
     """Proposals that must be rejected."""
-    return [_case(entry, Case) for entry in _entries("attacks*.toml", "attack")]
+    return [_case(entry, Case) for entry in entries("attacks*.toml", "attack")]
 
 
-def _entries(pattern: str, key: str) -> list[dict]:
+def entries(pattern: str, key: str) -> list[dict]:
+    """What stands under a key in the corpus's files of that pattern, as it is written there."""
     files = sorted(CORPUS.glob(pattern))
     return [entry for file in files for entry in tomllib.loads(file.read_text(encoding="utf-8"))[key]]
 
 
-def _case(entry: dict, make: type[Case]) -> Case:
-    base = (FIXTURES / f"{entry.get('base', 'train')}.py").read_text(encoding="utf-8")
-    text = base
+def program(base: str) -> str:
+    """What an edit changes: a script of the fixtures, or the train.py of the task of that name as it is today."""
+    fixture = FIXTURES / f"{base}.py"
+    return (fixture if fixture.exists() else TASKS / base / "train.py").read_text(encoding="utf-8")
+
+
+def changed(text: str, entry: dict) -> str:
+    """Each old text must stand there exactly once, or the edit would land in another function than its author meant."""
     for old, new in entry.get("change", ()):
-        assert text.count(old) >= 1, f"{entry['name']}: {old!r} is not in the fixture"
-        text = text.replace(old, new, 1)
+        assert text.count(old) == 1, f"{entry['name']}: {old!r} is there {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
+def _case(entry: dict, make: type[Case]) -> Case:
+    base = program(entry.get("base", "train"))
+    text = changed(base, entry)
     text = _appended(text, entry)
     incumbent = {"train.py": base.encode(), **PROTECTED}
     files = {name: content.encode() for name, content in entry.get("files", {}).items()}

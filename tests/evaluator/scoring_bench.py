@@ -150,7 +150,9 @@ class ForkSandbox:
             return ForkedProcess(number)
         try:
             os.environ.clear()
-            os.environ["TMPDIR"] = tempfile.tempdir = str(self._folder)  # pytest has asked before: it is remembered
+            os.environ["TMPDIR"] = tempfile.tempdir = str(
+                self._folder
+            )  # pytest has asked before: it is remembered
             os.chdir(self._folder)
             torch.set_num_threads(1)
             sys.argv = [
