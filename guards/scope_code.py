@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 from guards.scope_text import Finding
 from guards.source.index import Index, Seen
@@ -110,8 +111,8 @@ def import_findings(
 
 def code_findings(before: Sequence[Source], after: Sequence[Source]) -> Iterator[Finding]:
     """Uses that the incumbent does not have, counted: one more of a kind is a finding."""
-    known = Counter(finding for _, finding, _ in _uses(before))
-    for path, (case, what), line in _uses(after):
+    known = Counter(finding for _, finding, _ in _uses(tuple(before)))
+    for path, (case, what), line in _uses(tuple(after)):
         known[case, what] -= 1
         if known[case, what] < 0:
             yield case, f"{path} line {line} {_WORDS[case]} ({what})"
@@ -133,8 +134,14 @@ Use = tuple[str, tuple[str, str], int]
 """path, (case, what is used), line."""
 
 
-def _uses(sources: Sequence[Source]) -> Iterator[Use]:
-    values = analysed(tuple(sources))
+@lru_cache(maxsize=64)
+def _uses(sources: tuple[Source, ...]) -> tuple[Use, ...]:
+    """Found once for the incumbent, whatever the proposals to it."""
+    return tuple(_found(sources))
+
+
+def _found(sources: tuple[Source, ...]) -> Iterator[Use]:
+    values = analysed(sources)
     for source in sources:
         index = values.program.index_of(source.path)
         for leaf in index.leaves:

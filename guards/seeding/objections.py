@@ -16,7 +16,6 @@ from guards.source.value import (
     Call,
     Constant,
     Each,
-    Path,
     Value,
     any_ends_in,
     differing_constants,

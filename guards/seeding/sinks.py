@@ -81,7 +81,7 @@ class Collector:
         for name, seen in burned(program, values):
             self._add(Kind.BURN, name, (), seen)  # its numbers do not count: it may have been there before
         names = tainted_names(program)
-        for text, seen in {text: seen for text, seen in mixed(program, values, names)}.items():
+        for text, seen in dict(mixed(program, values, names)).items():
             self._add(Kind.MIXED, "a name or a condition", (constant(text),), seen)
         for use in uses(program, values, names):
             self._add(Kind.USE, f"--seed in {use.where}", (constant(use.value),), use.seen, use.certain)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
@@ -67,6 +68,7 @@ def _reached(leaf: Seen, values: Values) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
 def _is_around(path: str) -> bool:
     if path.startswith("torch._C."):
         return path.rpartition(".")[2] in _C_LEVEL

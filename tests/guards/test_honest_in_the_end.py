@@ -37,13 +37,8 @@ def test_no_honest_edit_is_blocked_in_the_end(
 
 
 def test_edits_of_every_kind_reach_the_door(tmp_path: Path) -> None:
-    """Four of digits' edits: a number, an optimiser, another order of the data, and one that is in doubt."""
-    names = (
-        "digits: momentum",
-        "digits: Adam",
-        "digits: pictures in their order",
-        "digits: a second stream for the weights",
-    )
+    """Two of digits' edits: an optimiser whose steps cost more, and a second stream, which is in doubt."""
+    names = ("digits: Adam", "digits: a second stream for the weights")
     cases = [case for case in edits("digits") if case["name"] in names]
     assert len(cases) == len(names)
     settings = ("task=digits", "budget.steps=300", "budget.seconds=20")
