@@ -209,11 +209,11 @@ def _is_harmless_namesake(leaf: Seen, values: Values) -> bool:
 
 
 def _only_the_folder(leaf: Seen, index: Index) -> bool:
-    """`Path(__file__).parent`, `os.path.dirname(__file__)`: where the file lies, not what is in it."""
+    """`Path(__file__).parent`, `os.path.basename(__file__)`: where the file lies and its name, not what is in it."""
     node, parent = leaf.node, leaf.parent
     while isinstance(parent, ast.Call | ast.Attribute):
         name = last_name(parent.func if isinstance(parent, ast.Call) else parent)
-        if name in ("parent", "parents", "dirname"):
+        if name in ("parent", "parents", "dirname", "name", "stem", "basename"):
             return True
         if name not in ("Path", "PurePath", "resolve", "absolute", "abspath", "realpath", "absolute"):
             return False

@@ -14,6 +14,7 @@ _MODULES = (
     "ctypes", "_ctypes", "cffi", "importlib", "imp", "runpy", "pkgutil", "zipimport", "_random", "_frozen_importlib",
     "numpy.random.bit_generator", "numpy.random.mtrand", "numpy.random._", "torch._C._", "gc.get_objects",
     "gc.get_referrers", "gc.get_referents", "inspect", "forge", "copyreg",
+    "logging.config",  # calls whatever a table names
 )  # fmt: skip
 _HARMLESS = ("importlib.metadata", "importlib.resources", "inspect.signature", "inspect.cleandoc")
 _C_LEVEL = ("Generator", "default_generator", "manual_seed", "seed", "set_rng_state")

@@ -60,6 +60,7 @@ def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str,
     ]
     command += ["keep=greedy", "keep._target_=wanting_all.WantsAll", "keep.incumbent_runs=2"]
     command += ["promotion.same_seed=false", "+guards.last._target_=wanting_all.Last", *settings]
+    command += ["~guards.side_metrics"]  # a limit for what is better: here, what is worse is wanted, too
     path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     ended = subprocess.run(
         command,
