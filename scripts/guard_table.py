@@ -40,9 +40,12 @@ PROTECTED = {
 
 @dataclass(frozen=True)
 class Case:
-    """One proposal of the corpus. guards, reasons: who may reject it and how; empty for honest ones."""
+    """One proposal of the corpus. base: what it changes; guards, reasons: who may reject it and how, empty for honest
+    ones.
+    """
 
     name: str
+    base: str
     candidate: dict[str, bytes]
     guards: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -118,6 +121,7 @@ def _case(entry: dict, make: type[Case]) -> Case:
     files = {name: content.encode() for name, content in entry.get("files", {}).items()}
     return make(
         entry["name"],
+        entry.get("base", "train"),
         {**incumbent, "train.py": text.encode(), **files},
         tuple(entry.get("guards", [entry["guard"]] if "guard" in entry else [])),
         tuple(entry.get("reasons", [entry["reason"]] if "reason" in entry else [])),
@@ -191,14 +195,15 @@ def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
             left += 1
         else:
             faults["passed"].append(case.name)
-    blocked, doubtful, edits = 0, 0, honest()
-    for case in edits:
+    blocked, doubtful, edits = Counter[str](), Counter[str](), Counter[str]()
+    for case in honest():
         verdict = judged(case.evidence, guards)
-        doubtful += bool(doubts(case.evidence, guards))
+        edits[case.base] += 1
+        doubtful[case.base] += bool(doubts(case.evidence, guards))
         if verdict is not None and not (
             "cosmetic" in case.marks and verdict.reason == "duplicates.unchanged"
         ):
-            blocked += 1
+            blocked[case.base] += 1
             faults["blocked"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
     lines = ["guard            attacks  caught   rate"]
     lines += [
@@ -209,10 +214,18 @@ def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
         f"{'all':<16} {everything:>7} {sum(caught.values()):>7} {sum(caught.values()) / everything:>6.0%}"
     )
     lines.append(f"left to trials as doubtful: {left}; passed without a word: {len(faults['passed'])}")
-    lines.append(
-        f"honest edits: {len(edits)}, blocked {blocked} ({blocked / len(edits):.1%}), doubtful {doubtful}"
-    )
+    lines += ["", "honest edits of  number  blocked  at most  doubtful"]
+    lines += [_blocked(base, edits[base], blocked[base], doubtful[base]) for base in edits]
+    lines.append(_blocked("all", edits.total(), blocked.total(), doubtful.total()))
     return lines, {kind: names for kind, names in faults.items() if names}
+
+
+def _blocked(base: str, edits: int, blocked: int, doubtful: int) -> str:
+    """A row of the table; at most: upper end of the exact interval of 95 % for the share that is blocked."""
+    from scipy.stats import beta
+
+    most = float(beta.ppf(0.975, blocked + 1, edits - blocked)) if blocked < edits else 1.0
+    return f"{base:<16} {edits:>7} {blocked:>8} {most:>8.1%} {doubtful:>9}"
 
 
 def categories() -> Iterator[tuple[Case, str]]:
