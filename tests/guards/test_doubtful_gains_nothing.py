@@ -71,6 +71,7 @@ SWITCHES = {
 def last_losses(text: str, folder: Path, name: str) -> list[float]:
     """Of short trials of a language model at fresh seeds."""
     module = loaded(text, folder / f"{name}.py")
+    module.torch.set_num_threads(1)
     tokens = np.random.default_rng(5).integers(0, 48, 3000).astype(np.uint16)
     sizes = module.Sizes(width=16, heads=2, context=16, rows=2)
     found: list[float] = []
