@@ -59,3 +59,24 @@ def bars(axes: Any, place: float, found: Interval, **more: Any) -> None:
     """A point with its interval, across."""
     error = [[max(0.0, found.value - found.low)], [max(0.0, found.high - found.value)]]
     axes.errorbar(found.value, place, xerr=error, fmt="o", capsize=3, **more)
+
+
+def put_between(page: Path, name: str, lines: list[str]) -> None:
+    """Replaces what stands between the comments `name` and `/name` of a README: tables are made by a command."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, _, rest = page.read_text().partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{page} has no place {start} ... {end}")
+    page.write_text("\n".join([f"{before}{start}", *lines, f"{end}{after}"]))
+
+
+def spread(values: list[float]) -> Interval:
+    """Standard deviation of a sample, with the interval that normal values would have (chi-squared)."""
+    import statistics
+
+    from scipy.stats import chi2
+
+    found, df = statistics.stdev(values), len(values) - 1
+    low, high = ((df / float(chi2.ppf(tail, df))) ** 0.5 for tail in (0.975, 0.025))
+    return Interval(found, low * found, high * found)

@@ -14,8 +14,8 @@ With another budget it says whether the gain carries over to it, by fresh interl
     share=0.5                           how much of the certified gain is asked for
     executor.slots=N                    trials at a time, as in a session
 
-Carries over: the whole interval is above zero. Does not: it excludes a gain, or that share of the certified one.
-Cannot tell: neither. docs/certificate.md says how to read it.
+Carries over: the whole interval is above zero (in part: that share of the certified gain is excluded). Does not: it
+lies below zero, or holds zero and excludes that share. Cannot tell: neither. docs/certificate.md says how to read it.
 
 Examples:
 
@@ -36,7 +36,7 @@ from harness.ledger.rows import CertificateRow
 from harness.ledger.session_record import SessionRecord
 from harness.report.words import UNLIKE_CONDITIONS, item_lines, transfer_lines
 from harness.session.reopen import as_begun, only_folder, reopened
-from harness.session.transfer import Asked, asked, certify_elsewhere, elsewhere
+from harness.session.transfer import Asked, asked, certify_elsewhere, elsewhere, resized
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
@@ -57,7 +57,9 @@ def main(arguments: list[str]) -> int:
         if wanted:
             from harness.config.setup import load
 
-            elsewhere(as_begun(load(state.started.arguments), folder), wanted)
+            begun = as_begun(load(state.started.arguments), folder)
+            elsewhere(begun, wanted)
+            resized(begun.task.source(), wanted.constants, begun.task.editable)
 
     with reopened(folder, kept_something) as (setup, bench):
         said = _at_another_budget(bench, setup, wanted, runs) if wanted else _at_its_own(bench, setup, runs)

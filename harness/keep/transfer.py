@@ -34,8 +34,8 @@ def transfer(
     share: float = SHARE,
     alpha: float = ALPHA,
 ) -> Transfer:
-    """Carries over: the whole interval lies above 0, and it is not shown to be less than `share` of the certified gain.
-    Does not: the interval lies below 0, or that share is excluded (both gains' errors counted), or only the head fails.
+    """Carries over: the interval lies above 0 (in part only where `lacking` is below 0). Does not: it lies below 0,
+    or holds 0 and excludes `share` of the certified gain (both gains' errors counted), or only the head fails.
 
     certified_head, certified_baseline: the certificate's own trials; without them there is no share to fall short of.
     Raises ValueError for fewer than two trials on a side.
@@ -45,9 +45,10 @@ def transfer(
         only_head = all(loss is not None for loss in baseline)
         return Transfer("does_not" if only_head else "cannot_tell", found, None)
     lacking = _lacking((baseline, head), (certified_baseline, certified_head), share, alpha)
-    if found.high <= 0 or (lacking is not None and lacking < 0):
-        return Transfer("does_not", found, lacking)
-    return Transfer("carries_over" if found.low > 0 else "cannot_tell", found, lacking)
+    if found.low > 0:
+        return Transfer("carries_over", found, lacking)
+    short = found.high <= 0 or (lacking is not None and lacking < 0)
+    return Transfer("does_not" if short else "cannot_tell", found, lacking)
 
 
 def _lacking(

@@ -162,21 +162,28 @@ def transfer_lines(row: TransferRow, unit: str = "") -> list[str]:
     """Whether a gain holds at another budget, for people."""
     unit = one_line(unit, 40)
     asked = one_line(", ".join(f"{key}={value}" for key, value in row.asked.items()), 120)
-    start = f"at {asked} ({budget_text(row.clock)}; the session: {budget_text(row.own_clock)}) {_TRANSFER[row.word]}"
+    word = _TRANSFER[row.word] + (" in part" if row.word == "carries_over" and falls_short(row) else "")
+    start = f"at {asked} ({budget_text(row.clock)}; the session: {budget_text(row.own_clock)}) {word}"
     if row.gain is None:
         return [f"{start}: a trial of the head or of the baseline ended without a score"]
     interval = f"{signed(row.low or 0.0)} to {signed(row.high or 0.0)}"
     counts = f"{len(row.head_scores)} and {len(row.baseline_scores)} trials"
     lines = [f"{start}: {signed(row.gain)} {unit} ({row.confidence:.0%} interval {interval}; {counts})"]
     if row.certified_gain is not None:
-        short = row.lacking is not None and row.lacking < 0
         share = f"{row.share:.0%} of the certified {signed(row.certified_gain)}"
         lines.append(
-            f"less than {share}, both errors counted" if short else f"not shown to be less than {share}"
+            f"less than {share}, both errors counted"
+            if falls_short(row)
+            else f"not shown to be less than {share}"
         )
     if not row.conditions_alike:
         lines.append("head and baseline did not have the same machine under them: nothing follows")
     return lines
+
+
+def falls_short(row: TransferRow) -> bool:
+    """Whether less than the share of the certified gain that was asked for is left."""
+    return row.lacking is not None and row.lacking < 0
 
 
 def budget_text(clock: Clock) -> str:

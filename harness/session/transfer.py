@@ -75,7 +75,7 @@ def asked(arguments: Sequence[str]) -> Asked | None:
         else:
             raise UserError(f"{argument}: a certificate elsewhere takes {KNOWN}")
     if not budget and not constants:
-        if where or share != SHARE:
+        if arguments:
             raise UserError(f"say what is to be different, e.g. budget.seconds=4x; there are {KNOWN}")
         return None
     return Asked(budget, where, constants, share)
@@ -239,11 +239,7 @@ def _measured(
         for trial in range(1, count + 1)
         for role in _ROLES
     ]
-    made = {
-        seen.trial_id.partition("~")[0]
-        for commit in commits.values()
-        for seen in runner.state.observations[commit]
-    }
+    made = {seen.trial_id.partition("~")[0] for of_it in runner.state.observations.values() for seen in of_it}
     left = [each for each in asked_for if each[1] not in made]
     runner.expect(
         [
@@ -271,11 +267,11 @@ def _row(
     baseline, head = ([trial.score for trial in seen[role]] for role in _ROLES)
     same = alike(*([trial.machine for trial in seen[role]] for role in _ROLES))
     certificate = state.certificate or CertificateRow()
-    found = transfer(
-        *(_losses(state, scores) for scores in (head, baseline)),
-        *(_losses(state, scores) for scores in (certificate.head_scores, certificate.baseline_scores)),
-        share=wanted.share,
-    )
+    own = (certificate.head_scores, certificate.baseline_scores)
+    losses = [
+        [None if score is None else state.loss(score) for score in side] for side in (head, baseline, *own)
+    ]
+    found = transfer(losses[0], losses[1], losses[2], losses[3], wanted.share)
     arithmetic = dataclasses.asdict(found.found)
     del arithmetic["passed"]
     return TransferRow(
@@ -293,7 +289,3 @@ def _row(
         conditions_alike=same,
         **arithmetic,
     )
-
-
-def _losses(state: SessionRecord, scores: Sequence[float | None]) -> list[float | None]:
-    return [None if score is None else state.loss(score) for score in scores]

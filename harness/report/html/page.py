@@ -23,6 +23,7 @@ from harness.report.words import (
     budget_text,
     certificate_lines,
     duration,
+    falls_short,
     interval_text,
     level_text,
     score_text,
@@ -193,7 +194,7 @@ def transfers(session: SessionRecord) -> str:
         (
             ", ".join(f"{key}={value}" for key, value in row.asked.items()),
             f"{budget_text(row.clock)}, session {budget_text(row.own_clock)}",
-            row.word.replace("_", " "),
+            row.word.replace("_", " ") + (f", less than {row.share:.0%} of it" if falls_short(row) else ""),
             signed(row.gain) if row.gain is not None else "no score",
             f"{signed(row.low)} to {signed(row.high)}"
             if row.low is not None and row.high is not None
@@ -208,9 +209,9 @@ def transfers(session: SessionRecord) -> str:
         return ""
     headings = ("asked", "a trial", "carries over?", "gain", "95 %", "certified at its own", "trials", "head")
     about = (
-        "Fresh trials of head and baseline at another budget, on the sealed split. It carries over where the whole "
-        "interval is above zero; it does not where that excludes a gain, or the share of the certified one that was "
-        "asked for. Anything else was not told by these trials."
+        "Fresh trials of head and baseline at another budget, on the sealed split. A gain carries over where the whole "
+        "interval is above zero; it does not where the interval lies below zero, or holds zero and excludes the share "
+        "of the certified gain that was asked for. Anything else was not told by these trials."
     )
     return section("At other budgets", table(headings, rows, (3, 4, 5, 6)), about=about)
 
