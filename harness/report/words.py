@@ -181,6 +181,12 @@ def transfer_lines(row: TransferRow, unit: str = "") -> list[str]:
     return lines
 
 
+def transfer_word(row: TransferRow) -> str:
+    """The answer in two or three words."""
+    part = " in part" if row.word == "carries_over" and falls_short(row) else ""
+    return row.word.replace("_", " ") + part
+
+
 def falls_short(row: TransferRow) -> bool:
     """Whether less than the share of the certified gain that was asked for is left."""
     return row.lacking is not None and row.lacking < 0

@@ -5,7 +5,8 @@
 
 Sessions with the default rule and guards, `--repeats` of each control (the recorded ideas are the same every time, and
 few), side by side on cores of their own; gone on with when the same command comes again. What counts is the certified
-gain: fresh trials on the sealed split. Writes results.json, ledgers.tar.xz and figure.svg beside this file.
+gain: fresh trials on the sealed split. Writes results.json, ledgers.tar.xz and
+figure.svg beside this file, and the table in README.md.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from many_cores import Command, machine_of, pack, prepare, side_by_side, write_json
-from shares import Interval, bars, figure
+from shares import Interval, bars, figure, put_between
 
 from harness.commands import run
 from harness.errors import UserError
@@ -182,7 +183,10 @@ def main(arguments_given: list[str]) -> int:
     pack([sessions / arm.tag for arm in arms], chosen.out / "ledgers.tar.xz")
     if any(row["ended"] for row in rows):
         draw(rows, chosen.out / "figure.svg")
-        print("\n".join(lines(rows)))
+        table = [*lines(rows)]
+        print("\n".join(table))
+        if (chosen.out / "README.md").is_file():
+            put_between(chosen.out / "README.md", "result", table)
     for arm, status in zip(arms, statuses, strict=True):
         if status != 0:
             what = "not begun" if status is None else f"status {status}"

@@ -23,11 +23,11 @@ from harness.report.words import (
     budget_text,
     certificate_lines,
     duration,
-    falls_short,
     interval_text,
     level_text,
     score_text,
     signed,
+    transfer_word,
 )
 
 
@@ -194,7 +194,7 @@ def transfers(session: SessionRecord) -> str:
         (
             ", ".join(f"{key}={value}" for key, value in row.asked.items()),
             f"{budget_text(row.clock)}, session {budget_text(row.own_clock)}",
-            row.word.replace("_", " ") + (f", less than {row.share:.0%} of it" if falls_short(row) else ""),
+            transfer_word(row),
             signed(row.gain) if row.gain is not None else "no score",
             f"{signed(row.low)} to {signed(row.high)}"
             if row.low is not None and row.high is not None
