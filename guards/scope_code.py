@@ -38,7 +38,6 @@ _ATTRIBUTES = {
     "settrace": "introspection",
     "setprofile": "introspection",
     "addaudithook": "introspection",
-    "_exit": "process",
     "fork": "process",
     "forkpty": "process",
     "system": "process",

@@ -106,7 +106,10 @@ def program(base: str) -> str:
 
 
 def changed(text: str, entry: dict) -> str:
-    """Each old text must stand there exactly once, or the edit would land in another function than its author meant."""
+    """Each old text must stand there exactly once, or the edit would land in another function than its author meant.
+
+    A task's program that has changed is no reason to pin the old one: its edits in the corpus are brought up to date.
+    """
     for old, new in entry.get("change", ()):
         assert text.count(old) == 1, f"{entry['name']}: {old!r} is there {text.count(old)} times"
         text = text.replace(old, new)

@@ -122,11 +122,14 @@ class _Change:
     def is_allowed_addition(self, sink: Sink) -> bool:
         """One more generator with the harness's seed as it is; one more library seeded, once."""
         values = self.new_values(sink)
-        if sink.reach is Reach.DEAD and not any(value.seeded for value in values):
-            return True  # a rehearsal that nobody calls any more
+        if sink.reach is Reach.DEAD and any(
+            other.what == sink.what and self.old_values(other) == values and not _is_seeded(values)
+            for other in self.gone
+        ):
+            return True  # a rehearsal, seeded with a constant, that nobody calls any more
         if repr(values) not in self.plain_values or self.is_looped(sink) or sink.reach is Reach.DEAD:
             return False
-        if not any(value.seeded for value in values):
+        if not _is_seeded(values):
             return False
         if sink.kind is Kind.MAKER or sink.what.startswith("*."):
             return True
@@ -302,6 +305,10 @@ def _fixed_beside_the_seed(facts: Facts) -> frozenset[Value]:
     """Constants that a program gives to its seeding calls at times, and the harness's seed at others."""
     values = (value for sink in facts.sinks if sink.kind in SEEDING for value in facts.values[sink])
     return frozenset(one for value in values for one in fixed_beside_the_seed(value))
+
+
+def _is_seeded(values: tuple[Value, ...]) -> bool:
+    return any(value.seeded for value in values)
 
 
 def _from_a_loop(values: tuple[Value, ...]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from guard_table import ROOT, TASKS, changed, entries
 
 REACHED = "last.reached"
+MACHINES = "keep.unlike_conditions"  # said by the referee where the machine changed: nothing about the edit
 
 
 def edits(base: str) -> list[dict[str, Any]]:
@@ -60,6 +61,7 @@ def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str,
     ]
     command += ["keep=greedy", "keep._target_=wanting_all.WantsAll", "keep.incumbent_runs=2"]
     command += ["promotion.same_seed=false", "+guards.last._target_=wanting_all.Last", *settings]
+    command += ["guards.budget_honesty._target_=wanting_all.OnAnyMachine"]
     command += ["~guards.side_metrics"]  # a limit for what is better: here, what is worse is wanted, too
     path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     ended = subprocess.run(
