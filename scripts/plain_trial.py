@@ -1,6 +1,6 @@
 """A trial without the harness: training and scoring in one process, for fixed work and programs that one trusts.
 
-    python scripts/plain_trial.py '{"program": {...}, "data": {...}, "steps": 160, "seed": 1}'
+    python scripts/plain_trial.py '{"program": {...}, "data": {...}, "steps": 160, "seconds": 1e9, "seed": 1}'
 
 Imports nothing of the harness but the gate that programs ask for their data; no sandbox, no clock, no audits, labels
 beside the program: what people do without a referee. scripts/seed_hunt.py --quick forks it; studies/tampering compares
@@ -37,13 +37,19 @@ class Data(NamedTuple):
     training: dict[str, str]
 
 
-def played(program: Program, data: Data, steps: int, seed: int, out: str) -> float:
-    """The metric on val. Leaves this process changed. Raises RuntimeError for a program that fails."""
+def played(
+    program: Program, data: Data, steps: int | None, seed: int, out: str, seconds: float = 1e9
+) -> float:
+    """The metric on val. steps: fixed work; None: the program stops by its own clock after the seconds.
+
+    Leaves this process changed. Raises RuntimeError for a program that fails.
+    """
     sys.path.insert(0, program.tree)
     given = gate.Training(data.training)
     given.steps = steps
     gate.open_gate = lambda _: given  # type: ignore[assignment] # no referee holds the other end
-    sys.argv = ["train.py", "--data", data.public, "--out", out, "--seed", str(seed), "--seconds", "1e9"]
+    sys.argv = ["train.py", "--data", data.public, "--out", out, "--seed", str(seed)]
+    sys.argv += ["--seconds", f"{seconds:g}"]
     trained = os.fork()
     if trained == 0:  # programs end with os._exit, which saves them the interpreter's own end
         runpy.run_path(f"{program.tree}/train.py", run_name="__main__")
@@ -73,7 +79,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     program, data = Program(**asked["program"]), Data(**asked["data"])
     with tempfile.TemporaryDirectory() as out:
-        value = played(program, data, asked["steps"], asked["seed"], out)
+        value = played(program, data, asked["steps"], asked["seed"], out, asked["seconds"])
     print(f"value {value!r}")
 
 
