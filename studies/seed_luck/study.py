@@ -92,7 +92,7 @@ def _programs(source: Files, winner: int) -> list[Files]:
 
 
 def _losses(benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processes: int) -> list[float]:
-    """Of every job. A trial without a score is made once more: loaded machines cut one now and then. Raises UserError."""
+    """One without a score is made once more: loaded machines cut some now and then. Raises UserError."""
     found = together(benches, jobs, processes)
     if again := [place for place, loss in enumerate(found) if isinstance(loss, str)]:
         for place, loss in zip(
