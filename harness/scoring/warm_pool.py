@@ -114,6 +114,7 @@ def host_files() -> dict[str, bytes]:
     return {
         "predictor_host.py": (_PACKAGE / "scoring" / "predictor_host.py").read_bytes(),
         "predictor_wire.py": (_PACKAGE / "sandbox" / "wire.py").read_bytes(),
+        "predictor_memory.py": (_PACKAGE / "sandbox" / "device_memory.py").read_bytes(),
     }
 
 
