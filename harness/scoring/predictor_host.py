@@ -162,7 +162,7 @@ class SharedBuffers:
         flat = tensor.detach().contiguous().view(-1).view(torch.uint8)
         place = self._device.array_interface(offset, (flat.numel(),), "|u1")
         torch.as_tensor(place, device=flat.device).copy_(flat, non_blocking=True)
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call] # torch's own lack
         done.record()
         wait: Callable[[], None] = done.synchronize
         return wait

@@ -482,14 +482,14 @@ def load_predictor(artefact_path, data):  # noqa: ARG001 - the signature is the 
     """
     with safe_open(artefact_path, "pt") as file:
         about = file.metadata()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = GPT(Settings(**json.loads(about["settings"])), int(about["vocabulary"]))
-    model.load_state_dict(load_file(artefact_path))
-    model.to(device).eval()
+    device, kind = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    with torch.device(device):
+        model = GPT(Settings(**json.loads(about["settings"])), int(about["vocabulary"])).to(kind)
+    model.load_state_dict(load_file(artefact_path, device=device))
 
     @torch.inference_mode()
     def forward(tokens):
-        return model(tokens.to(device))
+        return model(tokens.to(device, non_blocking=True))
 
     return forward
 
