@@ -294,6 +294,9 @@ def _connected(
 
 def _device_memory(answer_bytes: int) -> DeviceMemory | None:
     """None where a GPU cannot share its memory: then logits cross the bus, twice."""
+    import torch
+
+    torch.cuda.synchronize()  # gives this thread a context
     try:
         return DeviceMemory(slots_on_device(answer_bytes))
     except DeviceMemoryUnavailable as error:
