@@ -252,9 +252,7 @@ class ScoredRow(AboutTrial):
     reason: str = ""
     detail: str = ""
     seconds: float = 0.0
-    items_sha256: str = Field(
-        default="", description="of `items/<trial_id>.json`: each item's share of the score"
-    )
+    items_sha256: str = Field(default="", description="of `items/<trial_id>.json`: each item's share of the score")
 
     @classmethod
     def of(cls, score: Score, trial: AboutTrial, split: Split, items_sha256: str = "") -> "ScoredRow":
@@ -326,8 +324,7 @@ class CertificateRow(Row):
     item_kind: str = Field(default="", description="what the task's items are; empty: it tells none")
     items: int = 0
     item_low: float | None = Field(
-        default=None,
-        description="the gain's other interval: over items, by a paired bootstrap, seeds as they are",
+        default=None, description="the gain's other interval: over items, by a paired bootstrap, seeds as they are"
     )
     item_high: float | None = None
     conditions_alike: bool = Field(
