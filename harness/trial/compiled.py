@@ -12,7 +12,8 @@ certificate read the baseline's alone, both sides alike.
 
 When. The baseline is prepared before its first trial: every session makes several. Another source is prepared before
 its second trial, as most proposals get only one; a preparation costs a cold start-up, and each trial after it saves
-most of one. The files are the candidate's: they are copied, counted and sized here, and never looked into.
+most of one. The baseline's and the eight that were read last are kept. The files are the candidate's: they are copied,
+counted and sized here, and never looked into.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import InfrastructureError
 from harness.records import Files, Json, Role
 
 FOLDER = "compiled"
@@ -32,7 +34,9 @@ _BASELINE = "baseline"
 _CACHES = ("torchinductor_cache_dir", "triton_cache_dir", "cuda_cache_path")  # of sandbox/host/plans.py
 _MOST_BYTES, _MOST_FILES, _MOST_DEPTH = 1 << 30, 20_000, 12
 _CHUNK_BYTES = 1 << 20
-_OF_BASELINE = (Role.BASELINE, Role.CERTIFICATE_BASELINE)
+_MOST_KEPT = 8  # of some ten to a hundred MiB each
+_KEY_CHARACTERS = 32
+_OF_SEVERAL = (Role.BASELINE, Role.NOISE)  # trials that do not come alone
 _OF_CERTIFICATE = (Role.CERTIFICATE_BASELINE, Role.CERTIFICATE_HEAD)
 COLD, FROM_BASELINE, PREPARED = "cold", "baseline", "prepared"
 
@@ -80,22 +84,40 @@ class CompiledCode:
         digest = hashlib.sha256(self._about)
         for name, content in sorted(source.items()):
             digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
-        return digest.hexdigest()[:32]
+        return digest.hexdigest()[:_KEY_CHARACTERS]
 
     def before(self, role: Role, source: Files, preparation: Preparation) -> Caches:
-        """What a trial that is about to start finds; made now if it is time. One caller at a time does it."""
+        """What a trial that is about to start finds; made now if it is time, by one caller at a time.
+
+        Where a preparation fails for a reason of ours the trial starts without one.
+        """
         self._folder.mkdir(exist_ok=True)
         key = self.key(source)
         own, begun = self._folder / key, self._folder / f"{key}.begun"
         seconds = 0.0
         with _locked(self._folder / f"{key}.lock"):
-            later = begun.exists() or role in _OF_BASELINE
+            later = begun.exists() or role in _OF_SEVERAL
             if later and role not in _OF_CERTIFICATE and not own.exists():
-                seconds = preparation.into(own)
+                with contextlib.suppress(InfrastructureError, OSError):
+                    seconds = preparation.into(own)
+                self._forget_old(own)
             begun.touch()
         if role is Role.BASELINE:
             self._mark_baseline(key)
         return self._found(None if role in _OF_CERTIFICATE else own, seconds)
+
+    def _forget_old(self, new: Path) -> None:
+        """What was not read for longest, the baseline's and the new one apart."""
+        packed = [path for path in self._folder.iterdir() if len(path.name) == _KEY_CHARACTERS]
+        with contextlib.suppress(OSError):  # another slot may be at it
+            others = [path for path in packed if path not in (new, self._lower()) and _holds_something(path)]
+            for path in sorted(others, key=lambda path: path.stat().st_mtime)[: 1 - _MOST_KEPT]:
+                path.unlink()
+
+    def _lower(self) -> Path | None:
+        with contextlib.suppress(FileNotFoundError):
+            return self._folder / (self._folder / _BASELINE).read_text()
+        return None
 
     def _mark_baseline(self, key: str) -> None:
         beside = self._folder / f".{_BASELINE}.new"
@@ -103,10 +125,9 @@ class CompiledCode:
         os.replace(beside, self._folder / _BASELINE)
 
     def _found(self, own: Path | None, seconds: float) -> Caches:
-        lower: Path | None = None
-        with contextlib.suppress(FileNotFoundError):
-            lower = self._folder / (self._folder / _BASELINE).read_text()
-        layers = [path for path in dict.fromkeys((lower, own)) if path is not None and _holds_something(path)]
+        layers = [path for path in dict.fromkeys((self._lower(), own)) if path and _holds_something(path)]
+        for path in layers:
+            os.utime(path)
         kind = PREPARED if own in layers else FROM_BASELINE if layers else COLD
         return Caches(kind, tuple(layers), seconds)
 

@@ -16,6 +16,7 @@ from sandbox_levels import TrialBench
 
 from harness.records import Direction, Role, TrialResult, TrialSpec
 from harness.task.task import Profile, Task, TaskData
+from harness.trial import compiled
 from harness.trial.compiled import COLD, FOLDER, FROM_BASELINE, PREPARED, pack
 from harness.trial.local import Local, LocalExecutor
 
@@ -180,6 +181,19 @@ def test_another_process_goes_on_with_what_was_prepared(
         result = resumed.trial(kernel())
     assert task is not resumed.executor
     assert (result.cache, result.preparation_seconds) == (PREPARED, 0.0)
+
+
+def test_only_the_latest_preparations_are_kept(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night of proposals does not fill the disk; the baseline's stays, and what was forgotten is made again."""
+    monkeypatch.setattr(compiled, "_MOST_KEPT", 2)
+    trials.trial(kernel("base"), Role.BASELINE)
+    for name in ("a", "b", "c"):
+        for _ in range(2):
+            trials.trial(kernel(name))
+    assert len(trials.stored()) == 3
+    assert trials.trial(kernel("base"), Role.BASELINE).preparation_seconds == 0
+    assert trials.trial(kernel("c")).preparation_seconds == 0
+    assert trials.trial(kernel("a")).preparation_seconds > 0
 
 
 @pytest.mark.parametrize("ending", ["raise SystemExit(3)", "os._exit(0)"])
