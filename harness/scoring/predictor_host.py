@@ -63,6 +63,7 @@ def serve(channel: socket.socket, data: str) -> None:
     message, descriptors = wire.receive_with_files(channel, _MOST_FILES)
     if message["op"] == "import":
         import_early(message["modules"])
+        warm_device()
         wire.send(channel, {"op": "imported"})
         message, descriptors = wire.receive_with_files(channel, _MOST_FILES)
     try:

@@ -26,10 +26,11 @@ _SAME = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Rows [n, T+1] that the main predictor has answered, their losses [n, T] and the batch size used."""
+    """Rows [n, T+1] that the main predictor has answered, their losses [n, T], the tokens in them, the batch size."""
 
     rows: audits.Tokens
     losses: audits.Losses
+    alphabet: audits.Tokens
     batch: int
 
 
@@ -80,7 +81,7 @@ class TokenSubject:
         losses = self._ask(self._main, everything[:, :-1], everything[:, 1:], batch)
         if self._settings.random_rows:
             audits.check_random(losses[count:], len(alphabet))
-        self._answered.append(Answered(tokens, losses[:count], batch))
+        self._answered.append(Answered(tokens, losses[:count], alphabet, batch))
         return losses[:count].copy()
 
     def _batch_rows(self, count: int, length: int) -> int:
@@ -158,7 +159,7 @@ class TokenSubject:
         rows, settings = answered.rows, self._settings
         cuts, replays = (math.ceil(number * share) for number in (settings.cuts, settings.replays))
         plan = audits.draw(rows, answered.losses, cuts, replays, self._random)
-        alphabet = _occurring(rows)
+        alphabet = answered.alphabet
         known = np.concatenate([audits.swapped(rows, plan, self._random), rows[plan.replays, :-1]])
         count = len(known) + min(1, settings.random_rows)
         filled = -(-count // answered.batch) * answered.batch
