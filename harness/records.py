@@ -50,6 +50,10 @@ class DecidedBy(StrEnum):
     AGENT = "agent"  # it handed in nothing that could be tried
 
 
+TransferWord = Literal["carries_over", "does_not", "cannot_tell"]
+"""Of a certified gain at another budget."""
+
+
 class EndCause(StrEnum):
     """Why a search ended. Those of a limit are named as the budget names them."""
 

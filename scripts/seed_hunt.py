@@ -60,12 +60,13 @@ class SandboxBench:
         self.evaluator = stack.enter_context(closing(evaluator))
         self.secret, self.count, self.folder = new_secret(), 0, folder
 
-    def loss(self, source: Files) -> float:
-        """Of one fresh trial. Raises UserError where it gives none."""
+    def loss(self, source: Files, seed: int | None = None) -> float:
+        """Of one trial; seed: None for a fresh one. Raises UserError where it gives none."""
         self.count += 1
         name = f"hunt-{self.count}"
         clock, limits = self.profile.trial_clock(), self.profile.limits()
-        spec = TrialSpec(name, "", Role.NOISE, trial_seed(self.secret, name), clock, limits)
+        drawn = trial_seed(self.secret, name) if seed is None else seed
+        spec = TrialSpec(name, "", Role.NOISE, drawn, clock, limits)
         result = self.executor.run(spec, source)
         if result.outcome is not Outcome.COMPLETED:
             raise UserError(f"a trial ended as {result.outcome}, {result.reason}: {result.log[-300:]}")

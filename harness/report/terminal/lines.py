@@ -13,6 +13,7 @@ from harness.ledger.rows import (
     SessionResumedRow,
     SessionStartedRow,
     SettledRow,
+    TransferRow,
     TrialFinishedRow,
     TrialStartedRow,
     VerdictRow,
@@ -20,7 +21,16 @@ from harness.ledger.rows import (
 from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Judgement, Outcome
 from harness.report.escape import one_line
-from harness.report.words import certificate_lines, cost_text, duration, score_text, title, verdict, why
+from harness.report.words import (
+    certificate_lines,
+    cost_text,
+    duration,
+    score_text,
+    title,
+    transfer_lines,
+    verdict,
+    why,
+)
 
 LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
 HEADINGS = ("proposal", "decision", "score", "rationale", "reason")
@@ -55,6 +65,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
             about = f"certified step {row.step}" if row.step else "everything that was kept"
             carry = [str(one.proposal) for one in row.changes if one.proposal and one.status == "carries"]
             return f"ablation of {about}: shown to carry it: {', '.join(carry) or 'no single change'}"
+        case TransferRow():
+            return one_line("; ".join(transfer_lines(row, session.unit)), 400)
         case NoticeRow():
             return one_line(row.text if row.text.startswith("plan: ") else f"notice: {row.text}", 400)
         case SessionEndedRow():
