@@ -5,7 +5,8 @@ Every logit is loaded once and serves the sum, the choice and the check that it 
 with a candidate, who could otherwise show one logit to the sum and another to the choice.
 """
 
-import torch
+from typing import Any
+
 import triton
 import triton.language as tl
 
@@ -36,11 +37,13 @@ def _losses(logits, targets, losses, classes, lowest: tl.constexpr, BLOCK: tl.co
     tl.store(losses + row, tl.where(tl.max(odd, 0) > 0, float("inf"), loss))
 
 
-def losses_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def losses_of(logits: Any, targets: Any) -> Any:
     """logits [n, classes] of any float type, targets [n] int64, both on the GPU -> nats, float64 [n].
 
     Infinite where a logit is not finite.
     """
+    import torch
+
     result = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
     lowest = torch.finfo(torch.float32).min
     _losses[(len(logits),)](logits, targets, result, logits.shape[1], lowest, BLOCK=_BLOCK, num_warps=_WARPS)

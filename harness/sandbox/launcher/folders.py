@@ -26,7 +26,8 @@ def write_caches(plan: Plan, tmp: str) -> None:
 
     A packed file: one line of JSON, [[name, size], ...], then the contents. The descriptors are closed.
     """
-    top, made = f"{tmp}/{CACHE_FOLDER}", set()
+    top = f"{tmp}/{CACHE_FOLDER}"
+    made: set[str] = set()
     for number in plan.caches:
         with open(number, "rb") as file:
             for name, size in json.loads(file.readline()):
