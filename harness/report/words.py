@@ -6,6 +6,7 @@ from harness.ledger.record_parts import ProposalRecord, number, plain_mapping
 from harness.ledger.rows import CertificateRow, TransferRow
 from harness.ledger.session_record import SessionRecord
 from harness.records import AblatedChange, Clock, Level
+from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -63,10 +64,8 @@ def gain_text(session: SessionRecord) -> str:
     certificate = session.certificate
     if certificate is not None and certificate.gain is not None:
         return f"{signed(certificate.gain)} {'certified' if certificate.passed else 'NOT certified'}"
-    baseline, incumbent = session.baseline_score, session.incumbent_score
-    if baseline is None or incumbent is None or not session.keeps:
-        return "-"
-    return f"{signed(session.sign * (incumbent - baseline))} claimed"
+    claimed = claimed_gain(session)
+    return "-" if claimed is None or not session.keeps else f"{signed(claimed)} claimed"
 
 
 def step_lines(session: SessionRecord) -> list[str]:
