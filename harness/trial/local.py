@@ -213,8 +213,11 @@ class LocalExecutor:
                 files = [held.enter_context(path.open("rb")) for path in caches.packed]
                 command = self._command(spec, source, spec.seed, tuple(file.fileno() for file in files))
                 result = run_trial(self._bench, spec, command, training, stop)
-            found = {"cache": caches.kind, "preparation_seconds": caches.preparation_seconds}
-            return replace(_explained(result, spec, self._bench), **found)
+            return replace(
+                _explained(result, spec, self._bench),
+                cache=caches.kind,
+                preparation_seconds=caches.preparation_seconds,
+            )
         except (InfrastructureError, OSError) as error:  # of the reordering: run_trial raises neither
             level = self._bench.sandbox.level
             return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "reorder", log=str(error), level=level)
