@@ -74,7 +74,7 @@ def test_commands_run_side_by_side_and_end_with_the_time(tmp_path: Path) -> None
     quick = [Command((word,), tmp_path / f"{word}.log") for word in ("--version", "no-such-command")]
     assert [bool(status) for status in side_by_side(quick, 2)] == [False, True]
     assert (tmp_path / "--version.log").read_text().strip() == __version__
-    served = Command(("ui", str(tmp_path), "--port", "0", "--no-open"), tmp_path / "ui.log")
+    served = Command(("ui", str(tmp_path), "--port", "0"), tmp_path / "ui.log")
     first, second = side_by_side([served, quick[0]], 1, minutes=0.02)
     assert first is not None
     assert second is None
