@@ -68,10 +68,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _at_its_own(bench: "OpenSession", setup: "Setup", runs: int) -> list[str]:
-    state = bench.trial_runner.state
-    earlier = [row.passed for row in state.certificates if row.head_commit == state.incumbent]
     from harness.session.certification import certify
 
+    state = bench.trial_runner.state
+    earlier = [row.passed for row in state.certificates if row.head_commit == state.incumbent]
     found = certify(bench.trial_runner, bench.workspace.files, runs or setup.budget.certificate or RUNS)
     first, *others = lines(found, earlier, setup.task.unit)
     said = [first, *(item_lines(found, setup.task.unit) if found.gain is not None else [])]

@@ -219,6 +219,14 @@ class TrialFinishedRow(AboutTrial):
     peak_memory_bytes: int = 0
     claims: Values = Field(default={}, description="what the candidate said of itself: shown, never believed")
     log: str = Field(default="", description="clipped tail of the candidate's output")
+    cache: str = Field(
+        default="",
+        description="compiled code that it found: cold (none), baseline (the unmodified program's), prepared (its own "
+        "source's); empty where none is kept",
+    )
+    preparation_seconds: float = Field(
+        default=0.0, description="of the preparation made just before it, if one was"
+    )
     machine: Numbers = Field(
         default={},
         description="what the referee saw beside it, by the names of `guards/budget_honesty.py` "

@@ -186,9 +186,10 @@ def certify_elsewhere(bench: "OpenSession", setup: "Setup", wanted: Asked, trial
     }
     folder = bench.folder / "transfer" / _name(state.incumbent, there, wanted)
     place = str(folder.relative_to(bench.folder))
+    files_of = _Programs(state.incumbent, programs[_ROLES[1]], programs[_ROLES[0]])
     number = 1 + sum(row.folder == place for row in state.transfers)
     count = trials or setup.budget.certificate or RUNS
-    with open_session(there, folder, (Progress(),), files_of=_by_commit(state, programs)) as opened:
+    with open_session(there, folder, (Progress(),), files_of=files_of) as opened:
         runner = opened.trial_runner
         commits = {_ROLES[0]: runner.state.baseline, _ROLES[1]: state.incumbent}
         seen = _measured(runner, programs, commits, number, count)
@@ -207,10 +208,6 @@ def _name(head: str, there: "Setup", wanted: Asked) -> str:
     """Of its folder: the same for the same question about the same head."""
     question = json.dumps([there.fingerprint, sorted(wanted.constants.items())])
     return f"{head[:10]}-{hashlib.sha256(question.encode()).hexdigest()[:8]}"
-
-
-def _by_commit(state: SessionRecord, programs: Mapping[Role, Files]) -> "_Programs":
-    return _Programs(state.incumbent, programs[_ROLES[1]], programs[_ROLES[0]])
 
 
 @dataclass(frozen=True, slots=True)

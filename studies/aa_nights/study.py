@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from many_cores import Command, machine_of, pack, prepare, side_by_side, write_json
+from many_cores import Command, pack, prepare, side_by_side, write_json
 from shares import Interval, bars, binomial, figure, poisson, put_between
 
 from harness.commands import run
@@ -85,20 +85,19 @@ def told(night: Night, session: SessionRecord) -> dict[str, Any]:
         "passed": None if row is None else row.passed,
         "sd": None if level is None else level.sd,
         "seconds": session.active_seconds,
+        "machine": session.started.machine,
     }
 
 
-def summary(nights: Sequence[dict[str, Any]]) -> dict[str, Interval]:
-    """Of the nights of one task under one rule that have ended."""
-    ended = [night for night in nights if night["ended"]]
-    decisions = sum(night["decisions"] for night in ended)
-    certificates = [night["passed"] for night in ended if night["passed"] is not None]
+def summary(nights: Sequence[dict[str, Any]], trials: int) -> dict[str, Interval]:
+    """Of one task under one rule. A night that was stopped counts for as much of a night as it has trials."""
+    made = sum(night["trials"] for night in nights) / trials
+    decisions = sum(night["decisions"] for night in nights)
+    certificates = [night["passed"] for night in nights if night["passed"] is not None]
     return {
-        "keeps a decision": binomial(sum(night["keeps"] for night in ended), decisions),
-        "keeps a night": poisson(sum(night["keeps"] for night in ended), max(1, len(ended))),
-        "certified steps a night": poisson(
-            sum(night["certified_steps"] for night in ended), max(1, len(ended))
-        ),
+        "keeps a decision": binomial(sum(night["keeps"] for night in nights), decisions),
+        "keeps a night": poisson(sum(night["keeps"] for night in nights), made),
+        "certified steps a night": poisson(sum(night["certified_steps"] for night in nights), made),
         "certificates passed": binomial(sum(certificates), len(certificates)),
     }
 
@@ -108,35 +107,42 @@ def grouped(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, list[dic
         yield task, rule, [row for row in rows if (row["task"], row["rule"]) == (task, rule)]
 
 
-def lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def lines(rows: Sequence[dict[str, Any]], trials: int) -> Iterator[str]:
     """The README's table."""
-    head = (
-        "task, rule|nights|trials|decisions|keeps|keeps a night|certified steps a night|certificates passed"
-    )
+    head = "task, rule|nights begun, ended|trials|decisions|keeps|keeps a night|races"
+    head += "|certified steps a night|certificates passed"
     yield "| " + head.replace("|", " | ") + " |"
     yield "|" + "---|" * (head.count("|") + 1)
     for task, rule, nights in grouped(rows):
-        ended, found = [night for night in nights if night["ended"]], summary(nights)
-        sums = [str(sum(night[name] for night in ended)) for name in ("trials", "decisions", "keeps")]
-        steps = found["certified steps a night"].said() if rule == "stack" else "every keep is final"
-        made = [night["passed"] for night in ended if night["passed"] is not None]
-        cells = [f"{task}, {rule}", str(len(ended)), *sums, found["keeps a night"].said(), steps]
+        found, ended = summary(nights, trials), sum(night["ended"] for night in nights)
+        sums = [str(sum(night[name] for night in nights)) for name in ("trials", "decisions", "keeps")]
+        races = str(sum(night["races"] for night in nights)) if rule == "stack" else "-"
+        steps = found["certified steps a night"].said(2) if rule == "stack" else "every keep is final"
+        made = [night["passed"] for night in nights if night["passed"] is not None]
+        cells = [
+            f"{task}, {rule}",
+            f"{len(nights)}, {ended}",
+            *sums,
+            found["keeps a night"].said(2),
+            races,
+            steps,
+        ]
         yield "| " + " | ".join([*cells, f"{sum(made)} of {len(made)}"]) + " |"
 
 
-def draw(rows: Sequence[dict[str, Any]], file: Path) -> None:
+def draw(rows: Sequence[dict[str, Any]], trials: int, file: Path) -> None:
     """Final keeps a night (the stack's certified steps, greedy's keeps) with 95 % intervals, and the stated error."""
     names = []
     with figure(file) as axes:
         for place, (task, rule, nights) in enumerate(grouped(rows)):
-            found = summary(nights)
+            found = summary(nights, trials)
             final = found["certified steps a night" if rule == "stack" else "keeps a night"]
             bars(axes, place, final, color={"stack": "C0", "greedy": "C3"}.get(rule, "C1"))
             names.append(f"{task}, {rule}")
         axes.axvline(0.05, linestyle="--", color="C0", label="the stack's stated error: .05")
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set_xlabel("changes of nothing that stand, a night (95 %)")
+        axes.set_xlabel(f"changes of nothing that stand, a night of {trials} trials (95 %)")
         axes.set_xlim(left=0)
         axes.legend(fontsize=8)
 
@@ -153,6 +159,7 @@ def main(arguments_given: list[str]) -> int:
     parser.add_argument("--slots", type=int, default=1, help="trials at a time of a nanochat night")
     parser.add_argument("--minutes", type=float, help="end in order after so many; the same command goes on")
     parser.add_argument("--sessions", type=Path, default=Path("sessions/aa_nights"))
+    parser.add_argument("--read-only", action="store_true", help="make tables and figure of what is there")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
     chosen = parser.parse_args(arguments_given)
     began = time.monotonic()
@@ -167,7 +174,7 @@ def main(arguments_given: list[str]) -> int:
         )
     ]
     sessions = chosen.sessions.resolve()
-    for task in tasks:
+    for task in [] if chosen.read_only else tasks:
         prepare([f"task={task}", *BUDGETS[task]])
     commands = [
         Command(arguments(night, chosen.trials, chosen.slots, sessions), sessions / f"{night.tag}.log")
@@ -178,28 +185,31 @@ def main(arguments_given: list[str]) -> int:
     def write() -> list[dict[str, Any]]:
         there = [night for night in nights if (sessions / night.tag / "ledger.jsonl").is_file()]
         rows = [told(night, load(sessions / night.tag)) for night in there]
-        about = {"machine": machine_of(chosen.processes), "slots": chosen.slots}
-        summaries = {f"{task}, {rule}": summary(of) for task, rule, of in grouped(rows)}
+        about = {"trials": chosen.trials}
+        summaries = {f"{task}, {rule}": summary(of, chosen.trials) for task, rule, of in grouped(rows)}
         seconds = time.monotonic() - began
         write_json(
             chosen.out / "results.json", {**about, "seconds": seconds, "summary": summaries, "nights": rows}
         )
         return rows
 
-    statuses = side_by_side(commands, chosen.processes, chosen.minutes, write)
-    rows = write()
+    statuses = (
+        [0] * len(commands)
+        if chosen.read_only
+        else side_by_side(commands, chosen.processes, chosen.minutes, write)
+    )
+    rows = [row for row in write() if row["decisions"]]
     pack([sessions / night.tag for night in nights], chosen.out / "ledgers.tar.xz")
-    if any(night["ended"] for night in rows):
-        draw(rows, chosen.out / "figure.svg")
-        table = [*lines(rows)]
+    if rows:
+        draw(rows, chosen.trials, chosen.out / "figure.svg")
+        table = [*lines(rows, chosen.trials)]
         print("\n".join(table))
         if (chosen.out / "README.md").is_file():
             put_between(chosen.out / "README.md", "result", table)
     for night, status in zip(nights, statuses, strict=True):
         if status != 0:
-            print(
-                f"{night.tag}: {'not begun' if status is None else f'status {status}'}, see {sessions}/{night.tag}.log"
-            )
+            what = "not begun" if status is None else f"status {status}"
+            print(f"{night.tag}: {what}, see {sessions}/{night.tag}.log")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The H100: noise, step rates and where the wall clock goes, from ledgers that were recorded there.
 
     make study NAME=h100 ARGS="FOLDER ..."     reads sessions in or below the folders, adds them to records.json
+    make study NAME=h100 ARGS="--bench LOG --card 'NVIDIA H100' --torch 2.11.0"   what bench_nanochat.py wrote
     make study NAME=h100                        only makes tables and figure again from records.json
 
 A record is what a ledger says of one trial of an unmodified program: score, steps by its own count, and the seconds
@@ -55,6 +56,29 @@ def records(session: SessionRecord) -> Iterator[dict[str, Any]]:
         yield {**about, "trial": f"{session.started.fingerprint[:8]}/{trial.trial_id}/{trial.seed}", **own}
 
 
+def bench_records(log: Path, card: str, torch: str) -> Iterator[dict[str, Any]]:
+    """Of every line of JSON that scripts/bench_nanochat.py wrote: our program and the script that everyone knows.
+
+    Neither of them was scored beside its training, so that other parts than start-up and training are not known.
+    """
+    for line in log.read_text(errors="replace").splitlines():
+        if not line.startswith('{"side"'):
+            continue
+        found = json.loads(line)
+        billed = found["billed_seconds"]
+        yield {
+            "task": "nanochat" if found["side"] == "ours" else "autoresearch's script",
+            "machine": {"gpus": [card], "torch": torch},
+            "trial": f"{log.stem}/{found['side']}/{found['seed']}",
+            "clock": float(10 * round(billed / 10)),
+            "score": found["bpb"],
+            "steps_a_second": found["steps"] / billed,
+            "tokens_a_second": found["tokens_a_second"],
+            "startup": round(found["startup_seconds"], 3),
+            "billed": round(billed, 3),
+        }
+
+
 def seconds_of(trial: TrialRecord) -> dict[str, float]:
     """Seconds of each part of a trial."""
     seen, scored = trial.measured, trial.scored
@@ -94,7 +118,7 @@ def noise_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             [row["steps_a_second"] for row in of if row["steps_a_second"]],
         )
         sd = spread(scores).said(2) if len(scores) > 1 else "-"
-        speed = f"{statistics.fmean(rates):.4g}" if rates else "-"
+        speed = f"{statistics.fmean(rates):.3g}" if rates else "-"
         steady = f"{statistics.stdev(rates) / statistics.fmean(rates):.1%}" if len(rates) > 1 else "-"
         yield f"| {name} | {len(of)} | {statistics.fmean(scores):.5g} | {sd} | {speed} | {steady} |"
 
@@ -103,9 +127,13 @@ def part_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield f"| what (medians, s) | {' | '.join(PART_WORDS.values())} | whole |"
     yield "|" + "---|" * (len(PARTS) + 2)
     for name, of in groups(rows):
-        medians = [statistics.median(row[part] for row in of) for part in PARTS]
-        whole = statistics.median(sum(row[part] for part in PARTS) for row in of)
-        yield f"| {name} | {' | '.join(f'{each:.1f}' for each in medians)} | {whole:.1f} |"
+        cells = [f"{_median(of, part):.1f}" if part in of[0] else "not measured" for part in PARTS]
+        whole = statistics.median(sum(row.get(part, 0.0) for part in PARTS) for row in of)
+        yield f"| {name} | {' | '.join(cells)} | {whole:.1f} |"
+
+
+def _median(rows: Sequence[Mapping[str, Any]], part: str) -> float:
+    return statistics.median(float(row.get(part, 0.0)) for row in rows)
 
 
 def attention_lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -148,7 +176,7 @@ def draw(rows: Sequence[dict[str, Any]], file: Path) -> None:
     with figure(file, 9, 1.2 + 0.5 * len(shown)) as axes:
         left = [0.0] * len(shown)
         for part in PARTS:
-            width = [statistics.median(row[part] for row in of) for _, of in shown]
+            width = [_median(of, part) for _, of in shown]
             axes.barh(range(len(shown)), width, left=left, label=PART_WORDS[part])
             left = [one + other for one, other in zip(left, width, strict=True)]
         axes.set_yticks(range(len(shown)), [name for name, _ in shown], fontsize=7)
@@ -162,6 +190,9 @@ def main(arguments: list[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--bench", type=Path, help="a log of scripts/bench_nanochat.py")
+    parser.add_argument("--card", default="?", help="that it ran on")
+    parser.add_argument("--torch", default="?", help="version that it ran with")
     parser.add_argument("--attention", type=Path, default=HERE / "attention.json")
     parser.add_argument(
         "--out", type=Path, default=HERE, help="folder of records.json, figure.svg and README.md"
@@ -176,6 +207,8 @@ def main(arguments: list[str]) -> int:
             raise UserError(f"{folder} holds no session: there is no ledger.jsonl in or below it")
         for each in sessions:
             rows |= {row["trial"]: row for row in records(load(each))}
+    if chosen.bench:
+        rows |= {row["trial"]: row for row in bench_records(chosen.bench, chosen.card, chosen.torch)}
     if not rows:
         raise UserError("no records yet: give folders with sessions that ran on a card")
     found = [*rows.values()]

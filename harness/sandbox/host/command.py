@@ -16,6 +16,8 @@ class Command:
     public: a folder shown read-only as {data}, without its child train/ (training data come through the gate).
     prelude: path in the tree of a program of ours that runs in the same interpreter before the script.
     environment: added to the sandbox's own few variables; the names in braces become paths here, too.
+    caches: descriptors of packed files (launcher/folders.py) that lie in the program's private cache folder when it
+    starts; its own copies, gone with it.
     kept: descriptors that the program inherits at the same numbers. gpu: index among the GPUs that this machine
     shows. threads: what OpenMP and MKL may use.
     most_files: in out/, /tmp and /dev/shm, each. temporary_bytes: size of the latter two, each.
@@ -30,6 +32,7 @@ class Command:
     limits: Limits = field(default_factory=Limits)
     prelude: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    caches: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
     gpu: int | None = None
     threads: int = 1

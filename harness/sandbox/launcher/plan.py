@@ -28,7 +28,8 @@ class Plan(NamedTuple):
     rlimits: resource number -> limit.
     landlock: the version of Landlock to use (level 1).
     loopback: bring up the network's own loopback and let the program use it, and nothing else of a network.
-    control, kept: descriptors: control socket, what the program inherits.
+    control, kept, caches: descriptors: control socket, what the program inherits, packed files that are written into
+    its folder of caches, the later ones over the earlier.
     """
 
     level: int
@@ -53,6 +54,7 @@ class Plan(NamedTuple):
     loopback: bool = False
     control: int = -1
     kept: Sequence[int] = ()
+    caches: Sequence[int] = ()
     sample_seconds: float = 0.05
 
     def to_json(self) -> bytes:
