@@ -22,8 +22,8 @@ MOMENTUM = 0.0
 WEIGHT_DECAY = 0.0
 BASE_SEED = 42  # mixed with --seed, so that this program's streams are its own
 
-RESERVE_TIMES = 4  # what saving took in the rehearsal is kept back so many times: the load may grow
-ENDING_SECONDS = 0.1  # CPU time kept back besides: what lies between the gate and the first look at the clock
+RESERVE_TIMES = 4  # not tuned: so often what saving took in the rehearsal is kept back: the load may grow
+ENDING_SECONDS = 0.1  # not tuned: CPU time kept back besides: from the gate to the first look at the clock
 
 
 def initial(generator):

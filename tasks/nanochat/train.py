@@ -49,7 +49,7 @@ class Sizes:
 SIZES = Sizes()
 SMOOTHING = 1.0  # of the counts: weight of single tokens for every kind of token that followed
 BASE_SEED = 42  # mixed with --seed, so that this program's streams are its own
-RESERVE_TIMES = 4  # what saving took in the rehearsal is kept back so many times: the load may grow
+RESERVE_TIMES = 4  # not tuned: so often what saving took in the rehearsal is kept back: the load may grow
 
 
 # --- counts -----------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def main():
     torch.set_num_threads(1)
     sizes, out = SIZES, Path(options.out)
     model, reserve_seconds = built(sizes, meta["vocabulary"], options.seed, out)
-    report = Report(out, every=50)
+    report = Report(out, every=50)  # not tuned
 
     training = open_gate(options.data)  # from here on the training data can be read and the time counts
     start = time.process_time()  # what the referee bills

@@ -24,7 +24,7 @@ LEARNING_RATE = 3e-3
 DROPOUT = 0.2
 EXPANSION_TERMS = 20
 EXPANSION_WEIGHT = 0.5  # of a word that the model is sure of; the words of the query weigh 1
-RESERVE_SECONDS = 1.5  # kept for writing the artefact
+RESERVE_SECONDS = 1.5  # not tuned: kept for writing the artefact
 
 
 class Expander(nn.Module):

@@ -38,6 +38,33 @@ def test_finds_numbers_by_what_they_are_for(make_view: MakeView) -> None:
     }
 
 
+def test_plumbing_is_left_out_unless_it_is_named(make_view: MakeView) -> None:
+    """A line that says "not tuned" is out of every control's reach by default; a name that the user gives counts."""
+    source = b"RESERVE = 4  # not tuned: time kept back\r\nRATE = 0.1  # tuned\ncall(every=50)  # not tuned\n"
+    view = make_view(editable={"train.py": source})
+    assert list(first_space(view, 4.0, 8)) == ["train.py:RATE"]
+    assert list(first_space(view, 4.0, 8, ("RESERVE",))) == ["train.py:RESERVE"]
+    for seed in range(5):
+        proposal = Random().propose(make_view(editable={"train.py": source}, seed=seed))
+        assert proposal is not None
+        assert b"RESERVE = 4" in proposal.files["train.py"]
+        assert b"every=50" in proposal.files["train.py"]
+
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = [
+    *(file for file in (ROOT / "tasks").rglob("train.py") if file.parent.name != "golden"),
+    ROOT / "harness/templates/task/train.py.template",
+]
+
+
+@pytest.mark.parametrize("source", SHIPPED, ids=lambda source: source.parent.name)
+def test_shipped_tasks_do_not_offer_their_reserve(source: Path) -> None:
+    """What a control would tune in our own tasks is no time that is kept back for the end."""
+    names = [each.name for each in find_constants("train.py", source.read_bytes()) if each.tuned]
+    assert not [name for name in names if "RESERVE" in name or "ENDING" in name]
+
+
 @given(
     prefix=st.sampled_from(
         [b"", b"\xef\xbb\xbf", "é = 'ü'; ".encode(), b"# \xc3\xa9\r\n", b"x = '''\r\n\x0c'''\r"]

@@ -2,7 +2,7 @@
 
 Found by syntax, not by meaning: numbers that are assigned to a name (in a module or a class), defaults
 of parameters, keyword arguments of calls and values of literal dicts. Flags, seeds and private names are left
-out.
+out. A number on a line that ends with the comment `# not tuned` (or `# not tuned: why`) is found, and marked.
 """
 
 import ast
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 Number = int | float
 _SEED = re.compile(r"seed|random_state|rng|version|print|log|verbose", re.IGNORECASE)
+_NOT_TUNED = re.compile(rb"#\s*not tuned\b")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
@@ -20,7 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 class TunableConstant:
     """name: "file:where.name", unique in the tree and stable while only values change.
 
-    start, end: byte offsets of the number, its sign included.
+    start, end: byte offsets of the number, its sign included. tuned: False where its line says "not tuned".
     """
 
     name: str
@@ -28,6 +29,7 @@ class TunableConstant:
     value: Number
     start: int
     end: int
+    tuned: bool = True
 
 
 def find_constants(file: str, source: bytes) -> list[TunableConstant]:
@@ -46,9 +48,9 @@ def find_constants(file: str, source: bytes) -> list[TunableConstant]:
         seen[name] = seen.get(name, 0) + 1
         unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
         end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        found.append(
-            TunableConstant(f"{file}:{unique}", file, value, starts[node.lineno - 1] + node.col_offset, end)
-        )
+        start = starts[node.lineno - 1] + node.col_offset
+        tuned = _NOT_TUNED.search(_LINE_END.split(source[end:], maxsplit=1)[0]) is None
+        found.append(TunableConstant(f"{file}:{unique}", file, value, start, end, tuned))
     return sorted(found, key=lambda constant: constant.start)
 
 

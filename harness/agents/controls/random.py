@@ -24,7 +24,7 @@ class Random:
 
     def propose(self, view: View) -> Proposal | None:
         """None when the editable files hold no number to change."""
-        constants = list(constants_of(view.editable).values())
+        constants = [each for each in constants_of(view.editable).values() if each.tuned]
         if not constants:
             return None
         generator = random.Random(view.seed)

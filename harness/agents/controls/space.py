@@ -118,7 +118,7 @@ def _range(entry: Json) -> Range:
 def chosen(
     names: Sequence[str], constants: Mapping[str, TunableConstant], most: int
 ) -> list[TunableConstant]:
-    """Those that `names` names (whole, or the part after the colon); without names, the first ones."""
+    """Those that `names` names (whole, or the part after the colon); without names, the first that may be tuned."""
     if names:
         return [c for c in constants.values() if c.name in names or c.name.partition(":")[2] in names]
-    return list(constants.values())[:most]
+    return [constant for constant in constants.values() if constant.tuned][:most]

@@ -59,7 +59,7 @@ BASE_SEED = 42  # mixed with --seed, so that this program's streams are its own
 CAP = 15.0  # logits are kept within +-CAP
 GATE_WIDTH = 32  # channels that decide how much of a value embedding is added
 LOSS_BLOCK, LOSS_WARPS = 1024, 4  # of the kernel below: classes looked at at a time, and warps
-STEPS_AHEAD = 2  # that the processor may be ahead of the GPU: it stays busy, and the clock right
+STEPS_AHEAD = 2  # not tuned: that the processor may be ahead of the GPU: it stays busy, and the clock right
 
 
 # --- model ------------------------------------------------------------------------------------------------------
@@ -443,7 +443,7 @@ def main():
     torch.backends.cuda.enable_mem_efficient_sdp(False)
     model, compiled, chosen = built(settings, meta["vocabulary"], options.seed, "cuda")
     reserve_seconds = 0.5 + 2 * seconds_of_saving(model, meta["vocabulary"], out)
-    report = Report(out, every=20)
+    report = Report(out, every=20)  # not tuned
 
     tokens_a_step = settings.context * settings.rows
     training = open_gate(options.data)  # from here on the training data can be read and the time counts

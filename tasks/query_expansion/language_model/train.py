@@ -26,7 +26,7 @@ ADAPTER_SCALE = 2.0
 BATCH = 16
 PASSES = 3  # over the pairs; more would learn them by heart
 LEARNING_RATE = 5e-4
-RESERVE_SECONDS = 10  # kept for writing the artefact
+RESERVE_SECONDS = 10  # not tuned: kept for writing the artefact
 
 PROMPT_TOKENS = 48
 ANSWER_TOKENS = 40
