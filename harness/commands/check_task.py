@@ -26,9 +26,12 @@ from harness.task.check_held_out import held_out, secret_shown, tree_shown
 from harness.task.check_imports import late_imports, watched
 from harness.task.check_leak import MOST_SHARE, leak
 from harness.task.check_order import reordering
+from harness.task.waiting import told
 
 USAGE = "harness check-task NAME [key=value ...]"
 _SEEDS = (1, 2, 1)
+_TRIALS = len(_SEEDS) + 2  # the watched one and the forger's
+_OF_TRIALS = "side limits, scoring twice, the same seed twice, imports after the gate"
 _CLOSE = 0.02  # relative
 
 
@@ -64,7 +67,9 @@ def check(rig: Rig) -> Report:
     report = Report()
     check_golden(rig, report)
     check_leak(rig, report)
-    report.say(*held_out(rig.task, rig.profile_name, rig.data))
+    with told("looking for held-out data in what can be read or made again"):
+        found = held_out(rig.task, rig.profile_name, rig.data)
+    report.say(*found)
     report.say(*secret_shown(rig.task, rig.profile_name, rig.data))
     report.say(*tree_shown(rig.task))
     report.say(*reordering(rig.task, rig.profile, rig.data))
@@ -72,8 +77,11 @@ def check(rig: Rig) -> Report:
     if trials:
         check_limits(rig, report, trials[0][1])
         check_repeat(rig, report, *trials)
-        claims = rig.trial("watched", watched(rig.task), 1).claims
+        with told(f"making trial 4 of {_TRIALS}, imports watched"):
+            claims = rig.trial("watched", watched(rig.task), 1).claims
         report.say(*late_imports(claims, rig.profile.seconds))
+    else:
+        report.say(None, f"left out, as a trial failed: {_OF_TRIALS}")
     check_forged(rig, report)
     check_garbage(rig, report)
     return report
@@ -86,7 +94,8 @@ def check_golden(rig: Rig, report: Report) -> None:
             "golden score: the task has none (a folder golden/ shows later that scoring has not changed)",
         )
         return
-    problems = golden.check(rig.task, rig.open_evaluator)
+    with told("scoring the golden artefact"):
+        problems = golden.check(rig.task, rig.open_evaluator)
     report.say(not problems, "golden score: " + ("; ".join(problems) or "reproduced"))
 
 
@@ -102,13 +111,15 @@ def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
     """Three trials of the unmodified task: two seeds, and the first one again; empty if one did not end well."""
     source, found = rig.task.source(), []
     for number, seed in enumerate(_SEEDS, 1):
-        result = rig.trial(f"check-{number}", source, seed)
+        with told(f"making trial {number} of {_TRIALS}, seed {seed}"):
+            result = rig.trial(f"check-{number}", source, seed)
         if result.outcome is not Outcome.COMPLETED:
             report.say(
                 False, f"trial with seed {seed}: {result.outcome.value}, {result.reason}: {_last(result.log)}"
             )
             return []
-        score = rig.score(result, source)
+        with told(f"scoring trial {number}"):
+            score = rig.score(result, source)
         if score.value is None:
             report.say(False, f"score of seed {seed}: {score.status}, {score.reason}: {_last(score.detail)}")
             return []
@@ -147,7 +158,8 @@ def check_repeat(rig: Rig, report: Report, *trials: tuple[TrialResult, Score]) -
 def check_forged(rig: Rig, report: Report) -> None:
     """A candidate that prints, claims and writes the score it would like, and trains nothing."""
     source = forger(rig.task)
-    result = rig.trial("forged", source, 3)
+    with told(f"making trial {_TRIALS} of {_TRIALS}, which only claims a score"):
+        result = rig.trial("forged", source, 3)
     if result.outcome is not Outcome.COMPLETED:
         counts = result.outcome is not Outcome.INFRA_FAILED
         said = f"no score, the trial counts as {result.outcome.value} ({result.reason})"
@@ -163,9 +175,9 @@ def check_garbage(rig: Rig, report: Report) -> None:
     """What is no artefact or no answer is the candidate's fault: invalid, not an error of ours and not a score."""
     suffix = Path(rig.task.artefact).suffix
     source = rig.task.source()
-    scores = {name: rig.score_bytes(name, content, source) for name, content in GARBAGE[suffix].items()}
-    if rig.task.predictor == "items":
-        for said in ("None", "{}", "-1"):
+    with told("scoring garbage"):
+        scores = {name: rig.score_bytes(name, content, source) for name, content in GARBAGE[suffix].items()}
+        for said in ("None", "{}", "-1") if rig.task.predictor == "items" else ():
             scores[f"answer {said}"] = rig.score_bytes(
                 "said", GARBAGE[suffix]["empty"], sayer(rig.task, said)
             )

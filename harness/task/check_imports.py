@@ -10,7 +10,7 @@ from harness.task.task import Task
 MOST_SHARE = 0.05  # of a trial's seconds
 _WATCHED = "_watched_train.py"
 _WATCHER = """
-import atexit, builtins, json, sys, time
+import atexit, builtins, json, os, sys, time
 sys.argv[0] = sys.argv[0].replace("train.py", {watched!r})
 import harness.gate as gate
 spent, names, depth, opened = [0.0], [], [0], []
@@ -34,6 +34,14 @@ def tell():
     out = sys.argv[sys.argv.index("--out") + 1]
     with open(out + "/claims.jsonl", "a") as file:
         file.write(json.dumps({{"late_seconds": spent[0], "late_names": ", ".join(names[:8])}}) + "\\n")
+true_exit, main_process = os._exit, os.getpid()
+def watched_exit(code):
+    try:
+        if os.getpid() == main_process:
+            tell()
+    finally:
+        true_exit(code)
+os._exit = watched_exit
 atexit.register(tell)
 with open(sys.argv[0], "rb") as file:
     exec(compile(file.read(), sys.argv[0], "exec"), sys.modules["__main__"].__dict__)

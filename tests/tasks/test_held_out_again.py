@@ -1,13 +1,16 @@
 """check_task finds a task whose held-out data somebody else can make."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.records import Direction
 from harness.task.check_held_out import held_out, secret_shown, tree_shown
-from harness.task.check_imports import late_imports
+from harness.task.check_imports import late_imports, watched
 from harness.task.prepare import prepared
 from harness.task.task import Profile, Task
 
@@ -122,3 +125,15 @@ def test_imports_after_the_gate_are_told(claims: dict[str, object], good: bool |
     found, text = late_imports(claims, 5.0)  # type: ignore[arg-type]
     assert found is good
     assert good is not False or "torch._dynamo" in text
+
+
+@pytest.mark.parametrize("end", ["", "os._exit(0)", "os.fork() or os._exit(0); os.wait(); os._exit(0)"])
+def test_imports_are_seen_however_the_program_ends(folder: Path, tmp_path: Path, end: str) -> None:
+    """os._exit, which the docs advise, hides nothing, and a child that ends by it says nothing of its own."""
+    (folder / "train.py").write_text(f"import os\n{end}\n")
+    for name, source in watched(task(folder, FIXED)).items():
+        (tmp_path / name).write_bytes(source)
+    (tmp_path / "out").mkdir()
+    subprocess.run([sys.executable, tmp_path / "train.py", "--out", tmp_path / "out"], check=True)
+    (line,) = (tmp_path / "out/claims.jsonl").read_text().splitlines()
+    assert late_imports(json.loads(line), 5.0)[0] is True
