@@ -113,13 +113,57 @@ def test_between_two_trials_it_says_what_goes_on(maker):
     assert doing(None) == "getting ready for the first trial"
 
 
+def panel(rows):
+    """The live view as text."""
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    console.print(live_view(recorded(rows)))
+    return console.file.getvalue()
+
+
+def test_nothing_is_drawn_before_the_first_row():
+    """No panel of a session that is not known yet, with question marks and in red."""
+    stream = io.StringIO()
+    terminal = Terminal(stream, live=True)
+    terminal.open(Path("sessions/x"), recorded([]))
+    terminal.close()
+    assert "task ?" not in stream.getvalue()
+
+
+def test_the_panel_tells_of_certifying_and_not_of_the_plan(maker):
+    """An agent that was asked and will not be heard any more is not what goes on; the plan stands above already."""
+    made = maker(config={"budget": {"certificate": 2}})
+    made.add("notice", text="plan: about 2 decisions")
+    made.baseline()
+    made.propose(1)
+    made.add("proposal_asked", proposal=2)
+    assert "the agent works on proposal 2" in panel(made.rows)
+    made.trial("certificate_head", 1.9, "c" * 40, split="test")
+    text = panel(made.rows)
+    assert "certifying: 1 of 4 trials made" in text
+    assert "the agent works" not in text
+    assert "plan:" not in text
+
+
+def test_a_stopped_trial_is_no_fault_and_is_counted_when_the_session_goes_on(maker):
+    """Ctrl-C: the trial will be run again, and the resumed session says of how many that is true."""
+    made = maker()
+    made.trial("baseline", 1.9, "b" * 40)
+    made.trial("baseline", 1.9, "b" * 40, outcome="infra_failed")
+    made.rows[-1]["reason"] = "stopped"
+    made.add("session_resumed", interrupted=[])
+    text = plain_output(made.rows)
+    assert "trial baseline-2: stopped, it will be run again" in text
+    assert "1 interrupted trial is run again" in text
+
+
 RESIZED = """
 import os, signal, sys
 from pathlib import Path
+from harness.ledger.rows import SessionStartedRow
 from harness.ledger.session_record import SessionRecord
 from harness.report.terminal.tracker import Terminal
 terminal = Terminal()
-terminal.open(Path("sessions/x"), SessionRecord())
+terminal.open(Path("sessions/x"), SessionRecord([SessionStartedRow()]))
 print("READY", file=sys.stderr, flush=True)
 sys.stdin.readline()
 terminal.close()

@@ -1,7 +1,9 @@
 """Plain output: one line an event, for logs and pipes; and the table at the end. Pure."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from harness.ledger.ahead import STOPPED
 from harness.ledger.rows import (
     AblationRow,
     DecidedRow,
@@ -33,6 +35,7 @@ from harness.report.words import (
 )
 
 LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
+PLAN = "plan: "  # how notices of what to expect begin
 HEADINGS = ("proposal", "decision", "score", "rationale", "reason")
 
 
@@ -42,7 +45,7 @@ def event_line(session: SessionRecord, row: Row) -> str:
         case SessionStartedRow():
             return title(session)
         case SessionResumedRow(interrupted=lost):
-            return f"resumed: {len(session.decided)} proposals decided, {len(lost)} interrupted trials are run again"
+            return _resumed(session, lost)
         case ProposedRow():
             proposal = session.proposal(row.proposal)
             about = proposal.title or proposal.problem or "(no rationale)"
@@ -50,6 +53,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
         case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
             most = duration(row.clock.seconds + row.clock.startup_seconds)
             return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
+        case TrialFinishedRow(outcome=Outcome.INFRA_FAILED, reason=reason) if reason == STOPPED:
+            return one_line(f"trial {row.trial_id}: stopped, it will be run again", 140)
         case TrialFinishedRow() if row.outcome is not Outcome.COMPLETED:
             took = duration(row.billed_seconds)
             return one_line(f"trial {row.trial_id}: {row.outcome} ({row.reason}) after {took}", 140)
@@ -68,10 +73,19 @@ def event_line(session: SessionRecord, row: Row) -> str:
         case TransferRow():
             return one_line("; ".join(transfer_lines(row, session.unit)), 400)
         case NoticeRow():
-            return one_line(row.text if row.text.startswith("plan: ") else f"notice: {row.text}", 400)
+            return one_line(row.text if row.text.startswith(PLAN) else f"notice: {row.text}", 400)
         case SessionEndedRow():
             return f"session ended: {one_line(row.reason, 200)}; {cost_text(session)}"
     return ""
+
+
+def _resumed(session: SessionRecord, lost: Sequence[str]) -> str:
+    """lost: trials that were under way when the harness died; those that it stopped in order come on top."""
+    last = {trial.trial_id.partition("~")[0]: trial for trial in session.trials}
+    stopped = {each.trial_id for each in last.values() if each.finish and each.finish.reason == STOPPED}
+    count = len(stopped | {*lost})
+    trials = "1 interrupted trial is" if count == 1 else f"{count} interrupted trials are"
+    return f"resumed: {len(session.decided)} proposals decided, {trials} run again"
 
 
 def table_rows(session: SessionRecord) -> list[tuple[str, ...]]:

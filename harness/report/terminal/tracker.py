@@ -57,7 +57,7 @@ class Terminal:
         self._session, self._folder = session, folder
         for line in [] if session.ended else next_lines(session, folder):
             self._print(line)
-        if self._is_live:
+        if self._is_live and session.length:  # before the first row there is nothing to show
             self._start_live()
 
     def record(self, row: Row) -> None:

@@ -10,11 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment, number
-from harness.ledger.session_record import SessionRecord
+from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment, number, plain_mapping
+from harness.ledger.session_record import CERTIFICATE_ROLES, SessionRecord
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
-from harness.report.terminal.lines import HEADINGS, table_rows
+from harness.report.terminal.lines import HEADINGS, PLAN, table_rows
 from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
 
 _MOST_SHOWN = 8  # trials under way
@@ -71,11 +71,28 @@ def _running(session: SessionRecord, now: datetime, doing: str) -> Group | Text:
     beside = (TrialRecord(trial.start) for trial in session.ahead.under_way)
     if under_way := [*session.under_way.values(), *beside]:
         return Group(*(_trial(trial, now) for trial in under_way[-_MOST_SHOWN:]))
+    if _is_certifying(session):
+        return Text(_certifying(session))
     if session.thinking:
         return Text(f"the agent works on proposal {session.asked}")
     last = moment(session.clock.last_time)
     since = f" for {duration((now - last).total_seconds())}" if last else ""
     return Text("the session has ended" if session.ended else f"{doing}{since}", style="dim")
+
+
+def _is_certifying(session: SessionRecord) -> bool:
+    """Its trials have begun; the agent is not waited for, whether or not its last answer came."""
+    begun = bool(session.trials) and session.trials[-1].role in CERTIFICATE_ROLES
+    return begun and session.certificate is None and session.ended is None
+
+
+def _certifying(session: SessionRecord) -> str:
+    """Between two trials of a certificate."""
+    made = sum(session.finished_by_role[role] for role in CERTIFICATE_ROLES)
+    asked = 2 * number(plain_mapping(session.started.config.get("budget")).get("certificate"))
+    return (
+        f"certifying: {made} of {asked:.0f} trials made" if made <= asked else "measuring for the certificate"
+    )
 
 
 def _agent(said: Mapping[str, Any]) -> list[Text]:
@@ -133,8 +150,9 @@ def _footer(session: SessionRecord, now: datetime) -> Text:
     left = None if session.ended else seconds_left(session, elapsed)
     if left is not None:
         parts.append(f"about {duration(left)} left")
-    if session.notices:
-        parts.append(f"notice: {one_line(session.notices[-1].text, 100)}")
+    said = [row.text for row in session.notices if not row.text.startswith(PLAN)]  # the plan stands above
+    if said:
+        parts.append(f"notice: {one_line(said[-1], 100)}")
     return Text(" · ".join(parts), style="dim")
 
 
