@@ -1,11 +1,11 @@
 """The arms of a sweep beside each other, in numbers: gain, cost, and which pairs differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.compare.sessions import SessionResult, arms_of, gains, hours_to_target, results
-from harness.compare.statistics import Difference, Estimate, differences, estimate
+from harness.compare.statistics import Difference, Estimate, Gain, differences, estimate
 from harness.errors import UserError
 from harness.report.escape import one_line
 
@@ -32,7 +32,10 @@ class ArmSummary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """relative: gains are shares of the baseline because several tasks are compared."""
+    """relative: gains are shares of the baseline because several tasks are compared.
+
+    differences: of pairs of arms that have a task in common; notes name the others.
+    """
 
     folder: Path
     rows: list[SessionResult]
@@ -56,8 +59,21 @@ def compare(folder: Path, target: float | None = None) -> Comparison:
     summaries = [_summary(arm, found, relative, goal) for arm, found in arms.items()]
     able = {arm: gains(found, relative) for arm, found in arms.items()}
     able = {arm: found for arm, found in able.items() if found}
-    unit = "of the baseline" if relative else next((row.unit for row in rows if row.unit), "")
-    return Comparison(folder, rows, summaries, differences(able), relative, unit, goal, _notes(rows))
+    unit = (
+        "as a share of the baseline's score" if relative else next((row.unit for row in rows if row.unit), "")
+    )
+    pairs = differences(able)
+    alike = [pair for pair in pairs if _tasks(able, pair.first) & _tasks(able, pair.second)]
+    notes = _notes(rows) + [
+        one_line(f"{pair.first} against {pair.second}: different tasks, not compared", 300)
+        for pair in pairs
+        if pair not in alike
+    ]
+    return Comparison(folder, rows, summaries, alike, relative, unit, goal, notes)
+
+
+def _tasks(gains_by_arm: Mapping[str, Sequence[Gain]], arm: str) -> set[str]:
+    return {gain.task for gain in gains_by_arm[arm]}
 
 
 def _target(arms: dict[str, list[SessionResult]], relative: bool) -> float | None:

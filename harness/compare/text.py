@@ -13,7 +13,7 @@ from harness.report.words import signed
 
 def text(found: Comparison) -> str:
     """For a terminal."""
-    lines = [f"certified gain, {one_line(found.unit, 40)}", ""]
+    lines = [f"certified gain{' ' if found.relative else ', '}{one_line(found.unit, 40)}", ""]
     head = ("arm", "gain", "95 % interval", "sessions", "keeps", "false", "per hour", "per $", "to target")
     rows = [head, *(_arm_cells(summary) for summary in found.summaries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]

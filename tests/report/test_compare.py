@@ -1,5 +1,6 @@
 """Comparing arms: right about what is known, silent about what is not."""
 
+import html
 import json
 import math
 import random
@@ -206,7 +207,24 @@ def test_several_tasks_are_compared_in_shares_of_the_baseline(maker, written, tm
     assert found.relative
     assert [summary.arm for summary in found.summaries] == ["agent=a", "agent=b"]
     assert found.summaries[0].gain.mean == pytest.approx(0.1, rel=0.01)
-    assert "of the baseline" in html_comparison(found)
+    assert "as a share of the baseline's score" in html.unescape(html_comparison(found))
+    assert len(found.differences) == 1
+
+
+def test_sessions_of_different_tasks_are_not_compared(maker, written, tmp_path, capsys):
+    """A folder with sessions that have nothing to do with each other: no verdict on them, and a word why."""
+    for agent, task in (("a", "x"), ("b", "y")):
+        made = maker(task=task, agent=agent, choices={"task": task, "agent": agent})
+        made.baseline()
+        for number in range(1, 13):
+            made.propose(number)
+        made.end(gain=0.195)
+        written(tmp_path / f"{agent}{task}", made.rows)
+    assert main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("certified gain as a share of the baseline's score\n")
+    assert "note: agent=a against agent=b: different tasks, not compared" in said
+    assert "cannot tell" not in said
 
 
 def test_nothing_to_compare_is_one_line(tmp_path):
