@@ -64,7 +64,8 @@ def _decisions(trial_seconds: float, decisions: int | None, trials_each: float) 
     hours = decisions * trials_each * trial_seconds / 3600
     length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
     return (
-        f"plan: about {decisions} decisions in {length} ({trials_each} trials of {trial_seconds:.0f} s each)"
+        f"plan: about {decisions} decisions in {length} ({trials_each} trials of {trial_seconds:.0f} s each),"
+        " plus start-up and scoring of every trial"
     )
 
 

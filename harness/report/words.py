@@ -20,6 +20,7 @@ def score_text(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
+    value += 0.0  # no sign on nothing: -0.0 is 0.0
     return f"{value:+.4f}" if abs(value) >= 0.00095 or value == 0 else f"{value:+.2e}"
 
 

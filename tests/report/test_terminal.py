@@ -19,7 +19,7 @@ from harness.ledger.rows import row_of
 from harness.report.terminal.lines import doing
 from harness.report.terminal.tracker import Terminal
 from harness.report.terminal.view import live_view
-from harness.report.words import verdict
+from harness.report.words import signed, verdict
 from tests.report.conftest import recorded
 
 HOSTILE = "[bold red]x[/] [/]\x1b[2J\x1b]0;owned\x07\r KEEP \u202egnp \ud800 \x9b31m\nproposal 9: KEEP"
@@ -111,6 +111,11 @@ def test_between_two_trials_it_says_what_goes_on(maker):
     assert any(words.startswith("scoring trial") for words in said)
     assert "asking for the next proposal" in said
     assert doing(None) == "getting ready for the first trial"
+
+
+def test_no_gain_has_no_minus():
+    """An incumbent that is the baseline has gained +0, also where less is better."""
+    assert signed(-0.0) == "+0.0000"
 
 
 def panel(rows):
