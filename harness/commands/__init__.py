@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import FolderInUse, HarnessError, UserError
+from harness.ledger.interruption import HOW_IS_SAID
 from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ def run(
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         import shlex
 
         again = shlex.join(["python", "-m", name, *arguments])
-        print(f"\nharness: interrupted, nothing is lost; go on with: {again}", file=sys.stderr)
+        how = "" if HOW_IS_SAID in stopped.args else f"; go on with: {again}"
+        print(f"\nharness: interrupted, nothing is lost{how}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

@@ -298,10 +298,23 @@ def check_same(session: SessionRecord, setup: Setup, folder: Path, files_of: Cal
         )
         if not changed:
             return
-    what = ", ".join(changed[:5]) or "the task's files or the program"
+    what = (
+        ", ".join([*_other_choices(session, setup, changed), *changed][:5])
+        or "the task's files or the program"
+    )
     raise UserError(
         f"{folder} holds a session of another configuration (different: {what}); choose another session.tag"
     )
+
+
+def _other_choices(session: SessionRecord, setup: Setup, changed: Sequence[str]) -> list[str]:
+    """Groups in which something changed because another choice was made: said before the keys that follow from it."""
+    return [
+        f"{group}: {before}, now {now}"
+        for group, before in session.started.choices.items()
+        if (now := setup.choices.get(group, before)) != before
+        and any(key.startswith(f"{group}.") for key in changed)
+    ]
 
 
 def _ours(session: SessionRecord, setup: Setup) -> bool:

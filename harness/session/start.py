@@ -13,7 +13,7 @@ from harness.config.target import place_of
 from harness.errors import HarnessError, UserError
 from harness.keep import warm_start
 from harness.keep.planning import plan
-from harness.ledger.interruption import ended_by_signals
+from harness.ledger.interruption import HOW_IS_SAID, ended_by_signals
 from harness.ledger.rows import AgentSpentRow
 from harness.protocols import Agent
 from harness.records import EndCause, Usage
@@ -46,10 +46,13 @@ def start(setup: Setup) -> int:
         open_session(setup, folder, trackers) as bench,
     ):
         limits = SessionLimits(setup.budget, bench.profile, setup.keep.settling_trials)
-        if not _is_over(bench, limits):
-            if ended:
-                _try_login(setup.agent)
-            _run(setup, bench, limits)
+        try:
+            if not _is_over(bench, limits):
+                if ended:
+                    _try_login(setup.agent)
+                _run(setup, bench, limits)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(HOW_IS_SAID) from None  # by the terminal, when the session is closed
         end = bench.trial_runner.state.ended
     return EXIT_AGENT_FAILED if end is not None and end.cause in _AGENTS_FAULT else 0
 

@@ -20,7 +20,11 @@ from harness.config import setup as config
 from harness.config.choices import groups
 from harness.config.locations import program_file, task_folders
 from harness.errors import AgentError, UserError
+from harness.ledger.interruption import HOW_IS_SAID
+from harness.ledger.rows import SessionStartedRow
+from harness.ledger.session_record import SessionRecord
 from harness.sandbox.host import devices
+from harness.session.folder import check_same
 from harness.task.task import Profile
 from harness.trial.local import Local
 
@@ -246,6 +250,30 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None
     code, _, err = call("task=nanochat", "session.tag=two")
     assert code == 130
     assert err.strip().endswith("python -m harness task=nanochat session.tag=two")
+
+
+def test_an_interrupted_session_has_said_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that is on the disk was named with `harness resume`; no second command stands beside it."""
+    _with_start(monkeypatch, KeyboardInterrupt(HOW_IS_SAID))
+    code, _, err = call("task=nanochat", "session.tag=two")
+    assert (code, err.strip()) == (130, "harness: interrupted, nothing is lost")
+
+
+def test_another_choice_is_named_before_the_keys_that_follow_from_it(tmp_path: Path) -> None:
+    """A session of another agent: its name says more than the settings that this agent does not have."""
+    begun = SessionStartedRow(
+        fingerprint="a",
+        choices={"agent": "optuna", "tracking": "local"},
+        config={"agent": {"most": 8, "names": []}, "tracking": {"files": 1}},
+    )
+    now = types.SimpleNamespace(
+        fingerprint="b",
+        own_code={},
+        choices={"agent": "random", "tracking": "none"},
+        config={"agent": {"changes": 1}, "tracking": {}},
+    )
+    with pytest.raises(UserError, match=re.escape("(different: agent: optuna, now random, agent.most, ")):
+        check_same(SessionRecord([begun]), now, tmp_path, lambda _: {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("error", "expected"), [(UserError("a\nb"), 2), (AgentError("no\nkey"), 1)])
