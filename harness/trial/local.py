@@ -13,6 +13,7 @@ from harness.protocols import Stop
 from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.host.devices import permitted_gpus
 from harness.sandbox.open import Command, Sandbox
+from harness.task.imports import early_imports
 from harness.task.reorder import Reorderer
 from harness.task.task import Profile, Task, TaskData
 from harness.trial import salted_seeding
@@ -113,7 +114,11 @@ class Local:
 
 
 class Dice:
-    """What of a trial's luck the referee draws from the trial's seed: every stream of numbers, and the data's order."""
+    """What of a trial's luck the referee draws from the trial's seed: every stream of numbers, and the data's order.
+
+    Hashes of texts, and with them the order of a set, are the same in every trial: they follow from the program alone,
+    as a list that is written into it does, and an interpreter that is there before its trial has them already.
+    """
 
     def __init__(self, task: Task, *, salted: bool, reordered: bool) -> None:
         """Raises UserError where seeding cannot be salted."""
@@ -130,7 +135,6 @@ class Dice:
             return {}
         return {
             salted_seeding.VARIABLE: f"{derived(seed, 'salt'):x}",
-            "PYTHONHASHSEED": str(derived(seed, "hash") % 2**32),
             "PYTHONPATH": f"{{tree}}/{_PRELUDE_FOLDER}",
         }
 
@@ -184,7 +188,7 @@ class LocalExecutor:
     ) -> None:
         self._bench = TrialSetting(sandbox, task.artefact, folder)
         self._public, self._profile, self._gpu, self._dice = data.public, profile, gpu, dice
-        self._script = task.script
+        self._script, self._imports = task.script, early_imports(task)
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
 
@@ -203,6 +207,8 @@ class LocalExecutor:
             environment=self._dice.environment(spec.seed),
             gpu=self._gpu,
             threads=self._profile.threads,
+            imports=self._imports,
+            warm=True,
         )
         placebo = spec.role is Role.PLACEBO
         folder, known = self._training_files(placebo)

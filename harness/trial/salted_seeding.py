@@ -95,6 +95,7 @@ def arm(salt: bytes) -> None:
         if (module := sys.modules.get(name)) is not None:
             _changed(module, change)
             restart(module)
+    _restart_others()
 
 
 class _Finder:
@@ -347,6 +348,43 @@ def _salted_key(original: Any) -> Any:
 
     key.salted = True  # type: ignore[attr-defined] # a mark on a function
     return key
+
+
+# --- generators that modules made while they were imported ------------------------------------------------------
+
+
+def _restart_others() -> None:
+    """Every generator that is here already and is not shared: from the salt and from its place in a module, if any."""
+    import gc
+
+    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    if python is None:
+        return
+    kinds: tuple[type, ...] = (python.Random,)
+    kinds += (numpy.BitGenerator, numpy.Generator, numpy.RandomState) if numpy else ()
+    shared = [python._inst, *([numpy.mtrand._rand] if numpy else [])]
+    found: dict[int, tuple[Any, str]] = {}
+    for place, module in sorted(sys.modules.items()):
+        for name, value in sorted(getattr(module, "__dict__", {}).items()):
+            if issubclass(type(value), kinds):
+                found.setdefault(id(value), (value, f"{place}.{name}"))
+    for value in gc.get_objects():
+        if issubclass(type(value), kinds):  # isinstance would ask the object
+            found.setdefault(id(value), (value, type(value).__name__))
+    for value, name in found.values():
+        if not any(value is one for one in shared):
+            _restart_one(value, name, numpy)
+
+
+def _restart_one(value: Any, name: str, numpy: Any) -> None:
+    """What draws from the machine's entropy has no seed."""
+    if isinstance(value, sys.modules["random"].Random):
+        if type(value).__name__ != "SystemRandom":
+            value.seed(f"at import {name}")
+        return
+    inner = getattr(value, "_bit_generator", None) or getattr(value, "bit_generator", value)
+    if inner is not numpy.mtrand._rand._bit_generator:
+        inner.state = type(inner)(numpy.SeedSequence(_salt.mixed(f"at import {name}", ""))).state
 
 
 # --- programs that a candidate starts ---------------------------------------------------------------------------
