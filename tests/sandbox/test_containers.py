@@ -170,7 +170,9 @@ def test_a_session_in_a_container_with_default_rights(options: tuple[str, ...], 
     (ledger,) = open_folder.glob("sessions/*/ledger.jsonl")
     rows = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert (rows[0]["level"], rows[0]["certified"]) == (1, True)
-    assert [row["status"] for row in rows if row["kind"] == "scored"] == ["scored"] * 2
+    scored = [row["status"] for row in rows if row["kind"] == "scored"]
+    assert len(scored) >= 2  # one more for each that another program disturbed
+    assert set(scored) == {"scored"}
     assert [row["kind"] for row in rows if row["kind"] == "decided"] == ["decided"]
 
 
