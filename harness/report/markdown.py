@@ -3,7 +3,7 @@
 from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, claimed_gain, noise, rejections
 from harness.report.escape import as_markdown
-from harness.report.words import certificate_lines, cost_text, score_text, signed, title, why
+from harness.report.words import certificate_lines, cost_text, score_text, signed, time_lines, title, why
 
 
 def markdown_report(session: SessionRecord) -> str:
@@ -58,6 +58,7 @@ def _numbers(session: SessionRecord) -> str:
         f"incumbent {score_text(session.incumbent_score)}",
         f"- kept {len(session.keeps)} of {len(session.decided)} proposals; {as_markdown(cost_text(session))}",
     ]
+    lines += [f"- {as_markdown(line, 300)}" for line in time_lines(session)]
     if claimed is not None and session.keeps:
         lines.append(f"- claimed gain {signed(claimed)} (selected on val, not a result)")
     if found is not None:

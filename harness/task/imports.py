@@ -13,13 +13,15 @@ _MOST = 100
 
 
 def early_imports(task: Task) -> tuple[str, ...]:
-    """Of what takes long, the packages that the unmodified task names: imported before there is a candidate."""
+    """What is imported before there is a candidate: of what takes long, the packages that the unmodified task's
+    programs name, and what its task.yaml names besides.
+    """
     source = task.source()
     found = imports(source)
     slow = [name for name in _SLOW if any(f"{other}.".startswith(f"{name}.") for other in found)]
     if "torch" in slow and any(b"torch.optim" in content for content in source.values()):
         slow.append(_OF_OPTIMISERS)
-    return tuple(slow)
+    return tuple(dict.fromkeys([*slow, *task.imports]))
 
 
 def imports(source: Files) -> list[str]:

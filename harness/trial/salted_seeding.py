@@ -362,29 +362,35 @@ def _restart_others() -> None:
         return
     kinds: tuple[type, ...] = (python.Random,)
     kinds += (numpy.BitGenerator, numpy.Generator, numpy.RandomState) if numpy else ()
-    shared = [python._inst, *([numpy.mtrand._rand] if numpy else [])]
     found: dict[int, tuple[Any, str]] = {}
     for place, module in sorted(sys.modules.items()):
         for name, value in sorted(getattr(module, "__dict__", {}).items()):
             if issubclass(type(value), kinds):
-                found.setdefault(id(value), (value, f"{place}.{name}"))
+                inner = _inner(value)
+                found.setdefault(id(inner), (inner, f"{place}.{name}"))
     for value in gc.get_objects():
         if issubclass(type(value), kinds):  # isinstance would ask the object
-            found.setdefault(id(value), (value, type(value).__name__))
+            inner = _inner(value)
+            found.setdefault(id(inner), (inner, f"{type(inner).__name__} {len(found)}"))
+    shared = [python._inst, *([numpy.mtrand._rand._bit_generator] if numpy else [])]
     for value, name in found.values():
         if not any(value is one for one in shared):
-            _restart_one(value, name, numpy)
+            _restart_one(value, f"at import {name}")
 
 
-def _restart_one(value: Any, name: str, numpy: Any) -> None:
+def _inner(value: Any) -> Any:
+    """What draws behind numpy's generators."""
+    return getattr(value, "_bit_generator", None) or getattr(value, "bit_generator", value)
+
+
+def _restart_one(value: Any, name: str) -> None:
     """What draws from the machine's entropy has no seed."""
-    if isinstance(value, sys.modules["random"].Random):
-        if type(value).__name__ != "SystemRandom":
-            value.seed(f"at import {name}")
-        return
-    inner = getattr(value, "_bit_generator", None) or getattr(value, "bit_generator", value)
-    if inner is not numpy.mtrand._rand._bit_generator:
-        inner.state = type(inner)(numpy.SeedSequence(_salt.mixed(f"at import {name}", ""))).state
+    random = sys.modules["random"]
+    if not isinstance(value, random.Random):
+        sequence = sys.modules["numpy.random"].SeedSequence
+        value.state = type(value)(sequence(_salt.mixed(name, ""))).state
+    elif type(value).__name__ != "SystemRandom":
+        random.Random.seed(value, name)  # a subclass may take no seed
 
 
 # --- programs that a candidate starts ---------------------------------------------------------------------------

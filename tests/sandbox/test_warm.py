@@ -78,7 +78,7 @@ def without_folder(found: Mapping[str, Any]) -> Any:
 
 
 def test_it_is_as_it_was_started_cold(sandbox: Sandbox) -> None:
-    """Arguments, environment, path, folder, limits, rights, signals, descriptors, hashes: alike, and nothing of ours."""
+    """Arguments, environment, path, limits, rights, signals, descriptors, hashes: alike, and nothing of ours in it."""
     number = os.memfd_create("kept")
     try:
         more = {
@@ -167,7 +167,7 @@ def test_nothing_of_one_program_is_found_by_the_next(sandbox: Sandbox) -> None:
 
 def memory_of(process: int) -> bytes:
     """Everything that it could write or has written."""
-    found = b""
+    found = []
     with (
         Path(f"/proc/{process}/maps").open() as maps,
         Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory,
@@ -177,8 +177,8 @@ def memory_of(process: int) -> bytes:
             if permissions.startswith("rw"):
                 start, end = (int(number, 16) for number in where.split("-"))
                 memory.seek(start)
-                found += memory.read(end - start)
-    return found
+                found.append(memory.read(end - start))
+    return b"".join(found)
 
 
 def test_the_interpreter_knows_nothing_of_any_program(sandbox: Sandbox) -> None:
@@ -271,8 +271,8 @@ def test_without_its_interpreter_a_program_is_started_cold(own: Sandbox) -> None
 
 
 def test_its_end_is_proven(own: Sandbox) -> None:
-    """A warm program that leaves children behind, and one that is killed: none is left, and their time is counted."""
-    busy = "import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        os.setsid()\n        while True: pass\n"
+    """A warm program that leaves children behind, and one that is killed: none is left, and their time counts."""
+    busy = "import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        os.setsid()\n        while 1: pass\n"
     with own.start(command(busy + "time.sleep(0.3)", warm=True)) as process:
         end = process.wait(60)
         assert process.warm

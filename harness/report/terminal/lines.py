@@ -20,7 +20,16 @@ from harness.ledger.rows import (
 from harness.ledger.session_record import SessionRecord
 from harness.records import Action, Judgement, Outcome
 from harness.report.escape import one_line
-from harness.report.words import certificate_lines, cost_text, duration, score_text, title, verdict, why
+from harness.report.words import (
+    certificate_lines,
+    cost_text,
+    duration,
+    score_text,
+    time_lines,
+    title,
+    verdict,
+    why,
+)
 
 LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
 HEADINGS = ("proposal", "decision", "score", "rationale", "reason")
@@ -80,7 +89,7 @@ def final_lines(session: SessionRecord) -> list[str]:
     """The table of verdicts as text and the certificate's lines."""
     rows = table_rows(session)
     if not rows:
-        return [*certificate_lines(session)]
+        return [*certificate_lines(session), *time_lines(session)]
     shown = [HEADINGS, *rows]
     widths = [max(len(row[column]) for row in shown) for column in range(len(HEADINGS) - 1)]
     table = [
@@ -88,7 +97,8 @@ def final_lines(session: SessionRecord) -> list[str]:
         for row in shown
     ]
     rule = "-+-".join("-" * width for width in [*widths, len(HEADINGS[-1])])
-    return ["", table[0], rule, *table[1:], "", *reference_lines(session), *certificate_lines(session)]
+    numbers = [*reference_lines(session), *certificate_lines(session), *time_lines(session)]
+    return ["", table[0], rule, *table[1:], "", *numbers]
 
 
 def reference_lines(session: SessionRecord) -> list[str]:
