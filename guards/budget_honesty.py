@@ -14,6 +14,8 @@ Names in `Observation.machine`, each optional:
     foreign_shift           cores that other programs used meanwhile, more than beside the incumbent's latest trials
     foreign_tolerance       how far that may be from 0, by its own scatter
     foreign_processes       processes on the trial's device that are not the trial's
+    foreign_memory_gib      where the driver shows no processes: memory of the device, before or after the trial, beyond
+                            what the referee's own processes may hold
     cpu_clock_exact         1 where no process can have escaped the count of CPU time
     left_processes          processes of the trial that were there after its end
     work_ratio              billed time of a budget of steps or tokens, 1 = the baseline's median for as many
@@ -28,6 +30,7 @@ from harness.records import Evidence, Json, Observation, Verdict, step_rate
 
 _TIMES = ("seconds", "elapsed", "train_seconds", "training_seconds")
 _CLAIM_SECONDS = 2.0
+_FOREIGN_GIB = 0.5
 _RATIOS = {
     "canary_ratio": "the machine's speed",
     "step_rate_ratio": "the speed of the baseline",
@@ -89,6 +92,8 @@ class BudgetHonesty:
     def _disturbed(self, trial: Observation) -> Iterator[tuple[str, str]]:
         if trial.machine.get("foreign_processes", 0) > 0:
             yield "foreign_process", "another process was on the trial's device"
+        if (held := trial.machine.get("foreign_memory_gib", 0.0)) > _FOREIGN_GIB:
+            yield "foreign_process", f"another program held {held:.1f} GiB of the trial's device"
         # Only faster: a candidate can slow our pulse down on purpose, and must not buy another try with it.
         if (faster := trial.machine.get("pulse_ratio", 1.0)) > 1 + trial.machine.get(
             "pulse_tolerance", math.inf

@@ -48,6 +48,11 @@ _ATTRIBUTES = {
     "killpg": "process",
     "memfd_create": "process",
     "load_inline": "dynamic_code",
+    "save_cache_artifacts": "cache",
+    "load_cache_artifacts": "cache",
+    "get_cache_manager": "cache",
+    "codecache": "cache",
+    "cache_dir_utils": "cache",
     "cpp_extension": "dynamic_code",
 }
 _DOTTED = {
@@ -73,6 +78,7 @@ _PROCESS_MODULES = {
     "mmap",
     "_posixsubprocess",
 }
+_CACHES = ("_CACHE_DIR", "CUDA_CACHE_PATH", "XDG_CACHE_HOME", "torchinductor_cache", "triton_cache")
 _CODE = {f"builtins.{name}" for name in ("eval", "exec", "compile", "__import__")}
 _EXEC_FAMILY = (
     "execl",
@@ -90,6 +96,7 @@ _WORDS = {
     "dynamic_code": "makes code at run time",
     "introspection": "looks into the interpreter",
     "process": "starts or ends processes",
+    "cache": "reaches for the folders of compiled code, which its trials share",
     "network": "reaches for a download",
     "pickle": "unpickles",
     "own_source": "reads its own source file",
@@ -144,7 +151,15 @@ def _uses(sources: Sequence[Source]) -> Iterator[Use]:
             for alias in node.names:
                 if reached := _imported_case(str(node.module), alias.name):
                     yield source.path, (reached, alias.name), node.lineno
+        for constant in source.of(ast.Constant):
+            if named := _cache_named(constant.value):
+                yield source.path, ("cache", named), constant.lineno
     # getattr with a computed name is looked at by the seed guard, with its object.
+
+
+def _cache_named(text: object) -> str:
+    """The word in a string by which folders of compiled code are found, "" for none."""
+    return next((word for word in _CACHES if isinstance(text, str) and word in text), "")
 
 
 def _leaf_case(leaf: Seen, index: Index, values: Values) -> tuple[str, str] | None:

@@ -50,6 +50,10 @@ class DecidedBy(StrEnum):
     AGENT = "agent"  # it handed in nothing that could be tried
 
 
+TransferWord = Literal["carries_over", "does_not", "cannot_tell"]
+"""Of a certified gain at another budget."""
+
+
 class EndCause(StrEnum):
     """Why a search ended. Those of a limit are named as the budget names them."""
 
@@ -181,6 +185,8 @@ class TrialResult:
     reason: one word for the outcome, e.g. "exit_1", "deadline", "memory", "no_artefact", "bad_artefact".
     claims: scalars that the candidate wrote about itself (steps, training loss): shown, never believed.
     log: clipped tail of stdout and stderr.
+    cache: what of compiled code it found, see harness/trial/compiled.py; "" where none is kept.
+    preparation_seconds: what preparing that took, just before the trial.
     machine: what the referee saw of the machine around the trial, by the names in guards/budget_honesty.py.
     """
 
@@ -197,6 +203,8 @@ class TrialResult:
     claims: Mapping[str, Json] = field(default_factory=dict)
     log: str = ""
     level: Level = Level.L0
+    cache: str = ""
+    preparation_seconds: float = 0.0
     machine: Mapping[str, float] = field(default_factory=dict)
 
 

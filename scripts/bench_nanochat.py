@@ -2,6 +2,8 @@
 
     python scripts/bench_nanochat.py CHECKOUT                  3 seeds of 60 s each, on the prepared data of profile gpu
     python scripts/bench_nanochat.py CHECKOUT seconds=180 seeds=0,1,2 data=FOLDER
+    CUDA_VISIBLE_DEVICES=1 python scripts/bench_nanochat.py CHECKOUT seeds=1 > lines     on another card, in parts
+    python scripts/bench_nanochat.py --table lines lines2    ... and the table of all of them
 
 CHECKOUT: a copy of github.com/karpathy/autoresearch. Nothing in it is changed: its train.py is run as it is, on a
 `prepare` that has its own loader, our text and tokenizer, another time budget and our scorer, and on torch's own
@@ -42,8 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkout", type=Path)
+    parser.add_argument("checkout", type=Path, nargs="?")
     parser.add_argument("options", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument(
+        "--table", type=Path, nargs="+", metavar="FILE", help="of what these commands printed"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)  # how this file calls itself: one side, one seed
     arguments = parser.parse_args()
     options = {
@@ -59,6 +64,11 @@ def main() -> None:
         if name not in options:
             parser.error(f"{name!r} is not one of {', '.join(options)}")
         options[name] = value
+    if arguments.table:
+        print(table(printed(arguments.table)))
+        return
+    if arguments.checkout is None:
+        parser.error("a checkout is needed")
     if arguments.one:
         print(json.dumps(one(arguments.one, arguments.checkout, options)))
     else:
@@ -92,6 +102,17 @@ def in_process(side: str, checkout: Path, options: dict[str, str]) -> dict[str, 
         raise SystemExit(f"{side} ended with {done.returncode}; the last lines: {done.stdout[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def printed(files: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """The lines of JSON in them, by side."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in "\n".join(file.read_text() for file in files).splitlines():
+        if line.startswith("{"):
+            result = json.loads(line)
+            del result["seed"]
+            found.setdefault(result.pop("side"), []).append(result)
+    return found
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> str:

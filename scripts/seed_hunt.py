@@ -18,16 +18,14 @@ import importlib
 import json
 import os
 import re
-import runpy
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-from harness import gate
+from plain_trial import Data, Program, played
+
 from harness.commands import run
 from harness.config.setup import Setup, load
 from harness.errors import UserError
@@ -60,12 +58,13 @@ class SandboxBench:
         self.evaluator = stack.enter_context(closing(evaluator))
         self.secret, self.count, self.folder = new_secret(), 0, folder
 
-    def loss(self, source: Files) -> float:
-        """Of one fresh trial. Raises UserError where it gives none."""
+    def loss(self, source: Files, seed: int | None = None) -> float:
+        """Of one trial; seed: None for a fresh one. Raises UserError where it gives none."""
         self.count += 1
         name = f"hunt-{self.count}"
         clock, limits = self.profile.trial_clock(), self.profile.limits()
-        spec = TrialSpec(name, "", Role.NOISE, trial_seed(self.secret, name), clock, limits)
+        drawn = trial_seed(self.secret, name) if seed is None else seed
+        spec = TrialSpec(name, "", Role.NOISE, drawn, clock, limits)
         result = self.executor.run(spec, source)
         if result.outcome is not Outcome.COMPLETED:
             raise UserError(f"a trial ended as {result.outcome}, {result.reason}: {result.log[-300:]}")
@@ -117,31 +116,16 @@ class QuickBench:
         sys.path.insert(0, str(tree))
         if salt := self.dice.environment(seed).get(salted_seeding.VARIABLE):
             salted_seeding.arm(salt.encode())
-        given = gate.Training({name: f"/proc/self/fd/{file}" for name, file in training.files.items()})
-        given.steps = self.profile.steps
-        gate.open_gate = lambda _: given  # type: ignore[assignment] # no referee holds the other end
-        public = str(self.data.public)
-        sys.argv = ["train.py", "--data", public, "--out", str(out), "--seed", str(seed), "--seconds", "1e9"]
+        training_files = {name: f"/proc/self/fd/{file}" for name, file in training.files.items()}
+        task, public = self.setup.task, str(self.data.public)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        runpy.run_path(str(tree / "train.py"), run_name="__main__")
-        task = self.setup.task
-        entry = runpy.run_path(str(tree / task.entry))
-        predict = entry["load_predictor"](str(out / task.artefact), public)
-        evaluate = runpy.run_path(str(task.path / "evaluate.py"))["evaluate"]
-        subject = SimpleNamespace(answers=predict, losses=lambda rows: losses_of(predict, rows))
-        return float(evaluate(subject, self.data.private, "val")[task.metric])
-
-
-def losses_of(predict: Any, rows: Any) -> Any:
-    """Nats of every next token, [n, T], for rows [n, T + 1]."""
-    import torch
-
-    found = []
-    with torch.inference_mode():
-        for part in torch.as_tensor(rows.astype("int64")).split(64):
-            logits = predict(part[:, :-1]).double().transpose(1, 2)
-            found.append(torch.nn.functional.cross_entropy(logits, part[:, 1:], reduction="none"))
-    return torch.cat(found).numpy()
+        return played(
+            Program(str(tree), task.entry, task.artefact, str(task.path / "evaluate.py"), task.metric),
+            Data(public, str(self.data.private), training_files),
+            self.profile.steps or 0,
+            seed,
+            str(out),
+        )
 
 
 def wired(source: Files, seed: int) -> Files:

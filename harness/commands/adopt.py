@@ -16,6 +16,7 @@ Examples:
     harness task=autoresearch agent=replay         # which keeps of its recorded night hold up?
 """
 
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ _OWN = ("name", "tasks", "trials", "script", "data", "vocabulary", "machine")
 _USAGE = "usage: harness adopt PATH [name=NAME] [tasks=FOLDER] [trials=4] [script=FILE] [key=value ...]"
 _RESERVE = 1.15  # what the first trial took beyond its own count may be so much more another time
 _RESERVE_SECONDS = 1.0
+_PATIENCE_SECONDS = 180.0  # that the measuring trial may take beyond what the script is told
+_LEAST_SHARE = 0.2  # of a budget must be left for what the script itself counts
 
 
 def main(arguments: list[str]) -> int:
@@ -174,7 +177,11 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     machine = "gpu" if found.gpu else "cpu"
     words = [f"task={name}", f"budget.profile={machine}", *rest]
     print(f"\nmeasuring: 1 + {trials} trials of the unmodified script", flush=True)
-    setup = load(words)
+    told = _budget(load(words).budget.seconds, found)
+    set_overhead(
+        target, max(_PATIENCE_SECONDS, told)
+    )  # beyond what it is told: so that this one ends by itself
+    setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"])
     with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
         seen = runner.measure(
@@ -182,9 +189,8 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
         )
         if seen.score is None:
             raise UserError(failed(seen, bench.folder))
-        overhead = max(
-            0.0, seen.billed_seconds - (_budget(setup.budget.seconds, found) - overhead_of(target))
-        )
+        overhead = max(0.0, seen.billed_seconds - told)
+    _check_room(told, overhead)
     set_overhead(target, _RESERVE * overhead + _RESERVE_SECONDS)
     print(
         f"of its budget {overhead:.1f} s go by uncounted (compilation, first steps, evaluating):"
@@ -197,6 +203,16 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
             print(line)
         for line in byte_lines(bench):
             print(line)
+
+
+def _check_room(seconds: float, overhead: float) -> None:
+    """Raises UserError where the script would hardly train."""
+    kept_back = _RESERVE * overhead + _RESERVE_SECONDS
+    if kept_back > (1 - _LEAST_SHARE) * seconds:
+        raise UserError(
+            f"of budget.seconds={seconds:g} {overhead:.0f} s go by before the script counts, or after: too little is"
+            f" left to train; give budget.seconds={2 * math.ceil(kept_back)} or more"
+        )
 
 
 def failed(seen: "Observation", folder: Path) -> str:

@@ -94,12 +94,23 @@ def _machine_lines(best: Level | None) -> Iterator[str]:
     yield f"gpu            {', '.join(map(str, gpus)) if isinstance(gpus, list) and gpus else 'none'}"
     yield f"gpu nodes      {' '.join(visible_gpus()) or 'none'}"
     yield f"python, torch  {facts['python']} at {sys.executable}, torch {facts['torch']}"
+    yield f"compiled code  {_compiled()}"
     for name, place in (
         ("data cache", cache_folder()),
         ("here", Path.cwd()),
         ("temporary", Path(tempfile.gettempdir())),
     ):
         yield _disk_line(name, place)
+
+
+def _compiled() -> str:
+    """Whether programs can compile here, and whose trials find what was compiled."""
+    compilers = (os.environ.get("CC", ""), "gcc", "clang", "cc")
+    found = next(filter(None, (shutil.which(name) for name in compilers if name)), "")
+    if not found:
+        return "no C compiler: torch.compile and Triton fail without one (apt-get install gcc g++)"
+    kept = "kept for a program's later trials where profiles use a GPU (executor.compile_once)"
+    return f"by {found}; {kept}"
 
 
 def _cpu_clock(level: Level) -> str:

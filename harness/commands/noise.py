@@ -125,10 +125,14 @@ def measure(bench: "OpenSession", runs: int) -> tuple[list[float], list[float]]:
     """Losses and steps a second of `runs` trials of the baseline, those of an earlier call included."""
     trial_runner, state = bench.trial_runner, bench.trial_runner.state
     source = bench.workspace.files(state.baseline)
+    there = len(state.counted(state.baseline, Role.NOISE))
+    wanted = [f"noise-{number}" for number in range(there + 1, runs + 1)]
+    trial_runner.expect([trial_runner.order(source, state.baseline, Role.NOISE, name) for name in wanted])
     while len(state.counted(state.baseline, Role.NOISE)) < runs:
         number = len(state.counted(state.baseline, Role.NOISE)) + 1
         seen = trial_runner.measure(source, state.baseline, Role.NOISE, f"noise-{number}")
         print(f"trial {number} of {runs}: {seen.outcome.value} {seen.score}", file=sys.stderr, flush=True)
+    trial_runner.expect([])
     trials = state.counted(state.baseline, Role.NOISE)[:runs]
     losses = [state.loss(seen.score) for seen in trials if seen.score is not None]
     rates = [step_rate(seen.claims, seen.billed_seconds) for seen in trials]

@@ -56,13 +56,17 @@ def rows_of(folder: Path) -> list[Row]:
 
 
 def session_folders(folder: Path) -> list[Path]:
-    """`folder` itself when it is a session's, otherwise every session folder up to three levels below it."""
+    """`folder` itself when it is a session's, otherwise every session folder up to three levels below it.
+
+    What lies inside a session's folder is that session's own (its trials at other budgets).
+    """
     if (folder / LEDGER).exists():
         return [folder]
     found: list[Path] = []
     for pattern in ("*", "*/*", "*/*/*"):
         found += [file.parent for file in folder.glob(f"{pattern}/{LEDGER}")]
-    return sorted(found)
+    of_sessions = {*found}
+    return sorted(each for each in found if of_sessions.isdisjoint(each.parents))
 
 
 def one_session(folder: Path) -> Path:

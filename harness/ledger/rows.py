@@ -28,6 +28,7 @@ from harness.records import (
     Role,
     Score,
     Split,
+    TransferWord,
     TrialResult,
     TrialSpec,
     Usage,
@@ -218,6 +219,14 @@ class TrialFinishedRow(AboutTrial):
     peak_memory_bytes: int = 0
     claims: Values = Field(default={}, description="what the candidate said of itself: shown, never believed")
     log: str = Field(default="", description="clipped tail of the candidate's output")
+    cache: str = Field(
+        default="",
+        description="compiled code that it found: cold (none), baseline (the unmodified program's), prepared (its own "
+        "source's); empty where none is kept",
+    )
+    preparation_seconds: float = Field(
+        default=0.0, description="of the preparation made just before it, if one was"
+    )
     machine: Numbers = Field(
         default={},
         description="what the referee saw beside it, by the names of `guards/budget_honesty.py` "
@@ -244,7 +253,9 @@ class ScoredRow(AboutTrial):
     reason: str = ""
     detail: str = ""
     seconds: float = 0.0
-    items_sha256: str = Field(default="", description="of `items/<trial_id>.json`: each item's share of the score")
+    items_sha256: str = Field(
+        default="", description="of `items/<trial_id>.json`: each item's share of the score"
+    )
 
     @classmethod
     def of(cls, score: Score, trial: AboutTrial, split: Split, items_sha256: str = "") -> "ScoredRow":
@@ -316,7 +327,8 @@ class CertificateRow(Row):
     item_kind: str = Field(default="", description="what the task's items are; empty: it tells none")
     items: int = 0
     item_low: float | None = Field(
-        default=None, description="the gain's other interval: over items, by a paired bootstrap, seeds as they are"
+        default=None,
+        description="the gain's other interval: over items, by a paired bootstrap, seeds as they are",
     )
     item_high: float | None = None
     conditions_alike: bool = Field(
@@ -325,6 +337,35 @@ class CertificateRow(Row):
     val_minus_test: dict[str, float | None] = Field(
         default={}, description="head, baseline: how far val flatters"
     )
+
+
+class TransferRow(Row):
+    when: ClassVar[str] = "head and baseline were measured afresh at another budget, on demand"
+    kind: Literal["transfer"] = "transfer"
+    head_commit: str = ""
+    baseline_commit: str = ""
+    asked: Texts = Field(default={}, description="what was to be different: key: value, as it was given")
+    profile: str = ""
+    clock: Clock = Field(default=Clock(), description="of these trials")
+    own_clock: Clock = Field(default=Clock(), description="of the session's")
+    folder: str = Field(default="", description="of these trials and their ledger, in the session's folder")
+    ledger_hash: str = Field(default="", description="`hash` of that ledger's last row")
+    head_scores: list[float | None] = Field(default=[], description="on the sealed split; null: no score")
+    baseline_scores: list[float | None] = []
+    gain: float | None = Field(default=None, description="positive is better; null: not measurable")
+    low: float | None = None
+    high: float | None = None
+    p: float = 1.0
+    df: float = Field(default=0.0, description="Welch's degrees of freedom")
+    sd: float = 0.0
+    confidence: float = 0.95
+    certified_gain: float | None = Field(default=None, description="at the session's own budget; null: none")
+    share: float = Field(default=0.5, description="of the certified gain, that was asked for")
+    lacking: float | None = Field(
+        default=None, description="upper limit of the gain less that share; below 0 it falls short"
+    )
+    word: TransferWord = Field(default="cannot_tell", description="what docs/statistics.md defines")
+    conditions_alike: bool = True
 
 
 class AblationRow(Row):
@@ -386,6 +427,7 @@ KINDS: dict[str, type[Row]] = {
         DecidedRow,
         SettledRow,
         CertificateRow,
+        TransferRow,
         AblationRow,
         NoticeRow,
         AgentSpentRow,

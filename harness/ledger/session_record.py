@@ -29,6 +29,7 @@ from harness.ledger.rows import (
     SessionStartedRow,
     SettledRow,
     StepRow,
+    TransferRow,
     TrialFinishedRow,
     TrialStartedRow,
     TrialTakenRow,
@@ -85,6 +86,7 @@ class SessionRecord:
         self.finished_seconds = 0.0  # wall clock of these
         self.seconds_by_role: dict[Role, float] = defaultdict(float)  # that they held the machine
         self.certificates: list[CertificateRow] = []
+        self.transfers: list[TransferRow] = []  # certificates at other budgets
         self.ablations: list[AblationRow] = []
         self.notices: list[NoticeRow] = []
         self.asked, self.thinking = 0, False
@@ -374,6 +376,9 @@ class SessionRecord:
     def _on_certificate(self, row: CertificateRow) -> None:
         self.certificates.append(row)
 
+    def _on_transfer(self, row: TransferRow) -> None:
+        self.transfers.append(row)
+
     def _on_ablation(self, row: AblationRow) -> None:
         self.ablations.append(row)
 
@@ -396,6 +401,7 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
     ScoredRow: SessionRecord._on_scored,
     TrialTakenRow: SessionRecord._on_trial_taken,
     CertificateRow: SessionRecord._on_certificate,
+    TransferRow: SessionRecord._on_transfer,
     AblationRow: SessionRecord._on_ablation,
     NoticeRow: SessionRecord._on_notice,
     AgentSpentRow: SessionRecord._on_agent_spent,

@@ -15,6 +15,7 @@ GLOSSARY: Mapping[str, str] = {
     "rolled back": "Kept provisionally and given up again: on fresh trials it did not hold.",
     "certified step": "A stack of keeps that held in a race of fresh trials against the last certified state.",
     "certificate": "Fresh trials of head and baseline on the sealed split at the end: the only result.",
+    "carries over": "The certified gain is still there at another budget or size, by fresh trials of both sides there.",
     "certified gain": "How much better the head is than the baseline on the sealed split, by fresh trials of both.",
     "claimed gain": "What the search's own scores on val say. They were selected, so it is too high on average.",
     "interval": "A range that holds the true value in 95 of 100 such measurements.",

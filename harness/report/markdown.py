@@ -3,7 +3,16 @@
 from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, claimed_gain, noise, rejections
 from harness.report.escape import as_markdown
-from harness.report.words import certificate_lines, cost_text, score_text, signed, time_lines, title, why
+from harness.report.words import (
+    certificate_lines,
+    cost_text,
+    score_text,
+    signed,
+    time_lines,
+    title,
+    transfer_lines,
+    why,
+)
 
 
 def markdown_report(session: SessionRecord) -> str:
@@ -11,6 +20,7 @@ def markdown_report(session: SessionRecord) -> str:
     parts = [
         f"# {as_markdown(title(session))}",
         *(f"**{as_markdown(line, 300)}**" for line in certificate_lines(session)),
+        *(as_markdown(line, 300) for row in session.transfers for line in transfer_lines(row, session.unit)),
         _numbers(session),
         "## Proposals",
         _table(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _STARTED = ("trial_id", "role", "commit", "proposal", "seed", "attempt")
 _MEASURED = (
     "reason", "billed_seconds", "startup_seconds", "wall_seconds", "cpu_seconds", "peak_memory_bytes",
-    "artefact_sha256",
+    "artefact_sha256", "cache", "preparation_seconds",
 )  # fmt: skip
 _RULING = ("reason", "message", "category", "complexity", "score", "incumbent_score", "gpu_seconds")
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from harness.ledger.record_parts import ProposalRecord, number, plain_mapping
-from harness.ledger.rows import CertificateRow
+from harness.ledger.rows import CertificateRow, TransferRow
 from harness.ledger.session_record import SessionRecord
-from harness.records import AblatedChange, Level
+from harness.records import AblatedChange, Clock, Level
+from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -69,10 +70,8 @@ def gain_text(session: SessionRecord) -> str:
     certificate = session.certificate
     if certificate is not None and certificate.gain is not None:
         return f"{signed(certificate.gain)} {'certified' if certificate.passed else 'NOT certified'}"
-    baseline, incumbent = session.baseline_score, session.incumbent_score
-    if baseline is None or incumbent is None or not session.keeps:
-        return "-"
-    return f"{signed(session.sign * (incumbent - baseline))} claimed"
+    claimed = claimed_gain(session)
+    return "-" if claimed is None or not session.keeps else f"{signed(claimed)} claimed"
 
 
 def step_lines(session: SessionRecord) -> list[str]:
@@ -155,6 +154,56 @@ def certificate_lines(session: SessionRecord) -> list[str]:
     if not (session.isolation_certified if row.certified is None else row.certified):
         lines.append(UNVERIFIED)
     return lines
+
+
+_TRANSFER = {
+    "carries_over": "the gain carries over",
+    "does_not": "the gain does NOT carry over",
+    "cannot_tell": "cannot tell whether the gain carries over",
+}
+
+
+def transfer_lines(row: TransferRow, unit: str = "") -> list[str]:
+    """Whether a gain holds at another budget, for people."""
+    unit = one_line(unit, 40)
+    asked = one_line(", ".join(f"{key}={value}" for key, value in row.asked.items()), 120)
+    word = _TRANSFER[row.word] + (" in part" if row.word == "carries_over" and falls_short(row) else "")
+    start = f"at {asked} ({budget_text(row.clock)}; the session: {budget_text(row.own_clock)}) {word}"
+    if row.gain is None:
+        return [f"{start}: a trial of the head or of the baseline ended without a score"]
+    interval = f"{signed(row.low or 0.0)} to {signed(row.high or 0.0)}"
+    counts = f"{len(row.head_scores)} and {len(row.baseline_scores)} trials"
+    lines = [f"{start}: {signed(row.gain)} {unit} ({row.confidence:.0%} interval {interval}; {counts})"]
+    if row.certified_gain is not None:
+        share = f"{row.share:.0%} of the certified {signed(row.certified_gain)}"
+        lines.append(
+            f"less than {share}, both errors counted"
+            if falls_short(row)
+            else f"not shown to be less than {share}"
+        )
+    if not row.conditions_alike:
+        lines.append("head and baseline did not have the same machine under them: nothing follows")
+    return lines
+
+
+def transfer_word(row: TransferRow) -> str:
+    """The answer in two or three words."""
+    part = " in part" if row.word == "carries_over" and falls_short(row) else ""
+    return row.word.replace("_", " ") + part
+
+
+def falls_short(row: TransferRow) -> bool:
+    """Whether less than the share of the certified gain that was asked for is left."""
+    return row.lacking is not None and row.lacking < 0
+
+
+def budget_text(clock: Clock) -> str:
+    """What bounds a trial."""
+    if clock.steps is not None:
+        return f"{clock.steps:,} steps"
+    if clock.tokens is not None:
+        return f"{clock.tokens:,} tokens"
+    return f"{clock.seconds:g} {'CPU ' if clock.kind == 'cpu' else ''}s"
 
 
 def item_lines(row: CertificateRow, unit: str = "") -> list[str]:

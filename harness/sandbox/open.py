@@ -108,7 +108,7 @@ def _launch(plan: Plan) -> tuple[OwnLauncher, int]:
             stderr=log_write,
             env={},
             cwd="/",
-            pass_fds=(plan.control, *plan.kept),
+            pass_fds=(plan.control, *plan.kept, *plan.caches),
             start_new_session=True,  # Ctrl-C in the terminal is for the referee alone
         )
     except BaseException:

@@ -28,6 +28,7 @@ from harness.scoring.reasons import PredictorFault
 _MARTINGALE_NATS = 20.0
 _MEAN_SIGMAS = 4.5  # a false alarm in 300,000
 _FEWEST_FOR_MEAN = 8
+_ROWS_AT_A_TIME = 256
 _MOST_NATS = 0.25  # whatever the baseline does
 
 Tokens = npt.NDArray[np.int32]
@@ -106,12 +107,13 @@ def _draw_by_gain(rows: Tokens, losses: Losses, random: np.random.Generator) -> 
     targets = rows[:, 1:]
     counts = np.bincount(targets.ravel()).astype(np.float64)
     reference = -np.log(np.maximum(counts, 1) / counts.sum())
-    keys, where = np.empty(len(rows)), np.empty(len(rows), np.int64)
-    for row in range(len(rows)):
-        total = np.cumsum(np.maximum(reference[targets[row, :-1]] - losses[row, :-1], 0.0))
-        gain = float(total[-1]) if len(total) else 0.0
-        keys[row] = random.exponential() / gain if gain > 0 else np.inf
-        where[row] = np.searchsorted(total, random.random() * gain, side="right") if gain > 0 else 0
+    keys, where = np.full(len(rows), np.inf), np.zeros(len(rows), np.int64)
+    for first in range(0, len(rows) if losses.shape[1] > 1 else 0, _ROWS_AT_A_TIME):
+        part = slice(first, first + _ROWS_AT_A_TIME)
+        total = np.cumsum(np.maximum(reference[targets[part, :-1]] - losses[part, :-1], 0.0), axis=1)
+        gain, chance = total[:, -1], random.random(len(total))
+        np.divide(random.exponential(size=len(total)), gain, out=keys[part], where=gain > 0)
+        where[part] = (total <= (chance * gain)[:, None]).sum(axis=1)  # where gain is 0, the key never wins
     return keys, np.minimum(where, max(0, losses.shape[1] - 2))
 
 

@@ -1,10 +1,12 @@
 """The trusted end of one predictor: questions go out, raw bytes come back, everything is checked.
 
-Two slots of shared memory: while the predictor computes a batch, its previous answer is being used here.
-Memory is bounded by these slots. Where memory cannot be shared, the bytes travel as packets, one batch at a
-time. Whatever is wrong with an answer is the candidate's fault (PredictorFault).
+Slots of shared memory: while the predictor computes a batch, its previous answer is being used here. On a GPU they
+lie in its own memory, so that logits never cross the bus; an answer says where it is, as a predictor may not be able
+to reach them there. Memory is bounded by these slots. Where memory cannot be shared, the bytes travel as packets, one
+batch at a time. Whatever is wrong with an answer is the candidate's fault (PredictorFault).
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -18,6 +20,7 @@ import numpy.typing as npt
 
 from harness.records import Json
 from harness.sandbox import wire
+from harness.sandbox.device_memory import DeviceArray, DeviceMemory
 from harness.sandbox.strict_json import NotStrictJson, parsed
 from harness.scoring.inference import AnswerMeter
 from harness.scoring.limits import PredictorLimits
@@ -25,7 +28,7 @@ from harness.scoring.reasons import PredictorFault
 
 WIRE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LARGEST_BYTES = 4
-_SLOTS = 2
+_SLOTS, _SLOTS_ON_DEVICE = 2, 3  # two processes take turns on a GPU: one batch more bridges a turn
 _LOOK_SECONDS = 0.25  # between two looks at what a predictor has used while it lets us wait
 _VALUE_BYTES = 16  # of text, on average, that a value of an answer takes at least
 
@@ -42,17 +45,20 @@ class Connection:
         answer_bytes: int,
         shared: bool = True,
         meter: AnswerMeter | None = None,
+        device: DeviceMemory | None = None,
     ) -> None:
         """question_bytes, answer_bytes: size of one slot. shared: memory is shared, else packets are sent.
 
-        meter: of the predictor's time, where that is billed.
+        meter: of the predictor's time, where that is billed. device: `slots_on_device(answer_bytes)` of memory on a
+        GPU, for answers; ours from now on.
         """
         self._channel, self._limits, self._meter = channel, limits, meter
         self.question_bytes, self.answer_bytes = question_bytes, answer_bytes
         self._files: list[int] = []
         self._buffers: list[mmap.mmap] = []
+        self._device, self._slots = device if shared else None, _SLOTS_ON_DEVICE if device else _SLOTS
         if shared:
-            self._files = [wire.shared_file(_SLOTS * size) for size in (question_bytes, answer_bytes)]
+            self._files = [wire.shared_file(self._slots * size) for size in (question_bytes, answer_bytes)]
             self._buffers = [wire.mapped(file) for file in self._files]
         self._loaded = False
         self._waiting: deque[tuple[int, int, int]] = deque()  # answer's offset, rows, length
@@ -66,7 +72,13 @@ class Connection:
         """Hand over source and artefact (sealed files) and the buffers; the answer is awaited at first use."""
         if self._meter:
             self._meter.start()
-        self._send({**message, "op": "load"}, (source, artefact, *self._files))
+        told, files = {**message, "op": "load"}, [source, artefact, *self._files]
+        with contextlib.ExitStack() as stack:
+            if self._device:
+                files.append(self._device.export())
+                stack.callback(os.close, files[-1])
+                told["device_bytes"] = self._device.size_bytes
+            self._send(told, tuple(files))
 
     def _send(
         self, message: dict[str, Any], descriptors: tuple[int, ...] = (), content: bytes | None = None
@@ -124,7 +136,7 @@ class Connection:
     @property
     def room(self) -> bool:
         """Whether another batch may be sent before an answer is taken."""
-        return len(self._waiting) < (_SLOTS if self._buffers else 1)
+        return len(self._waiting) < (self._slots if self._buffers else 1)
 
     def ask(self, tokens: npt.NDArray[np.int32], most_classes: int) -> None:
         """Send a batch of tokens, int32 [rows, length]."""
@@ -140,7 +152,7 @@ class Connection:
         self._count(rows, rows * length)
         self._send({**message, **places}, content=content)
         self._waiting.append((answer_offset, rows, length))
-        self._slot = (self._slot + 1) % _SLOTS
+        self._slot = (self._slot + 1) % self._slots
 
     def _count(self, sent: int, questions: int) -> None:
         self.questions_sent += sent
@@ -173,8 +185,8 @@ class Connection:
             raise PredictorFault("predictor.timeout", f"no whole answer within {seconds:.0f} s") from None
         return target
 
-    def logits(self, most_classes: int) -> tuple[memoryview, tuple[int, int, int], str]:
-        """Bytes of the oldest batch's logits, their shape [rows, length, classes] and their type.
+    def logits(self, most_classes: int) -> tuple[memoryview | DeviceArray, tuple[int, int, int], str]:
+        """Bytes of the oldest batch's logits, here or on the GPU, their shape [rows, length, classes] and their type.
 
         The bytes are shared: the other side can still change them, so copy before use. Raises PredictorFault.
         """
@@ -199,7 +211,11 @@ class Connection:
             )
         self.classes, self.dtype = classes, dtype
         size = rows * length * classes * WIRE_BYTES[dtype]
-        content = self._read(answer_offset, size, cap)
+        content: memoryview | DeviceArray
+        if self._device and message.get("on_device") is True:
+            content = self._device.array_interface(answer_offset, (size,), "|u1")
+        else:
+            content = self._read(answer_offset, size, cap)
         self._answered(rows * length)
         return content, (rows, length, classes), dtype
 
@@ -244,6 +260,14 @@ class Connection:
                 continue  # a caller still holds a view of an answer: freed with it
         while self._files:
             os.close(self._files.pop())
+        if self._device:
+            self._device.close()
+            self._device = None
+
+
+def slots_on_device(answer_bytes: int) -> int:
+    """Bytes of a GPU's memory for the answers of one connection."""
+    return _SLOTS_ON_DEVICE * answer_bytes
 
 
 def _is_shape(shape: object) -> bool:

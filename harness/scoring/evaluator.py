@@ -28,7 +28,7 @@ from harness.scoring import reasons
 from harness.scoring.inference import ARTEFACT_BYTES, Allowance, allowance
 from harness.scoring.settings import Scoring
 from harness.scoring.sound_artefact import Sound, SoundArtefact
-from harness.scoring.warm_pool import EvaluatorLost, Predictor, RefereeProcess, WarmPool
+from harness.scoring.warm_pool import EvaluatorLost, Predictor, RefereeProcess, WarmPool, close_together
 from harness.task.imports import early_imports, imports
 from harness.task.task import Profile, Task, TaskData
 
@@ -136,9 +136,7 @@ class SandboxEvaluator:
             if self._task.predictor != "none":
                 files.append(stack.enter_context(_open(wire.sealed_file(packed(self._tree(subject.source))))))
             referee, predictors = self._pool.take()
-            stack.callback(referee.close)
-            for predictor in predictors:
-                stack.callback(predictor.close)
+            stack.callback(close_together, [referee, *predictors])
             files += [predictor.end.fileno() for predictor in predictors]
             try:
                 self._import_early(predictors, subject.source)
@@ -153,8 +151,11 @@ class SandboxEvaluator:
     def _import_early(self, predictors: list[Predictor], source: Files) -> None:
         """What the candidate imports beyond the task's own packages: start-up is not billed, as in training."""
         if modules := [name for name in imports(source) if name not in self._early]:
+            end = time.monotonic() + self._settings.startup_seconds
+            for predictor in predictors:  # both at once
+                predictor.begin_imports(modules)
             for predictor in predictors:
-                predictor.import_early(modules, self._settings.startup_seconds)
+                predictor.await_imports(modules, max(0.001, end - time.monotonic()))
 
     def _ask(
         self,

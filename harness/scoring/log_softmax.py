@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from harness.sandbox.device_memory import DeviceArray
+
 _BLOCK_BYTES = 1 << 20  # a block and its exponentials stay in the processor's second-level cache
 _SAFE = 60.0  # exp of +-60 and a sum over a million classes stay inside float32
 
@@ -50,8 +52,9 @@ class LossWorkers:
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
-    def losses(self, content: memoryview, dtype: str, classes: int, targets: Targets) -> Losses:
+    def losses(self, content: memoryview | DeviceArray, dtype: str, classes: int, targets: Targets) -> Losses:
         """content: logits [n, classes] as bytes; targets [n] -> nats [n]. Raises NotFinite, IndexError."""
+        assert isinstance(content, memoryview)  # memory of a GPU is shared only where it does this work
         count = len(targets)
         if count and not (int(targets.min()) >= 0 and int(targets.max()) < classes):
             raise IndexError(f"a target lies outside the {classes} classes")

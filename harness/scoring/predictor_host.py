@@ -2,8 +2,8 @@
 
     python predictor_host.py CHANNEL_DESCRIPTOR PUBLIC_DATA_FOLDER
 
-Travels into the sandbox beside predictor_wire.py and imports nothing else of ours. It starts before a candidate
-is known, when slow imports are over; source and weights then arrive as sealed files.
+Travels into the sandbox beside predictor_wire.py and predictor_memory.py and imports nothing else of ours. It starts
+before a candidate is known, when slow imports are over; source and weights then arrive as sealed files.
 What it may do (no labels, no network, no training data) is the sandbox's business and the evaluator's, not its own.
 """
 
@@ -13,24 +13,29 @@ import importlib.util
 import json
 import mmap
 import os
+import select
 import socket
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import predictor_wire as wire  # type: ignore[import-not-found] # beside this file, in the sandbox
+import predictor_memory as memory_of_gpu  # type: ignore[import-not-found] # beside this file, in the sandbox
+import predictor_wire as wire  # type: ignore[import-not-found]
 
 _DETAIL_CHARACTERS = 2000
+_MOST_FILES = 5
 _FLOATS = ("float32", "bfloat16", "float16")
 
 
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
+    warm_device()
     with contextlib.suppress(wire.ChannelClosed):
         wire.send(channel, {"op": "ready"})
         serve(channel, sys.argv[2])
@@ -43,28 +48,53 @@ def import_early(names: list[str]) -> None:
             importlib.import_module(name)
 
 
+def warm_device() -> None:
+    """What CUDA and cuBLAS do at their first use, where there is a GPU: seconds, and nobody's either."""
+    torch = sys.modules.get("torch")
+    with contextlib.suppress(Exception):
+        if torch and torch.cuda.is_available():
+            ones = torch.ones(64, 64, device="cuda", dtype=torch.bfloat16)
+            (ones @ ones).sum().item()
+
+
 def serve(channel: socket.socket, data: str) -> None:
     """Load, then answer until the other side hangs up. A failing model is reported and ends this process."""
-    message, descriptors = wire.receive_with_files(channel, 4)
+    message, descriptors = wire.receive_with_files(channel, _MOST_FILES)
     if message["op"] == "import":
         import_early(message["modules"])
+        warm_device()
         wire.send(channel, {"op": "imported"})
-        message, descriptors = wire.receive_with_files(channel, 4)
+        message, descriptors = wire.receive_with_files(channel, _MOST_FILES)
     try:
         model = load(message, data, *descriptors[:2])
-        memory = SharedBuffers(channel, descriptors[2:], pinned=bool(message["pinned"]))
+        pinned, device_bytes = bool(message["pinned"]), int(message.get("device_bytes", 0))
+        memory = SharedBuffers(channel, descriptors[2:], pinned=pinned, device_bytes=device_bytes)
         wire.send(channel, {"op": "loaded"})
-        while True:
-            question = wire.receive(channel)
-            if question["op"] == "tokens":
-                _answer_tokens(question, model, memory)
-            else:
-                _answer_items(question, model, memory)
+        _answer_all(channel, model, memory)
     except wire.ChannelClosed:
         raise
     except BaseException as error:  # noqa: BLE001 -- whatever the candidate raises, SystemExit too, is told
         detail = "".join(traceback.format_exception(error))[-_DETAIL_CHARACTERS:]
         wire.send(channel, {"op": "failed", "kind": type(error).__name__, "detail": detail})
+
+
+def _answer_all(channel: socket.socket, model: Any, memory: "SharedBuffers") -> None:
+    """Until the other side hangs up. A question that waits is begun while a GPU is still at the one before."""
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    unsent: Callable[[], None] | None = None
+    while True:
+        if unsent and not poller.poll(0):
+            unsent()
+            unsent = None
+        question = wire.receive(channel)
+        answer = _answer_tokens if question["op"] == "tokens" else _answer_items
+        try:
+            begun = answer(question, model, memory)
+        finally:
+            if unsent:
+                unsent()
+        unsent = begun
 
 
 def load(message: dict[str, Any], data: str, source: int, artefact: int) -> Any:
@@ -97,13 +127,16 @@ def _import_entry(folder: str, entry: str) -> ModuleType:
 class SharedBuffers:
     """Where questions and answers lie: two shared buffers, or packets where there are none.
 
-    With a GPU the answers' pages are pinned, so that copies run at full bus speed.
+    With a GPU answers lie in its memory; where that cannot be shared, the buffer's pages are pinned, so that copies
+    run at full bus speed.
     """
 
-    def __init__(self, channel: socket.socket, files: list[int], *, pinned: bool) -> None:
+    def __init__(self, channel: socket.socket, files: list[int], *, pinned: bool, device_bytes: int) -> None:
+        """files: of questions, of answers, and with device_bytes of a GPU's memory for answers."""
         self.channel = channel
-        self._buffers: list[mmap.mmap] = [wire.mapped(file) for file in files]
-        if pinned and files:
+        self._buffers: list[mmap.mmap] = [wire.mapped(file) for file in files[:2]]
+        self._device = _device_memory(files[2], device_bytes) if device_bytes else None
+        if pinned and files and not self._device:
             _pin(self._buffers[1])
 
     def question(self, message: dict[str, Any]) -> bytearray:
@@ -115,6 +148,24 @@ class SharedBuffers:
         content = bytearray(size)
         wire.receive_bytes(self.channel, memoryview(content))
         return content
+
+    def ready(self, tokens: Any) -> Any:
+        """Where a GPU can fetch them without being waited for."""
+        return tokens.pin_memory() if self._device else tokens
+
+    def to_device(self, tensor: Any, offset: int) -> Callable[[], None] | None:
+        """Copies on the GPU; what is returned waits for it. None where the answer has to cross the bus."""
+        if not (self._device and tensor.is_cuda):
+            return None
+        import torch
+
+        flat = tensor.detach().contiguous().view(-1).view(torch.uint8)
+        place = self._device.array_interface(offset, (flat.numel(),), "|u1")
+        torch.as_tensor(place, device=flat.device).copy_(flat, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call] # torch's own lack
+        done.record()
+        wait: Callable[[], None] = done.synchronize
+        return wait
 
     def put_tensor(self, tensor: Any, offset: int) -> None:
         import torch
@@ -143,6 +194,16 @@ class SharedBuffers:
             wire.send_bytes(self.channel, text)
 
 
+def _device_memory(file: int, size_bytes: int) -> Any:
+    try:
+        return memory_of_gpu.DeviceMemory(size_bytes, file)
+    except memory_of_gpu.DeviceMemoryUnavailable as error:
+        print(f"logits cross the bus: {error}", file=sys.stderr)
+        return None
+    finally:
+        os.close(file)
+
+
 def _pin(buffer: mmap.mmap) -> None:
     import torch
 
@@ -151,23 +212,36 @@ def _pin(buffer: mmap.mmap) -> None:
         torch.cuda.cudart().cudaHostRegister(whole.data_ptr(), whole.numel(), 0)  # type: ignore[no-untyped-call] # torch's own lack
 
 
-def _answer_tokens(message: dict[str, Any], model: Any, memory: SharedBuffers) -> None:
-    """Raw logits in the model's own float type (wider ones as float32); a wrong shape is told without content."""
+def _answer_tokens(message: dict[str, Any], model: Any, memory: SharedBuffers) -> Callable[[], None] | None:
+    """Raw logits in the model's own float type (wider ones as float32); a wrong shape is told without content.
+
+    Returns what sends the answer once a GPU is done, None if it was sent.
+    """
     import torch
 
     flat = torch.frombuffer(memory.question(message), dtype=torch.int32)
+    tokens = memory.ready(flat.view(message["rows"], message["length"]).long())
     with torch.inference_mode():
-        logits = model(flat.view(message["rows"], message["length"]).long())
+        logits = model(tokens)
         shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
         if dtype not in _FLOATS:
             logits, dtype = logits.float(), "float32"
         expected = [message["rows"], message["length"]]
         fits = len(shape) == 3 and shape[:-1] == expected and 0 < shape[-1] <= message["most_classes"]
+        answer = {"op": "logits", "shape": shape, "dtype": dtype}
+        if fits and (wait := memory.to_device(logits, message["answer_offset"])):
+
+            def send() -> None:
+                wait()
+                wire.send(memory.channel, {**answer, "on_device": True})
+
+            return send
         if fits:
             memory.put_tensor(logits, message["answer_offset"])
-        wire.send(memory.channel, {"op": "logits", "shape": shape, "dtype": dtype})
+        wire.send(memory.channel, answer)
         if fits:
             memory.send_tensor(logits)
+    return None
 
 
 def _answer_items(message: dict[str, Any], model: Any, memory: SharedBuffers) -> None:

@@ -22,13 +22,14 @@ from typing import Any, NoReturn, Protocol
 
 from harness.records import Split
 from harness.sandbox import wire
+from harness.sandbox.device_memory import DeviceMemory, DeviceMemoryUnavailable
 from harness.scoring import reasons
 from harness.scoring.artefact_reader import BadArtefact, read_artefact
-from harness.scoring.connection import Connection
+from harness.scoring.connection import Connection, slots_on_device
 from harness.scoring.fixed_words import fixed_words
 from harness.scoring.inference import Allowance, AnswerMeter
 from harness.scoring.items import ITEMS, items_of, packets
-from harness.scoring.log_softmax_gpu import loss_workers
+from harness.scoring.log_softmax_gpu import GpuLosses, loss_workers
 from harness.scoring.reasons import PredictorFault
 from harness.scoring.settings import Scoring
 from harness.scoring.subjects import ItemSubject, TokenSubject, slot_bytes
@@ -75,17 +76,18 @@ def plan_of(message: dict[str, Any]) -> ScoringPlan:
 
 
 def main(descriptor: int, early: Sequence[str] = ()) -> None:
-    """early: modules to import before the plan arrives."""
+    """early: modules to import before the plan arrives; with torch among them, the GPU is made ready, too."""
     channel = socket.socket(fileno=descriptor)
     for name in early:
         importlib.import_module(name)
+    ready = loss_workers(1, gpu=True) if "torch" in early else None
     try:
         message, descriptors = wire.receive_with_files(channel, 4)
     except wire.ChannelClosed:
         return
     plan = plan_of(message)
     _limit(plan.settings)
-    answer = score(plan, descriptors, _Asked(channel))
+    answer = score(plan, descriptors, _Asked(channel), ready if isinstance(ready, GpuLosses) else None)
     for part in packets(answer.pop(ITEMS, None)):
         wire.send(channel, part)
     wire.send(channel, answer)
@@ -121,12 +123,14 @@ class _Asked:
         wire.receive(self._channel)
 
 
-def score(plan: ScoringPlan, descriptors: list[int], session: PredictorControl) -> dict[str, Any]:
+def score(
+    plan: ScoringPlan, descriptors: list[int], session: PredictorControl, on_gpu: GpuLosses | None = None
+) -> dict[str, Any]:
     """op, status, value, side, reason, detail, items: fields of records.Score. Never raises.
 
-    descriptors: what travels beside the plan; the predictors' ends are closed.
+    descriptors: what travels beside the plan; the predictors' ends are closed. on_gpu: where log-softmax is done.
     """
-    return _Scoring(plan, descriptors, session).answer()
+    return _Scoring(plan, descriptors, session, on_gpu).answer()
 
 
 class _Rejected(Exception):
@@ -136,8 +140,15 @@ class _Rejected(Exception):
 class _Scoring:
     """One score under way."""
 
-    def __init__(self, plan: ScoringPlan, descriptors: list[int], session: PredictorControl) -> None:
+    def __init__(
+        self,
+        plan: ScoringPlan,
+        descriptors: list[int],
+        session: PredictorControl,
+        on_gpu: GpuLosses | None = None,
+    ) -> None:
         self._plan, self._descriptors, self._session = plan, descriptors, session
+        self._on_gpu = on_gpu
         local = time.process_time if plan.clock == "cpu" else time.monotonic
         remote = session.cpu_seconds if plan.clock == "cpu" else time.monotonic
         self._meter = AnswerMeter(local if plan.predictor == "none" else remote, plan.allowed)
@@ -178,13 +189,14 @@ class _Scoring:
             return self._of_data(evaluate)
         artefact, source = self._descriptors[:2]
         main_end, cold_end = (socket.socket(fileno=end) for end in self._descriptors[2:])
-        main = self._main = _connected(main_end, self._plan, source, artefact, self._meter)
+        on_device = self._on_gpu is not None and self._plan.settings.on_device
+        main = self._main = _connected(main_end, self._plan, source, artefact, self._meter, on_device)
 
         def cold() -> Connection:
             self._meter.check()
             main.close()
             self._session.end_main()
-            return _connected(cold_end, self._plan, source, artefact)
+            return _connected(cold_end, self._plan, source, artefact, on_device=on_device)
 
         if self._plan.predictor == "tokens":
             return self._of_tokens(evaluate, main, cold)
@@ -206,7 +218,7 @@ class _Scoring:
 
     def _of_tokens(self, evaluate: Any, main: Connection, cold: Any) -> tuple[float, dict[str, float]]:
         plan = self._plan
-        workers = loss_workers(plan.settings.threads, gpu=bool(plan.load["pinned"]))
+        workers = self._on_gpu or loss_workers(plan.settings.threads, gpu=bool(plan.load["pinned"]))
         noise = plan.allowed.noise_nats if plan.allowed else 0.0
         tokens = TokenSubject(main, cold, plan.classes, plan.settings, workers, noise)
         metrics = evaluate(tokens, Path(plan.private), plan.split)
@@ -252,9 +264,17 @@ def _raise_swallowed(fault: PredictorFault | None) -> None:
 
 
 def _connected(
-    end: socket.socket, plan: ScoringPlan, source: int, artefact: int, meter: AnswerMeter | None = None
+    end: socket.socket,
+    plan: ScoringPlan,
+    source: int,
+    artefact: int,
+    meter: AnswerMeter | None = None,
+    on_device: bool = False,
 ) -> Connection:
-    """Each predictor gets files of its own: a shared one could carry words (its offset, a lock) to the other."""
+    """Each predictor gets files of its own: a shared one could carry words (its offset, a lock) to the other.
+
+    on_device: its answers may lie in the GPU's memory.
+    """
     question_bytes, answer_bytes = slot_bytes(plan.settings, plan.predictor, plan.classes)
     connection = Connection(
         end,
@@ -263,12 +283,25 @@ def _connected(
         answer_bytes=answer_bytes,
         shared=plan.settings.shared_memory,
         meter=meter,
+        device=_device_memory(answer_bytes) if on_device and plan.settings.shared_memory else None,
     )
     copies = [wire.sealed_copy(file) for file in (source, artefact)]
     connection.load(plan.load, *copies)
     for copy in copies:
         os.close(copy)
     return connection
+
+
+def _device_memory(answer_bytes: int) -> DeviceMemory | None:
+    """None where a GPU cannot share its memory: then logits cross the bus, twice."""
+    import torch
+
+    torch.cuda.synchronize()  # gives this thread a context
+    try:
+        return DeviceMemory(slots_on_device(answer_bytes))
+    except DeviceMemoryUnavailable as error:
+        print(f"logits cross the bus: {error}", file=sys.stderr)
+        return None
 
 
 def _bug(text: str) -> NoReturn:

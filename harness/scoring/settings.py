@@ -18,8 +18,9 @@ class Scoring:
     of random tokens. The cost is about (cuts + replays) / rows of the held-out data: 3 % of 10240 rows.
     batch_tokens: at most so many in a batch, 0 for what suits the machine; batch_mib bounds the bytes of its logits.
     threads: for log-softmax where no GPU does it, 0 for what suits the machine. warm: start predictors for the next
-    score while a trial is under way. shared_memory: false sends the bytes as packets. memory_gib: of a predictor, 0
-    for the profile's.
+    score while a trial is under way. shared_memory: false sends the bytes as packets. on_device: with a GPU, logits
+    stay in its memory (three batches of them); false, or where it cannot be shared, they cross the bus twice.
+    memory_gib: of a predictor, 0 for the profile's.
     Caps in seconds: see PredictorLimits; evaluate_seconds bounds the task's own evaluate.py, evaluate_memory_gib (0 for
     what suits the machine) its private memory. item_kib: most JSON that answers an item.
     load_factor, answer_factor: how many times the baseline's own time, in the clock that training is billed in, a
@@ -36,6 +37,7 @@ class Scoring:
     threads: int = 0
     warm: bool = True
     shared_memory: bool = True
+    on_device: bool = True
     memory_gib: float = 0.0
     startup_seconds: float = 300.0
     batch_seconds: float = 20.0

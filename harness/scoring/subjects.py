@@ -4,12 +4,14 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.records import Json
+from harness.sandbox.device_memory import DeviceArray
 from harness.scoring import audits
 from harness.scoring.connection import Connection
 from harness.scoring.log_softmax import LossWorkers, NotFinite
@@ -24,10 +26,11 @@ _SAME = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Rows [n, T+1] that the main predictor has answered, their losses [n, T] and the batch size used."""
+    """Rows [n, T+1] that the main predictor has answered, their losses [n, T], the tokens in them, the batch size."""
 
     rows: audits.Tokens
     losses: audits.Losses
+    alphabet: audits.Tokens
     batch: int
 
 
@@ -52,6 +55,8 @@ class TokenSubject:
         self._workers = workers
         self._random = np.random.default_rng()
         self._answered: list[Answered] = []
+        self._pinned: Connection | None = None
+        self._on_device = 0  # batches
         self._seconds = [0.0, 0.0]  # of the cold, of the main predictor; its start is in them
         self.fault: PredictorFault | None = None
 
@@ -70,13 +75,13 @@ class TokenSubject:
         count, length = len(tokens), tokens.shape[1] - 1
         batch = self._batch_rows(count + self._settings.random_rows, length)
         filled = -(-(count + self._settings.random_rows) // batch) * batch
-        alphabet = np.unique(tokens)
+        alphabet = _occurring(tokens)
         extra = audits.random_rows(filled - count, length, alphabet, self._random)
         everything = np.concatenate([tokens, extra])
         losses = self._ask(self._main, everything[:, :-1], everything[:, 1:], batch)
         if self._settings.random_rows:
             audits.check_random(losses[count:], len(alphabet))
-        self._answered.append(Answered(tokens, losses[:count], batch))
+        self._answered.append(Answered(tokens, losses[:count], alphabet, batch))
         return losses[:count].copy()
 
     def _batch_rows(self, count: int, length: int) -> int:
@@ -95,8 +100,6 @@ class TokenSubject:
     ) -> audits.Losses:
         """inputs, targets [n, T], n a multiple of `batch` -> losses [n, T]. In random order, two batches in flight."""
         start = time.monotonic()
-        if connection.answers is not None and not connection.questions_sent:
-            self._workers.pin(connection.answers)
         losses = np.empty(inputs.shape, np.float64)
         order = self._random.permutation(len(inputs))
         parts = [order[start : start + batch] for start in range(0, len(order), batch)]
@@ -106,6 +109,7 @@ class TokenSubject:
                 connection.ask(inputs[parts[asked]], self._classes)
                 asked += 1
             content, shape, dtype = connection.logits(self._classes)
+            self._pin_once(connection, content)
             flat = targets[part].reshape(-1).astype(np.int64)
             try:
                 losses[part] = self._workers.losses(content, dtype, shape[-1], flat).reshape(shape[:-1])
@@ -116,18 +120,30 @@ class TokenSubject:
                     "predictor.shape", f"{shape[-1]} classes do not cover the tokens"
                 ) from None
             finally:
-                content.release()
+                if isinstance(content, memoryview):
+                    content.release()
         self._seconds[connection is self._main] += time.monotonic() - start
         return losses
+
+    def _pin_once(self, connection: Connection, content: memoryview | DeviceArray) -> None:
+        """Where answers cross the bus. Counts those that do not."""
+        self._on_device += isinstance(content, DeviceArray)
+        if self._pinned is not connection and isinstance(content, memoryview) and connection.answers:
+            self._workers.pin(connection.answers)
+            self._pinned = connection
 
     def finish(self) -> dict[str, float]:
         """Audit what was answered. Returns figures for the record; raises PredictorFault."""
         total = sum(answered.losses.size for answered in self._answered)
         self._workers.unpin()
-        cold = self._cold()
-        sides = [self._audit(cold, answered, answered.losses.size / total) for answered in self._answered]
+        with ThreadPoolExecutor(1) as pool:
+            connecting = pool.submit(self._cold)
+            asked = [self._drawn(answered, answered.losses.size / total) for answered in self._answered]
+            cold = connecting.result()
+        sides = [self._audit(cold, questions) for questions in asked]
         return {
             "scoring.seconds": self._seconds[1],
+            "scoring.on_device": float(self._on_device > 0),
             "audit.seconds": self._seconds[0],
             "audit.cuts": sum(side["cuts"] for side in sides),
             "audit.replays": sum(side["replays"] for side in sides),
@@ -138,21 +154,27 @@ class TokenSubject:
             / max(1, sum(len(answered.rows) for answered in self._answered)),
         }
 
-    def _audit(self, connection: Connection, answered: Answered, share: float) -> dict[str, float]:
+    def _drawn(self, answered: Answered, share: float) -> "AuditQuestions":
+        """share: of all positions that were answered, for a share of the audit."""
         rows, settings = answered.rows, self._settings
         cuts, replays = (math.ceil(number * share) for number in (settings.cuts, settings.replays))
         plan = audits.draw(rows, answered.losses, cuts, replays, self._random)
-        alphabet = np.unique(rows)
+        alphabet = answered.alphabet
         known = np.concatenate([audits.swapped(rows, plan, self._random), rows[plan.replays, :-1]])
         count = len(known) + min(1, settings.random_rows)
         filled = -(-count // answered.batch) * answered.batch
         extra = audits.random_rows(filled - len(known), known.shape[1], alphabet, self._random)
         targets = np.concatenate([rows[np.concatenate([plan.rows, plan.replays]), 1:], extra[:, 1:]])
-        cold = self._ask(connection, np.concatenate([known, extra[:, :-1]]), targets, answered.batch)
+        inputs = np.concatenate([known, extra[:, :-1]])
+        return AuditQuestions(answered, plan, inputs, targets, len(known), len(alphabet))
+
+    def _audit(self, connection: Connection, asked: "AuditQuestions") -> dict[str, float]:
+        answered, plan, known = asked.answered, asked.plan, asked.known
+        cold = self._ask(connection, asked.inputs, asked.targets, answered.batch)
         tolerance = audits.tolerance_of(self._main.dtype or "float32", self._baseline_noise)
-        if settings.random_rows:
-            audits.check_random(cold[len(known) :], len(alphabet))
-        replayed = cold[len(plan.rows) : len(known)] - answered.losses[plan.replays]
+        if self._settings.random_rows:
+            audits.check_random(cold[known:], asked.alphabet)
+        replayed = cold[len(plan.rows) : known] - answered.losses[plan.replays]
         noise = audits.check_replay(replayed, tolerance)
         changes = [
             cold[index, : position + 1] - answered.losses[row, : position + 1]
@@ -160,7 +182,22 @@ class TokenSubject:
         ]
         change = audits.check_suffix(changes, noise, tolerance)
         figures = {"cuts": len(plan.rows), "replays": len(plan.replays), "uniform": plan.uniform}
-        return {**figures, "noise": noise, "change": change, "extra": filled}
+        return {**figures, "noise": noise, "change": change, "extra": len(asked.inputs)}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuestions:
+    """What the cold predictor is asked about rows that the main one has answered.
+
+    inputs, targets: [n, T], cut and replayed rows first, `known` of them; the rest are random tokens out of `alphabet`.
+    """
+
+    answered: Answered
+    plan: audits.AuditPlan
+    inputs: audits.Tokens
+    targets: audits.Tokens
+    known: int
+    alphabet: int
 
 
 def slot_bytes(settings: Scoring, kind: str, classes: int) -> tuple[int, int]:
@@ -168,6 +205,11 @@ def slot_bytes(settings: Scoring, kind: str, classes: int) -> tuple[int, int]:
     if kind == "items":
         return _ITEM_BYTES, _ITEM_BYTES
     return 4 * settings.batch_tokens, min(settings.batch_mib << 20, 4 * classes * settings.batch_tokens)
+
+
+def _occurring(tokens: audits.Tokens) -> audits.Tokens:
+    """The tokens that there are, each once, in order: as np.unique, which would sort millions of them."""
+    return np.flatnonzero(np.bincount(tokens.ravel())).astype(np.int32)
 
 
 def _tokens(rows: npt.ArrayLike, classes: int) -> audits.Tokens:

@@ -8,8 +8,9 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from harness.errors import InfrastructureError
 from harness.sandbox import wire
@@ -81,10 +82,14 @@ class Predictor:
         assert message == {"op": "ready"}
         self._ready = True
 
-    def import_early(self, modules: Sequence[str], seconds: float) -> None:
-        """Packages that the candidate names, before anything of it is there. Raises reasons.PredictorFault."""
-        try:
+    def begin_imports(self, modules: Sequence[str]) -> None:
+        """Of packages that the candidate names, before anything of it is there."""
+        with contextlib.suppress(wire.ChannelClosed):  # met again, and told, by `await_imports`
             wire.send(self.end, {"op": "import", "modules": list(modules)})
+
+    def await_imports(self, modules: Sequence[str], seconds: float) -> None:
+        """Raises reasons.PredictorFault."""
+        try:
             if wire.receive(self.end, seconds) == {"op": "imported"}:
                 return
         except (wire.ChannelClosed, wire.BadMessage, TimeoutError):
@@ -116,7 +121,19 @@ def host_files() -> dict[str, bytes]:
     return {
         "predictor_host.py": (_PACKAGE / "scoring" / "predictor_host.py").read_bytes(),
         "predictor_wire.py": (_PACKAGE / "sandbox" / "wire.py").read_bytes(),
+        "predictor_memory.py": (_PACKAGE / "sandbox" / "device_memory.py").read_bytes(),
     }
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def close_together(processes: Sequence[Closable]) -> None:
+    """A process with a GPU open takes a second to end: all at once. Raises what one of them raises."""
+    with ThreadPoolExecutor(max(1, len(processes))) as pool:
+        for closing in [pool.submit(process.close) for process in processes]:
+            closing.result()
 
 
 class RefereeProcess:

@@ -76,9 +76,15 @@ def has_ended(folder: Path) -> bool:
 
 
 @contextmanager
-def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Iterator[OpenSession]:
+def open_session(
+    setup: Setup,
+    folder: Path,
+    trackers: Sequence[Tracker],
+    files_of: Callable[[str], Files] | None = None,
+) -> Iterator[OpenSession]:
     """Opens the folder, makes what is missing, and checks that what is there belongs to this configuration.
 
+    files_of: of a trial's commit, where the folder's repository does not hold it.
     Raises UserError when a GPU is missing, a new session's task shows how its data are held out, another process has
     it open or it holds another session, LedgerError when it is damaged, SandboxUnavailable when the asked-for isolation
     cannot be had.
@@ -124,7 +130,7 @@ def open_session(setup: Setup, folder: Path, trackers: Sequence[Tracker]) -> Ite
             trial_runner.make_side_by_side(slots)
             stack.callback(trial_runner.end_ahead)
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
-        _begin(bench, setup)
+        _begin(bench, setup, files_of or workspace.files)
         yield bench
 
 
@@ -221,7 +227,7 @@ def _placebo(setup: Setup, data: TaskData, folder: Path) -> Path | None:
     return made
 
 
-def _begin(bench: OpenSession, setup: Setup) -> None:
+def _begin(bench: OpenSession, setup: Setup, files_of: Callable[[str], Files]) -> None:
     """The first row of a new session, or what a restart has to put in order."""
     trial_runner, task = bench.trial_runner, setup.task
     level, certified = bench.sandbox.level, bench.sandbox.certified
@@ -256,7 +262,7 @@ def _begin(bench: OpenSession, setup: Setup) -> None:
     )
     if wrong := task.shown_without_reason:
         trial_runner.notice(f"task {task.name}: {wrong}; no new session may, this one goes on as it began")
-    trial_runner.settle(bench.workspace.files)
+    trial_runner.settle(files_of)
 
 
 def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def made(kit: Kit, order: Order, folder: Path) -> Measured:
 
 
 def _place(kit: Kit, sandbox: Sandbox, folder: Path, name: str, stack: ExitStack) -> Slot:
-    kind = Local(salted_seeding=kit.salted_seeding, reordering=kit.reordering)
+    # One trial in a folder of its own: nothing that is compiled for it could serve another.
+    kind = Local(salted_seeding=kit.salted_seeding, reordering=kit.reordering, compile_once=False)
     gpu = kind.device(kit.profile)
     placebo = Path(kit.placebo) if kit.placebo else None
     executor = kind.open(sandbox, kit.task, kit.data, kit.profile, folder, placebo)

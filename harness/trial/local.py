@@ -2,23 +2,29 @@
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import InfrastructureError, UserError
 from harness.protocols import Stop
-from harness.records import Files, Outcome, Role, TrialResult, TrialSpec
+from harness.records import Files, Json, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.host.devices import permitted_gpus
+from harness.sandbox.machine import machine
 from harness.sandbox.open import Command, Sandbox
 from harness.task.imports import early_imports
 from harness.task.reorder import Reorderer
 from harness.task.task import Profile, Task, TaskData
 from harness.trial import salted_seeding
+from harness.trial.compiled import Caches, CompiledCode, Preparation
 from harness.trial.gate_keeper import TrainingFiles
 from harness.trial.seeds import derived
+from harness.trial.to_gate import run_to_gate
 from harness.trial.trial import TrialSetting, run_trial
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -32,8 +38,9 @@ class Local:
     """gpu: index among the GPUs that this machine shows; None: the first one if the profile wants a GPU, else none.
 
     gpus: several of them, or "all"; a trial at a time on each. slots: trials at a time where no GPU is used; None: one.
-    CUDA_VISIBLE_DEVICES bounds the choice of GPUs. salted_seeding, reordering: the referee's dice, see `Dice`; without
-    them a lucky seed can be written into a program and repeats.
+    CUDA_VISIBLE_DEVICES bounds the choice of GPUs. compile_once: what a program compiles before its gate is kept for
+    its later trials (compiled.py); None: where the profile uses a GPU. salted_seeding, reordering: the referee's dice,
+    see `Dice`; without them a lucky seed can be written into a program and repeats.
     """
 
     gpu: int | None = None
@@ -41,6 +48,7 @@ class Local:
     slots: int | None = None
     salted_seeding: bool = True
     reordering: bool = True
+    compile_once: bool | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for values that cannot be meant."""
@@ -94,7 +102,8 @@ class Local:
         """placebo: folder of shuffled training data, read at the first trial with that role. gpu: not `device`."""
         dice = Dice(task, salted=self.salted_seeding, reordered=self.reordering)
         device = self.device(profile) if gpu is None else gpu
-        return LocalExecutor(sandbox, task, data, profile, folder, placebo, device, dice)
+        compiles = profile.gpu if self.compile_once is None else self.compile_once
+        return LocalExecutor(sandbox, task, data, profile, folder, placebo, device, dice, compiles=compiles)
 
     def device(self, profile: Profile) -> int | None:
         """The GPU of everything that belongs to a trial: its training, its scoring, an agent's try of it.
@@ -185,7 +194,10 @@ class LocalExecutor:
         placebo: Path | None,
         gpu: int | None,
         dice: Dice,
+        *,
+        compiles: bool = False,
     ) -> None:
+        self._compiled = CompiledCode(folder, _about(sandbox, profile, gpu)) if compiles else None
         self._bench = TrialSetting(sandbox, task.artefact, folder)
         self._public, self._profile, self._gpu, self._dice = data.public, profile, gpu, dice
         self._script, self._imports = task.script, early_imports(task)
@@ -194,30 +206,52 @@ class LocalExecutor:
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         """Returns when the process tree is gone and the artefact is ours. Raises UserError for a missing GPU."""
-        command = Command(
+        placebo = spec.role is Role.PLACEBO
+        folder, known = self._training_files(placebo)
+        try:
+            caches = self._caches(spec, source)
+            with (
+                self._dice.shuffled(folder, known, self._bench.folder, spec.seed) as training,
+                ExitStack() as held,
+            ):
+                files = [held.enter_context(path.open("rb")) for path in caches.packed]
+                command = self._command(spec, source, spec.seed, tuple(file.fileno() for file in files))
+                result = run_trial(self._bench, spec, command, training, stop)
+            return replace(
+                _explained(result, spec, self._bench),
+                cache=caches.kind,
+                preparation_seconds=caches.preparation_seconds,
+            )
+        except (InfrastructureError, OSError) as error:  # of the reordering: run_trial raises neither
+            level = self._bench.sandbox.level
+            return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "reorder", log=str(error), level=level)
+
+    def _command(self, spec: TrialSpec, source: Files, seed: int, caches: tuple[int, ...] = ()) -> Command:
+        return Command(
             script=self._script,
             arguments=(
                 *("--data", "{data}", "--out", "{out}"),
-                *("--seed", str(spec.seed), "--seconds", f"{spec.clock.seconds:g}"),
+                *("--seed", str(seed), "--seconds", f"{spec.clock.seconds:g}"),
             ),
             tree={**_theirs(source), **gate_files(), **self._dice.files},
             public=self._public,
             limits=spec.limits,
             prelude=self._dice.prelude,
-            environment=self._dice.environment(spec.seed),
+            environment=self._dice.environment(seed),
+            caches=caches,
             gpu=self._gpu,
             threads=self._profile.threads,
             imports=self._imports,
             warm=True,
         )
-        placebo = spec.role is Role.PLACEBO
-        folder, known = self._training_files(placebo)
-        try:
-            with self._dice.shuffled(folder, known, self._bench.folder, spec.seed) as training:
-                return _explained(run_trial(self._bench, spec, command, training, stop), spec, self._bench)
-        except (InfrastructureError, OSError) as error:  # of the reordering: run_trial raises neither
-            level = self._bench.sandbox.level
-            return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "reorder", log=str(error), level=level)
+
+    def _caches(self, spec: TrialSpec, source: Files) -> Caches:
+        """A preparation's dice are its own: no trial's seed is in them, and the next preparation has others."""
+        if self._compiled is None:
+            return Caches()
+        command = self._command(spec, source, secrets.randbits(31))
+        run = partial(run_to_gate, self._bench.sandbox, command, spec.clock.startup_seconds)
+        return self._compiled.before(spec.role, source, Preparation(run))
 
     def _training_files(self, placebo: bool) -> tuple[Path, TrainingFiles]:
         folder = self._folders[placebo]
@@ -232,6 +266,21 @@ class LocalExecutor:
         self._dice.close()
         while self._training:
             self._training.popitem()[1].close()
+
+
+def _about(sandbox: Sandbox, profile: Profile, gpu: int | None) -> dict[str, Json]:
+    """What besides the source decides whether compiled code can be used again."""
+    facts = machine()
+    return {
+        "profile": asdict(profile),
+        "level": sandbox.level.name,
+        "gpu": None if gpu is None else gpus[gpu] if len(gpus := _listed(facts["gpus"])) > gpu else str(gpu),
+        **{name: facts[name] for name in ("processor", "system", "python", "torch")},
+    }
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
 
 
 def _explained(result: TrialResult, spec: TrialSpec, bench: TrialSetting) -> TrialResult:

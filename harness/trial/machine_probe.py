@@ -32,10 +32,18 @@ _START_SECONDS = 120.0
 _ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 15.0
 _END_SECONDS = 10.0
+_OUR_CONTEXTS = (
+    4  # on the GPU beside no trial: of this probe, of two predictors, of the referee that will ask them
+)
+
+_BY_MEMORY = (
+    "its processes (no process of ours is shown: other programs are seen by their memory, between trials)"
+)
 
 Found = dict[str, float]
 """canary_seconds: of the hashing; pulse_seconds, busy_cores: see pulse.py; kernel_seconds, kernel_joules: of a product
-on the GPU; foreign_processes."""
+on the GPU; foreign_processes; where the driver shows no process of ours, as in most containers, foreign_memory_gib: of
+the GPU's memory, more than all of ours may hold while no trial is there."""
 
 
 class MachineProbe(Protocol):
@@ -130,8 +138,19 @@ class GpuProbe:
         if before["joules"] is not None and after["joules"] is not None:
             found["kernel_joules"] = max(before["joules"], after["joules"])
         seen = [count for count in (*foreign, _foreign(after)) if count is not None]
+        held = [size for size in map(self._foreign_gib, (before, after)) if size is not None]
         if seen:
             found["foreign_processes"] = float(max(seen))
+        elif held:
+            found["foreign_memory_gib"] = max(held)
+            self._missing = (*self._missing, _BY_MEMORY)
+
+    def _foreign_gib(self, answer: Mapping[str, Any]) -> float | None:
+        """Memory that is not ours, while no trial runs; None where nobody can say."""
+        own = self._kernel.own_bytes if self._kernel else None
+        if own is None or answer.get("used_bytes") is None:
+            return None
+        return max(0.0, float(answer["used_bytes"] - _OUR_CONTEXTS * own) / (1 << 30))
 
     def _look(self, foreign: list[int | None], over: threading.Event) -> None:
         while not over.wait(self._look_seconds):
@@ -185,7 +204,7 @@ class Kernel:
             start_new_session=True,
         )
         try:
-            self._answer(_START_SECONDS)
+            self.own_bytes: int | None = self._answer(_START_SECONDS).get("own_bytes")
         except KernelFailed:
             self.close()
             raise

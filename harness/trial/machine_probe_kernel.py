@@ -43,6 +43,14 @@ class Driver:
         except self._nvml.NVMLError:
             return None
 
+    def used_bytes(self) -> int | None:
+        """Of its memory, by whatever, without what the driver keeps for itself."""
+        try:
+            memory = self._nvml.nvmlDeviceGetMemoryInfo(self._gpu, version=self._nvml.nvmlMemory_v2)
+        except (self._nvml.NVMLError, AttributeError, TypeError):
+            return None
+        return int(memory.used)
+
 
 class Silent:
     """No driver to ask."""
@@ -51,6 +59,9 @@ class Silent:
         return None
 
     def processes(self) -> None:
+        return None
+
+    def used_bytes(self) -> None:
         return None
 
 
@@ -94,6 +105,8 @@ def main() -> None:
     device = torch.device(sys.argv[1])
     cuda = device.type == "cuda"
     width = _WIDTH if cuda else _WIDTH_ON_CPU
+    driver = _driver(f"GPU-{torch.cuda.get_device_properties(device).uuid}") if cuda else Silent()
+    used_before = driver.used_bytes()
     torch.set_num_threads(1)
     torch.manual_seed(0)  # numbers of chance: a product of zeros or ones draws less power
     matrix = torch.randn(width, width, device=device, dtype=torch.bfloat16)
@@ -105,18 +118,20 @@ def main() -> None:
         if cuda:
             torch.cuda.synchronize(device)
 
-    driver = _driver(f"GPU-{torch.cuda.get_device_properties(device).uuid}") if cuda else Silent()
     products = 1
     repeat()
     begin = time.perf_counter()
     repeat()
     products = max(1, round(_LOOK_SECONDS / (time.perf_counter() - begin)))
-    print(json.dumps({"ready": True}), flush=True)
+    used = driver.used_bytes()
+    own = None if used is None or used_before is None else used - used_before
+    print(json.dumps({"ready": True, "own_bytes": own}), flush=True)
     for question in sys.stdin:
         answer: dict[str, Any] = {"pid": os.getpid(), "processes": driver.processes()}
         if question.strip() == "work":
             seconds, joules = work(repeat, driver.joules)
             answer["seconds"], answer["joules"] = seconds / products, joules and joules / products
+        answer["used_bytes"] = driver.used_bytes()
         unknown = {"its energy": driver.joules() is None, "its processes": answer["processes"] is None}
         print(json.dumps({**answer, "missing": [name for name, true in unknown.items() if true]}), flush=True)
 

@@ -8,7 +8,7 @@ from harness.ledger.record_parts import TrialRecord, moment, number
 from harness.ledger.session_record import SessionRecord
 from harness.report.escape import as_html, one_line
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
-from harness.report.html.page import classes, gains, noise_section, top, verdicts
+from harness.report.html.page import classes, gains, noise_section, top, transfers, verdicts
 from harness.report.html.pieces import section
 from harness.report.html.transcripts import attempts
 from harness.report.words import duration
@@ -85,6 +85,7 @@ BEFORE = (
 )
 BETWEEN = (
     PagePart("gains", _of(gains)),
+    PagePart("transfers", _of(transfers)),
     PagePart("verdicts", _of(verdicts)),
     PagePart("classes", _of(classes)),
 )

@@ -18,13 +18,22 @@ from harness.ledger.rows import (
     SessionResumedRow,
     SessionStartedRow,
     SettledRow,
+    TransferRow,
     row_of,
 )
 from harness.ledger.session_record import SessionRecord
 from harness.records import Role
 from harness.report.agent_files import LIVE, live
 
-_TURNS = (DecidedRow, SettledRow, CertificateRow, SessionEndedRow, SessionResumedRow, SessionStartedRow)
+_TURNS = (
+    DecidedRow,
+    SettledRow,
+    CertificateRow,
+    TransferRow,
+    SessionEndedRow,
+    SessionResumedRow,
+    SessionStartedRow,
+)
 _QUIET = (NoticeRow, AgentSpentRow, ProposalAskedRow)
 
 

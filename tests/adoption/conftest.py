@@ -1,7 +1,8 @@
 """One small cache of shards and vocabulary for all tests, and trials of an adopted checkout."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from adopted import Adopted, Measure
@@ -44,17 +45,21 @@ def adopted(home: Path, vocabulary: dict, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def measure(adopted: Adopted) -> Measure:
-    """measure(text of train.py, seconds=60, seed=7, scored=True): a trial and its score.
+    """measure(text of train.py, seconds=60, seed=7, scored=True, more={}): a trial and its score. more: other files.
 
     With one seed a script of fixed work gives the same bits each time, so what an edit does to a score is exact.
     """
     made = iter(range(1000))
 
     def measured(
-        text: str, seconds: float = 60.0, seed: int = 7, scored: bool = True
+        text: str,
+        seconds: float = 60.0,
+        seed: int = 7,
+        scored: bool = True,
+        more: Mapping[str, bytes] = MappingProxyType({}),
     ) -> tuple[TrialResult, Score]:
-        source = {**adopted.rig.task.source(), "train.py": text.encode()}
-        result = adopted.rig.trial(f"trial-{next(made)}", source, seed, Clock("wall", seconds, 300.0))
+        source = {**adopted.rig.task.source(), "train.py": text.encode(), **more}
+        result = adopted.rig.trial(f"trial-{next(made)}", source, seed, Clock("wall", seconds, max(300.0, seconds)))
         return result, adopted.rig.score(result, source) if scored else Score("invalid")
 
     return measured

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from harness.records import Direction, Outcome, Score, Split, TrialResult
-from harness.sandbox import wire
+from harness.sandbox import device_memory, wire
 from harness.sandbox.open import Command, End
 from harness.scoring import referee_process, warm_pool
 from harness.scoring.evaluator import SandboxEvaluator, Scoring
@@ -142,6 +142,9 @@ class ForkSandbox:
         self._folder = folder
         self.started = 0
 
+    def begin(self, command: Command) -> bool:  # noqa: ARG002 -- the signature is the sandbox's
+        return False
+
     def start(self, command: Command) -> ForkedProcess:
         self.started += 1
         number = os.fork()
@@ -166,6 +169,7 @@ def _host():
     """The host as it is inside a sandbox: beside predictor_wire, without the package."""
     sys.modules.pop("tiny_models", None)
     sys.modules["predictor_wire"] = wire
+    sys.modules["predictor_memory"] = device_memory
     spec = importlib.util.spec_from_file_location("predictor_host", HOST)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -224,10 +224,38 @@ def test_correlation_of_seeds_is_found_with_its_interval() -> None:
     assert value == pytest.approx(float(np.corrcoef(near)[0, 1]))
     said = list(seed_correlation.lines({"a": near[0], "b": near[1]}))
     assert "pairing by seed is worth building" in said[-1]
-    assert (
-        "not worth building" in list(seed_correlation.lines({"a": own[0].tolist(), "b": own[1].tolist()}))[-1]
-    )
+    apart = {"a": own[0].tolist(), "b": own[1].tolist()}
+    assert "pairing by seed is not worth building" in list(seed_correlation.lines(apart))[-1]
+    few = {name: losses[:5] for name, losses in {"a": near[0], "b": near[1]}.items()}
+    assert "cannot tell" in list(seed_correlation.lines(few))[-1], "five seeds show nothing either way"
     with pytest.raises(ValueError, match="four seeds"):
         seed_correlation.correlation([1.0, 2.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="do not vary"):
         seed_correlation.correlation([1.0] * 5, [1.0, 2.0, 3.0, 4.0, 5.0])
+
+
+def test_the_share_that_seeds_have_in_common_is_within_its_interval() -> None:
+    """In 93 to 97 % of 1,000 tables of twelve seeds and four programs whose correlation is .3."""
+    rng, held = np.random.default_rng(18), 0
+    for _ in range(1000):
+        seeds, own = rng.normal(size=12), rng.normal(size=(4, 12))
+        losses = 0.3**0.5 * seeds + 0.7**0.5 * own + np.arange(4)[:, None]  # programs differ in the mean
+        value, low, high = seed_correlation.agreement(losses.tolist())
+        assert low <= value <= high
+        held += low <= 0.3 <= high
+    assert 930 <= held <= 970
+
+
+def test_a_part_of_the_budget_foretells_what_it_foretells() -> None:
+    """Programs keep their order at 30 %, seeds do not: both are said, each with its interval."""
+    rng = np.random.default_rng(19)
+    names = ("a", "b", "c", "d")
+    whole, part = (
+        {name: (10.0 * place + rng.normal(size=12)).tolist() for place, name in enumerate(names)}
+        for _ in range(2)
+    )
+    order, between, within = seed_correlation.curve_lines(whole, part, 0.3)
+    assert order.count("a, b, c, d") == 2
+    assert "means of 4 programs at 30% and at the whole: +1.00" in between
+    value = float(within.split(": ")[1].split()[0])
+    assert abs(value) < 0.5

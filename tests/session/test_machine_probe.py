@@ -61,6 +61,39 @@ def test_where_the_gpu_cannot_be_asked_the_processor_is_looked_at(
         assert looks.warning().endswith("only the processor's: no such driver")
 
 
+PLAYED = """
+import json, os, sys
+print(json.dumps({{"ready": True, "own_bytes": 1 << 29}}), flush=True)
+for question in sys.stdin:
+    answer = {{"pid": os.getpid(), "processes": {processes}, "used_bytes": {used}, "seconds": 1.0, "joules": 1.0}}
+    print(json.dumps({{**answer, "missing": []}}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("processes", "used_gib", "expected"),
+    [
+        ("[]", 10, {"foreign_memory_gib": 8.0}),  # the probe and what scores may hold 2 GiB
+        ("[]", 1.5, {"foreign_memory_gib": 0.0}),
+        ("None", 10, {"foreign_memory_gib": 8.0}),
+        ("[os.getpid()]", 10, {"foreign_processes": 0.0}),
+        ("[]", None, {}),
+    ],
+)
+def test_where_no_process_is_shown_memory_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str, used_gib: float | None, expected: Found
+) -> None:
+    """Most containers hide processes from NVML, memory they do not; the row and a notice say what could be seen."""
+    used = None if used_gib is None else round(used_gib * (1 << 30))
+    (tmp_path / "kernel.py").write_text(PLAYED.format(processes=processes, used=used))
+    monkeypatch.setattr(machine_probe, "_KERNEL", tmp_path / "kernel.py")
+    with contextlib.closing(GpuProbe(None)) as looks:
+        with looks.beside("wall") as found:
+            pass
+        assert found == {"kernel_seconds": 1.0, "kernel_joules": 1.0, **expected}
+        assert ("no process of ours is shown" in looks.warning()) == ("foreign_memory_gib" in expected)
+
+
 def test_energy_is_counted_between_ticks() -> None:
     """A counter that moves in leaps gives the energy of a repetition all the same."""
     count = 0
@@ -147,7 +180,7 @@ def test_what_a_driver_does_not_know_is_unknown() -> None:
     assert Driver(NVML((1, 2)), "GPU-1").joules() == 1.5
     assert Driver(NVML((1, 2)), "GPU-1").processes() == [1, 2]
     silent = Driver(NVML(fails=True), "GPU-1")
-    assert (silent.joules(), silent.processes()) == (None, None)
+    assert (silent.joules(), silent.processes(), silent.used_bytes()) == (None, None, None)
 
 
 def test_children_are_ours_and_others_are_foreign() -> None:
@@ -184,6 +217,7 @@ class Played:
         ({"kernel_joules": 15.0}, "the energy of fixed work was 1.50"),
         ({"kernel_seconds": 2.0}, "the machine's speed was 0.50"),
         ({"foreign_processes": 1.0}, "another process was on the trial's device"),
+        ({"foreign_memory_gib": 3.0}, "another program held 3.0 GiB of the trial's device"),
         ({}, ""),
     ],
 )

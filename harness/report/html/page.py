@@ -20,12 +20,14 @@ from harness.report.html.steps import steps
 from harness.report.html.transcripts import attempts
 from harness.report.words import (
     UNVERIFIED,
+    budget_text,
     certificate_lines,
     duration,
     interval_text,
     level_text,
     score_text,
     signed,
+    transfer_word,
 )
 
 
@@ -39,6 +41,7 @@ def html_report(session: SessionRecord, folder: Path, *controls: SessionRecord, 
             top(session),
             progress(session, controls, axis),
             gains(session),
+            transfers(session),
             steps(session),
             verdicts(session),
             classes(session, *controls[:1]),
@@ -183,6 +186,34 @@ def gains(session: SessionRecord) -> str:
         "too high on average. Only the certified line is a result."
     )
     return section("Claimed versus certified", f"<figure>{charts}<figcaption>{note}</figcaption></figure>")
+
+
+def transfers(session: SessionRecord) -> str:
+    """Whether the gain holds at other budgets, as far as that was asked."""
+    rows = [
+        (
+            ", ".join(f"{key}={value}" for key, value in row.asked.items()),
+            f"{budget_text(row.clock)}, session {budget_text(row.own_clock)}",
+            transfer_word(row),
+            signed(row.gain) if row.gain is not None else "no score",
+            f"{signed(row.low)} to {signed(row.high)}"
+            if row.low is not None and row.high is not None
+            else "-",
+            signed(row.certified_gain) if row.certified_gain is not None else "-",
+            f"{len(row.head_scores)} + {len(row.baseline_scores)}",
+            row.head_commit[:10],
+        )
+        for row in session.transfers
+    ]
+    if not rows:
+        return ""
+    headings = ("asked", "a trial", "carries over?", "gain", "95 %", "certified at its own", "trials", "head")
+    about = (
+        "Fresh trials of head and baseline at another budget, on the sealed split. A gain carries over where the whole "
+        "interval is above zero; it does not where the interval lies below zero, or holds zero and excludes the share "
+        "of the certified gain that was asked for. Anything else was not told by these trials."
+    )
+    return section("At other budgets", table(headings, rows, (3, 4, 5, 6)), about=about)
 
 
 def verdicts(session: SessionRecord) -> str:

@@ -13,6 +13,7 @@ from harness.ledger.rows import (
     SessionResumedRow,
     SessionStartedRow,
     SettledRow,
+    TransferRow,
     TrialFinishedRow,
     TrialStartedRow,
     VerdictRow,
@@ -27,6 +28,7 @@ from harness.report.words import (
     score_text,
     time_lines,
     title,
+    transfer_lines,
     verdict,
     why,
 )
@@ -64,6 +66,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
             about = f"certified step {row.step}" if row.step else "everything that was kept"
             carry = [str(one.proposal) for one in row.changes if one.proposal and one.status == "carries"]
             return f"ablation of {about}: shown to carry it: {', '.join(carry) or 'no single change'}"
+        case TransferRow():
+            return one_line("; ".join(transfer_lines(row, session.unit)), 400)
         case NoticeRow():
             return one_line(row.text if row.text.startswith("plan: ") else f"notice: {row.text}", 400)
         case SessionEndedRow():

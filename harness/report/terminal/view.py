@@ -12,6 +12,7 @@ from rich.text import Text
 
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, moment, number
 from harness.ledger.session_record import SessionRecord
+from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 from harness.report.terminal.lines import HEADINGS, table_rows
 from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
@@ -55,8 +56,7 @@ def final_table(session: SessionRecord) -> Table:
 def _scores(session: SessionRecord) -> Text:
     baseline, incumbent = session.baseline_score, session.incumbent_score
     text = Text(f"{one_line(session.metric, 20)}  incumbent {score_text(incumbent)}", style="bold")
-    if baseline is not None and incumbent is not None:
-        gain = session.sign * (incumbent - baseline)
+    if (gain := claimed_gain(session)) is not None:
         text.append(f"  baseline {score_text(baseline)}  claimed gain {signed(gain)}", style="not bold")
     for name, value in session.started.references.items():
         text.append(f"  {one_line(name, 20)} {score_text(value)}", style="dim not bold")

@@ -18,6 +18,8 @@ class Command:
     imports: modules of libraries that are imported before the prelude, whether the program names them or not.
     warm: may go on in an interpreter that has imported them, see warm.py.
     environment: added to the sandbox's own few variables; the names in braces become paths here, too.
+    caches: descriptors of packed files (launcher/folders.py) that lie in the program's private cache folder when it
+    starts; its own copies, gone with it.
     kept: descriptors that the program inherits at the same numbers. gpu: index among the GPUs that this machine
     shows. threads: what OpenMP and MKL may use.
     most_files: in out/, /tmp and /dev/shm, each. temporary_bytes: size of the latter two, each.
@@ -34,6 +36,7 @@ class Command:
     imports: tuple[str, ...] = ()
     warm: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    caches: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
     gpu: int | None = None
     threads: int = 1

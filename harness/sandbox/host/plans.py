@@ -11,6 +11,7 @@ from harness.sandbox.host.command import Command
 from harness.sandbox.host.concealment import Pieces, concealed, in_pieces
 from harness.sandbox.host.devices import devices
 from harness.sandbox.launcher import landlock
+from harness.sandbox.launcher.folders import CACHE_FOLDER
 from harness.sandbox.launcher.kernel import CAP_DAC_READ_SEARCH, has_capability
 from harness.sandbox.launcher.plan import Plan, encode_tree
 
@@ -109,6 +110,7 @@ def make_plan(
         loopback=command.loopback,
         control=control,
         kept=list(command.kept),
+        caches=list(command.caches),
     )
 
 
@@ -147,8 +149,13 @@ def _placed(argument: str, places: dict[str, str]) -> str:
 def _environment(command: Command, level: Level, inside: str) -> dict[str, str]:
     """From empty. Caches of every kind lie in the program's own tmp and go with it."""
     tmp = "/tmp" if level >= Level.L2 else f"{inside}/tmp"
-    caches = {name: f"{tmp}/cache/{name.lower()}" for name in _CACHES}
-    homes = {"HOME": tmp, "TMPDIR": tmp, "XDG_CACHE_HOME": f"{tmp}/cache", "XDG_CONFIG_HOME": f"{tmp}/config"}
+    caches = {name: f"{tmp}/{CACHE_FOLDER}/{name.lower()}" for name in _CACHES}
+    homes = {
+        "HOME": tmp,
+        "TMPDIR": tmp,
+        "XDG_CACHE_HOME": f"{tmp}/{CACHE_FOLDER}",
+        "XDG_CONFIG_HOME": f"{tmp}/config",
+    }
     threads = {
         name: str(command.threads)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

@@ -108,6 +108,11 @@ class Process:
         return None if self._closed else self._descriptors.get("ready")
 
     @property
+    def temporary(self) -> int | None:
+        """A descriptor of its /tmp, with its caches, valid until `close`."""
+        return None if self._closed else self._descriptors.get("temporary")
+
+    @property
     def cpu_seconds(self) -> float:
         """Of the program and all that it ever started, up to now (by sampling: up to the last look)."""
         if "started" in self._descriptors and not self._closed:

@@ -115,7 +115,7 @@ class WarmInterpreter:
         try:
             os.write(text, plan._replace(cores=sorted(os.sched_getaffinity(0))).to_json())
             os.lseek(text, 0, os.SEEK_SET)
-            return ForkedLauncher(self._asked([text, write, plan.control, *plan.kept])), read
+            return ForkedLauncher(self._asked([text, write, plan.control, *plan.kept, *plan.caches])), read
         except BaseException:
             os.close(read)
             raise

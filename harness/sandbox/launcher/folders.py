@@ -1,11 +1,13 @@
 """Writes the trial's tree, and (without a mount namespace) its folders. Standard library only."""
 
 import binascii
+import json
 import os
 
 from harness.sandbox.launcher.plan import Plan
 
 _COPY_BYTES = 1 << 24
+CACHE_FOLDER = "cache"  # in the program's tmp
 
 
 def write_tree(plan: Plan, root: str) -> None:
@@ -17,6 +19,38 @@ def write_tree(plan: Plan, root: str) -> None:
         with open(path, "wb") as file:
             file.write(binascii.a2b_base64(text))
         os.chmod(path, 0o444)
+
+
+def write_caches(plan: Plan, tmp: str) -> None:
+    """What lies in the program's private folder of caches when it starts. tmp: where that folder is made.
+
+    A packed file: one line of JSON, [[name, size], ...], then the contents. The descriptors are closed.
+    """
+    top = f"{tmp}/{CACHE_FOLDER}"
+    made: set[str] = set()
+    for number in plan.caches:
+        with open(number, "rb") as file:
+            for name, size in json.loads(file.readline()):
+                assert not {"", ".", ".."} & set(name.split("/"))  # the referee has checked it
+                _make_folders(plan, f"{top}/{name}".rpartition("/")[0], tmp, made)
+                with open(f"{top}/{name}", "wb") as target:
+                    target.write(file.read(size))
+                _give(plan, f"{top}/{name}")
+
+
+def _make_folders(plan: Plan, folder: str, top: str, made: set[str]) -> None:
+    if folder == top or folder in made:
+        return
+    _make_folders(plan, folder.rpartition("/")[0], top, made)
+    made.add(folder)
+    if not os.path.isdir(folder):
+        os.mkdir(folder, 0o700)
+        _give(plan, folder)
+
+
+def _give(plan: Plan, path: str) -> None:
+    if plan.uid is not None:
+        os.chown(path, plan.uid, plan.uid)
 
 
 def make_plain_folders(plan: Plan) -> None:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from harness.sandbox.launcher import kernel, mounts, user_map
 from harness.sandbox.launcher.begin import begin, close_kept, run_as_child, send_handle
-from harness.sandbox.launcher.folders import make_plain_folders, remove_plain_folders
+from harness.sandbox.launcher.folders import make_plain_folders, remove_plain_folders, write_caches
 from harness.sandbox.launcher.kill import kill_descendants, kill_namespace, kill_user
 from harness.sandbox.launcher.memory import Memory, available_bytes
 from harness.sandbox.launcher.plan import Plan, read_plan
@@ -34,7 +34,7 @@ def main() -> None:
 
 def launch(plan: Plan, own: Callable[[], None]) -> None:
     """Returns when the program has ended. own: see begin.py. Raises Became in a program that goes on here."""
-    for number in (plan.control, *plan.kept):
+    for number in (plan.control, *plan.kept, *plan.caches):
         os.set_inheritable(number, False)
     control = socket.socket(fileno=plan.control)
     os.umask(0o022)
@@ -84,7 +84,9 @@ def _first_process(plan: Plan, control: socket.socket, own: Callable[[], None]) 
     if plan.loopback:
         kernel.raise_loopback()
     out = mounts.build_root(plan)
-    _send_folder(control, out)
+    write_caches(plan, "/tmp")
+    _send_folder(control, out, "ready")
+    _send_folder(control, _opened("/tmp"), "temporary")
     storage = SizedFolders(["/tmp", "/dev/shm", plan.place("out")])
     _start_and_watch(
         plan, control, own, storage, list_all=all_processes, kill_all=kill_namespace, listens=False
@@ -94,7 +96,9 @@ def _first_process(plan: Plan, control: socket.socket, own: Callable[[], None]) 
 
 def _plain(plan: Plan, control: socket.socket, own: Callable[[], None]) -> None:
     make_plain_folders(plan)
-    _send_folder(control, os.open(plan.place("out"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    write_caches(plan, plan.place("tmp"))
+    _send_folder(control, _opened(plan.place("out")), "ready")
+    _send_folder(control, _opened(plan.place("tmp")), "temporary")
     storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
     _start_and_watch(plan, control, own, storage, list_all=descendants, kill_all=kill_all, listens=True)
@@ -153,6 +157,10 @@ def _broken_limit(memory: Memory, storage: SizedFolders | PlainFolder) -> str:
     return "disk" if storage.too_full(memory.unlinked_bytes) else ""
 
 
-def _send_folder(control: socket.socket, folder: int) -> None:
-    say(control, (folder,), event="ready")
+def _opened(folder: str) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _send_folder(control: socket.socket, folder: int, event: str) -> None:
+    say(control, (folder,), event=event)
     os.close(folder)

@@ -32,7 +32,8 @@ class Plan(NamedTuple):
     warm: the program is to go on in this interpreter, see warm.py.
     cores: of the processor, where they are not inherited; () for what is.
     loopback: bring up the network's own loopback and let the program use it, and nothing else of a network.
-    control, kept: descriptors: control socket, what the program inherits.
+    control, kept, caches: descriptors: control socket, what the program inherits, packed files that are written into
+    its folder of caches, the later ones over the earlier.
     """
 
     level: int
@@ -61,6 +62,7 @@ class Plan(NamedTuple):
     loopback: bool = False
     control: int = -1
     kept: Sequence[int] = ()
+    caches: Sequence[int] = ()
     sample_seconds: float = 0.05
 
     def to_json(self) -> bytes:

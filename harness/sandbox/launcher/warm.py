@@ -178,7 +178,7 @@ def _arranged(files: list[int]) -> Plan:
     text, log, *others = files
     with open(text, "rb") as file:
         plan = read_plan(file.read())
-    wanted = [plan.control, *plan.kept]
+    wanted = [plan.control, *plan.kept, *plan.caches]
     above = max(wanted) + 1
     moved = [_moved(number, above) for number in (log, *others)]
     null = os.open("/dev/null", os.O_RDONLY)

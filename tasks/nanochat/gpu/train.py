@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +87,7 @@ class GPT(nn.Module):
         self.head = nn.Parameter(torch.empty(vocabulary, width))
         self.square = nn.Parameter(torch.empty(depth, 4, width, width))  # queries, keys, values, output
         self.hidden = nn.Parameter(torch.empty(depth, 2, 4 * width, width))  # in and, transposed, out
-        self.mix = nn.Parameter(
-            torch.tensor([[1.0, 0.1, 0.1]] * depth)
-        )  # of the stream, tokens, pairs of tokens
+        self.mix = nn.Parameter(torch.tensor([[1.0, 0.1, 0.1]] * depth))  # of stream, tokens, pairs of tokens
         self.gates = nn.Parameter(torch.zeros(len(self.valued), settings.heads, GATE_WIDTH))
         frequencies = 10000 ** torch.linspace(0, -1, width // settings.heads // 2)
         angles = torch.outer(torch.arange(settings.context), frequencies)
@@ -205,9 +204,9 @@ class CheapLoss(torch.autograd.Function):
         return (slopes @ head) * slope.to(x.dtype), (slopes.T @ x) * slope.to(x.dtype), None
 
 
-def loss_of(model, rows):
-    """Mean cross-entropy in nats a token; rows [n, length + 1]."""
-    x, targets = model.stream(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten()
+def loss_of(model, rows, stream=GPT.stream):
+    """Mean cross-entropy in nats a token; rows [n, length + 1]. Not compiled itself: torch would not cache it."""
+    x, targets = stream(model, rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten()
     if x.is_cuda:
         return CheapLoss.apply(x, half(model.head), targets)
     return F.cross_entropy(bounded(F.linear(x, model.head)), targets)
@@ -399,7 +398,7 @@ def built(settings, vocabulary, seed, device):
     model = GPT(settings, vocabulary).to(device)
     weights = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
     on_gpu = device == "cuda"
-    compiled = torch.compile(loss_of, dynamic=False) if on_gpu else loss_of
+    compiled = partial(loss_of, stream=torch.compile(GPT.stream, dynamic=False)) if on_gpu else loss_of
     chosen = optimisers(model, settings)
     for _ in range(3 if on_gpu else 1):
         rows = torch.randint(vocabulary, (settings.rows, settings.context + 1), device=device)
@@ -482,14 +481,14 @@ def load_predictor(artefact_path, data):  # noqa: ARG001 - the signature is the 
     """
     with safe_open(artefact_path, "pt") as file:
         about = file.metadata()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = GPT(Settings(**json.loads(about["settings"])), int(about["vocabulary"]))
-    model.load_state_dict(load_file(artefact_path))
-    model.to(device).eval()
+    device, kind = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    with torch.device(device):
+        model = GPT(Settings(**json.loads(about["settings"])), int(about["vocabulary"])).to(kind)
+    model.load_state_dict(load_file(artefact_path, device=device))
 
     @torch.inference_mode()
     def forward(tokens):
-        return model(tokens.to(device))
+        return model(tokens.to(device, non_blocking=True))
 
     return forward
 

@@ -1,0 +1,155 @@
+"""What is seed luck worth? The best of 20 seeds, measured again on fresh trials, under each setting of the dice.
+
+    make study NAME=seed_luck ARGS="digits --processes 2"
+    make study NAME=seed_luck ARGS="digits --seeds 5 --fresh 4 --processes 2"          smaller
+    make study NAME=seed_luck ARGS="h100 --gpus 0,1"                                   two cards
+
+As scripts/seed_hunt.py (which says what a wired seed is), the trials of all settings side by side, each on cores of
+its own. Writes NAME.json for each thing that is named (digits, nanochat, h100) and figure.svg of all that are there.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from many_cores import Bench, Job, machine_of, together, write_json
+from seed_hunt import DICE, compared, wired
+from shares import Interval, bars, figure
+
+from harness.commands import run
+from harness.config.setup import load
+from harness.errors import UserError
+from harness.records import Files
+
+HERE = Path(__file__).parent
+WHAT: dict[str, tuple[str, ...]] = {
+    "digits": ("task=digits", "budget=cpu"),
+    "nanochat": ("task=nanochat", "budget=cpu"),
+    "h100": ("task=nanochat", "budget=gpu", "budget.seconds=30"),
+}
+WORDS = {
+    "none": "neither",
+    "order": "the order of the data",
+    "salt": "the salt of all seeding",
+    "both": "both, as sessions do",
+}
+GROUPS = ("as it is", "winner", "42", "137")
+
+
+def hunt(
+    arguments: Sequence[str],
+    dice: Sequence[str],
+    seeds: int,
+    fresh: int,
+    processes: int,
+    gpus: tuple[int, ...],
+) -> list[dict[str, Any]]:
+    """One entry a setting of the dice. Raises UserError for a trial without a score."""
+    source = load([*arguments]).task.source()
+    benches = [Bench((*arguments,), name, gpus) for name in dice]
+    hunts = [(place, Job(wired(source, seed))) for seed in range(1, seeds + 1) for place in range(len(dice))]
+    losses = _all(together(benches, hunts, processes))
+    tables: list[dict[int, float]] = [{} for _ in dice]
+    for number, loss in enumerate(losses):
+        tables[number % len(dice)][number // len(dice) + 1] = loss
+    winners = [min(table, key=lambda seed: table[seed]) for table in tables]
+    jobs = [
+        (place, Job(program))
+        for _ in range(fresh)  # by turns: a machine that drifts does so for all of them
+        for place, winner in enumerate(winners)
+        for program in _programs(source, winner)
+    ]
+    measured = _all(together(benches, jobs, processes))
+    found = []
+    for place, (name, table) in enumerate(zip(dice, tables, strict=True)):
+        own = [loss for (at, _), loss in zip(jobs, measured, strict=True) if at == place]
+        groups = {group: own[number :: len(GROUPS)] for number, group in enumerate(GROUPS)}
+        winner = winners[place]
+        found.append(
+            {
+                "dice": name,
+                "winner": winner,
+                "promised": sum(table.values()) / seeds - table[winner],
+                "kept": compared(groups["as it is"], groups["winner"]),
+                "42 to 137": compared(groups["42"], groups["137"]),
+                "hunted": table,
+                "fresh": groups,
+            }
+        )
+    return found
+
+
+def _programs(source: Files, winner: int) -> list[Files]:
+    return [source, wired(source, winner), wired(source, 42), wired(source, 137)]
+
+
+def _all(losses: Sequence[float | str]) -> list[float]:
+    if failed := [loss for loss in losses if isinstance(loss, str)]:
+        raise UserError(f"{len(failed)} of {len(losses)} trials have no score: {failed[0]}")
+    return [float(loss) for loss in losses]
+
+
+def lines(found: Sequence[dict[str, Any]]) -> list[str]:
+    """The README's table."""
+    rows = ["| the referee draws | the winner promised | it kept | 137 in place of 42 |", "|---|---|---|---|"]
+    for row in found:
+        kept, patch = (
+            f"{gains['gain']:+.3g} ({gains['low']:+.3g} to {gains['high']:+.3g})"
+            for gains in (row["kept"], row["42 to 137"])
+        )
+        rows.append(f"| {WORDS[row['dice']]} | {row['promised']:+.3g} | {kept} | {patch} |")
+    return rows
+
+
+def draw(folder: Path) -> None:
+    """What the winner promised and what it kept, a panel for each result in the folder."""
+    there = [(name, folder / f"{name}.json") for name in WHAT if (folder / f"{name}.json").is_file()]
+    with figure(folder / "figure.svg", 4.6 * len(there), 2.8, len(there)) as panels:
+        for (name, file), axes in zip(there, panels if len(there) > 1 else [panels], strict=True):
+            rows = json.loads(file.read_text())["dice"]
+            for place, row in enumerate(rows):
+                kept = row["kept"]
+                bars(axes, place, Interval(kept["gain"], kept["low"], kept["high"]), color="C0")
+                axes.plot(row["promised"], place, "x", color="C3")
+            axes.set_yticks(range(len(rows)), [WORDS[row["dice"]] for row in rows])
+            axes.invert_yaxis()
+            axes.axvline(0, color="black", linewidth=0.8)
+            axes.set_title(name)
+            axes.set_xlabel("gain: promised (x), kept (95 %)")
+
+
+def main(arguments_given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", choices=[*WHAT, []], metavar="|".join(WHAT))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--fresh", type=int, default=20)
+    parser.add_argument("--dice", default=",".join(DICE))
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--gpus", default="", help="cards, for h100")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
+    chosen = parser.parse_args(arguments_given)
+    gpus = tuple(int(number) for number in filter(None, chosen.gpus.split(",")))
+    dice = chosen.dice.split(",")
+    if unknown := set(dice) - DICE.keys():
+        raise UserError(f"--dice {', '.join(sorted(unknown))}: choose {', '.join(DICE)}")
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    for what in chosen.what or ["digits"]:
+        began, cards = time.monotonic(), gpus if what == "h100" else ()
+        processes = len(cards) or chosen.processes
+        found = hunt(WHAT[what], dice, chosen.seeds, chosen.fresh, processes, cards)
+        about = {"seeds": chosen.seeds, "fresh": chosen.fresh, "machine": machine_of(processes)}
+        seconds = time.monotonic() - began
+        write_json(chosen.out / f"{what}.json", {"what": what, **about, "seconds": seconds, "dice": found})
+        print("\n".join([f"{what}, {chosen.seeds} seeds, {seconds:.0f} s", *lines(found)]), flush=True)
+    draw(chosen.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, "studies/seed_luck/study.py", about=__doc__))
