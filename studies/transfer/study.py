@@ -131,25 +131,9 @@ def _is_missing(folder: Path, times: int) -> bool:
     return bool(session.keeps) and times not in known
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--changes", default=",".join(changes()))
-    parser.add_argument("--runs", type=int, default=5, help="trials of either side, at each number of steps")
-    parser.add_argument(
-        "--processes", type=int, default=1, help="changes at a time, each on cores of its own"
-    )
-    parser.add_argument("--slots", type=int, default=1, help="trials of a change at a time")
-    parser.add_argument("--minutes", type=float, help="end in order after so many; the same command goes on")
-    parser.add_argument("--sessions", type=Path, default=Path("sessions/transfer"))
-    parser.add_argument(
-        "--out", type=Path, default=HERE, help="folder of results.json, figure.svg and README.md"
-    )
-    chosen = parser.parse_args(arguments)
-    began, names, sessions = time.monotonic(), chosen.changes.split(","), chosen.sessions.resolve()
-    if unknown := set(names) - {*changes()}:
-        raise UserError(f"--changes {', '.join(sorted(unknown))}: choose {', '.join(changes())}")
+def measure(names: Sequence[str], chosen: argparse.Namespace, sessions: Path) -> None:
+    """Every change's session, then each at more steps; what is there already is left out."""
+    began = time.monotonic()
     for task in {name.partition("-")[0] for name in names}:
         prepare([f"task={task}"])
     begun = [
@@ -168,6 +152,31 @@ def main(arguments: list[str]) -> int:
             Command(("certify", str(sessions / name), *words), sessions / f"{name}.log") for name in missing
         ]
         side_by_side(asked, chosen.processes, left())
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--changes", default=",".join(changes()))
+    parser.add_argument("--runs", type=int, default=5, help="trials of either side, at each number of steps")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="changes at a time, each on cores of its own"
+    )
+    parser.add_argument("--slots", type=int, default=1, help="trials of a change at a time")
+    parser.add_argument("--minutes", type=float, help="end in order after so many; the same command goes on")
+    parser.add_argument("--sessions", type=Path, default=Path("sessions/transfer"))
+    parser.add_argument("--read-only", action="store_true", help="make table and figure of what is there")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, help="folder of results.json, figure.svg and README.md"
+    )
+    chosen = parser.parse_args(arguments)
+    began, names, sessions = time.monotonic(), chosen.changes.split(","), chosen.sessions.resolve()
+    if unknown := set(names) - {*changes()}:
+        raise UserError(f"--changes {', '.join(sorted(unknown))}: choose {', '.join(changes())}")
+    if not chosen.read_only:
+        measure(names, chosen, sessions)
+    names = [name for name in names if (sessions / name / "ledger.jsonl").is_file()]
     rows = [told(name, load(sessions / name), sessions / name) for name in names]
     about = {"runs": chosen.runs, "steps": STEPS, "machine": machine_of(chosen.processes)}
     chosen.out.mkdir(parents=True, exist_ok=True)

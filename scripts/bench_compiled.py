@@ -1,7 +1,7 @@
 """How long does a trial take to its gate, from nothing and with what was compiled before?
 
-    python scripts/bench_startup.py                    nanochat's profile gpu, on the first GPU, real sandbox
-    python scripts/bench_startup.py trials=4 profile=1 more trials; where the time goes in the last one, by cProfile
+    python scripts/bench_compiled.py                    nanochat's profile gpu, on the first GPU, real sandbox
+    python scripts/bench_compiled.py trials=4 profile=1 more trials; where the time goes in the last one, by cProfile
 
 Every line is one trial of the same source: the cache it found, seconds of the preparation before it, of start-up, and
 of the parts of start-up by the program's own clock; what of torch's caches was hit. The data are a few random tokens:
