@@ -26,7 +26,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from guards.verdicts import accept, inconclusive, reject
-from harness.records import Evidence, Json, Observation, Verdict, step_rate
+from harness.records import Evidence, Json, Observation, Role, Verdict, step_rate
 
 _TIMES = ("seconds", "elapsed", "train_seconds", "training_seconds")
 _CLAIM_SECONDS = 2.0
@@ -39,12 +39,14 @@ _RATIOS = {
 
 
 class BudgetHonesty:
-    """tolerance: how far a ratio may be from 1. work_factor: most that `work_ratio` may be."""
+    """tolerance: how far a ratio may be from 1. work_factor: most that `work_ratio` may be, as the median of a
+    candidate's trials; a single trial may take twice that, since a busy machine makes steps slower by up to two times.
+    """
 
     name = "budget_honesty"
     stages = ("runtime", "promotion")
 
-    def __init__(self, tolerance: float = 0.1, work_factor: float = 2.0) -> None:
+    def __init__(self, tolerance: float = 0.1, work_factor: float = 3.0) -> None:
         if not 0 < tolerance < 1:
             raise ValueError(f"tolerance {tolerance} is not between 0 and 1")
         if not work_factor > 1:
@@ -60,9 +62,10 @@ class BudgetHonesty:
             for case, message in self._disturbed(trial):
                 about: dict[str, Json] = {"trial_id": trial.trial_id}
                 return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)
-        for trial in evidence.candidate_trials:  # a disturbed machine is slow, too: that was looked at before
-            if trial.machine.get("work_ratio", 0.0) > self._work_factor:
-                return reject(self.name, "budget.work", f"{trial.trial_id}: {self._too_much(trial)}")
+        if verdict := self._too_much_work(
+            evidence
+        ):  # a disturbed machine is slow, too: that was looked at before
+            return verdict
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"
         shown = self._claims(latest) | _rate_ratio(latest, evidence.incumbent_trials)
@@ -72,9 +75,30 @@ class BudgetHonesty:
         if trial.machine.get("left_processes", 0) > 0:
             yield "left_process", "processes of the trial were there after its end"
 
-    def _too_much(self, trial: Observation) -> str:
-        ratio = trial.machine["work_ratio"]
-        return f"it took {ratio:.1f} times the baseline's time for the same work, {self._work_factor:g} are allowed"
+    def _too_much_work(self, evidence: Evidence) -> Verdict | None:
+        """Twice the gradients a step is honest work, many times the steps is not; one slow trial may be the machine's.
+
+        The median and not the least: who tosses a coin about cheating must not get away with it.
+        """
+        ratios = [
+            trial.machine["work_ratio"]
+            for trial in evidence.candidate_trials
+            if trial.role is Role.CANDIDATE and "work_ratio" in trial.machine
+        ]
+        if not ratios:
+            return None
+        most, usual = max(ratios), statistics.median(ratios)
+        allowed = f"times the baseline's time for the same work, {self._work_factor:g} are allowed"
+        if most > 2 * self._work_factor:
+            return reject(self.name, "budget.work", f"a trial took {most:.1f} {allowed}")
+        if usual <= self._work_factor:
+            return None
+        if len(ratios) > 1:
+            return reject(self.name, "budget.work", f"{len(ratios)} trials took {usual:.1f} {allowed}")
+        if evidence.stage == "promotion":
+            message = f"the only trial took {usual:.1f} {allowed}"
+            return inconclusive(self.name, "budget.work", message, trials_wanted=2)
+        return None
 
     def _claims(self, trials: Sequence[Observation]) -> dict[str, Json]:
         """Claimed times beside the billed ones where they do not fit: shown, nothing is decided on them."""

@@ -13,7 +13,7 @@ from harness.records import Evidence, Files, Verdict
 IMPORTS = (
     "__future__", "abc", "argparse", "array", "bisect", "collections", "concurrent.futures",
     "contextlib", "copy", "dataclasses", "enum", "fractions", "functools", "gc", "heapq", "itertools",
-    "json", "math", "numbers", "operator", "os", "pathlib", "platform", "queue", "random", "re",
+    "json", "logging", "math", "numbers", "operator", "os", "pathlib", "platform", "queue", "random", "re",
     "statistics", "string", "struct", "sys", "threading", "time", "types", "typing", "warnings",
     "weakref", "einops", "numpy", "safetensors", "scipy", "torch", "triton", "harness.gate",
 )

@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 from guards.scope_text import Finding
 from guards.source.index import Index, Seen
@@ -37,7 +38,6 @@ _ATTRIBUTES = {
     "settrace": "introspection",
     "setprofile": "introspection",
     "addaudithook": "introspection",
-    "_exit": "process",
     "fork": "process",
     "forkpty": "process",
     "system": "process",
@@ -117,8 +117,8 @@ def import_findings(
 
 def code_findings(before: Sequence[Source], after: Sequence[Source]) -> Iterator[Finding]:
     """Uses that the incumbent does not have, counted: one more of a kind is a finding."""
-    known = Counter(finding for _, finding, _ in _uses(before))
-    for path, (case, what), line in _uses(after):
+    known = Counter(finding for _, finding, _ in _uses(tuple(before)))
+    for path, (case, what), line in _uses(tuple(after)):
         known[case, what] -= 1
         if known[case, what] < 0:
             yield case, f"{path} line {line} {_WORDS[case]} ({what})"
@@ -140,8 +140,14 @@ Use = tuple[str, tuple[str, str], int]
 """path, (case, what is used), line."""
 
 
-def _uses(sources: Sequence[Source]) -> Iterator[Use]:
-    values = analysed(tuple(sources))
+@lru_cache(maxsize=64)
+def _uses(sources: tuple[Source, ...]) -> tuple[Use, ...]:
+    """Found once for the incumbent, whatever the proposals to it."""
+    return tuple(_found(sources))
+
+
+def _found(sources: tuple[Source, ...]) -> Iterator[Use]:
+    values = analysed(sources)
     for source in sources:
         index = values.program.index_of(source.path)
         for leaf in index.leaves:
@@ -217,11 +223,11 @@ def _is_harmless_namesake(leaf: Seen, values: Values) -> bool:
 
 
 def _only_the_folder(leaf: Seen, index: Index) -> bool:
-    """`Path(__file__).parent`, `os.path.dirname(__file__)`: where the file lies, not what is in it."""
+    """`Path(__file__).parent`, `os.path.basename(__file__)`: where the file lies and its name, not what is in it."""
     node, parent = leaf.node, leaf.parent
     while isinstance(parent, ast.Call | ast.Attribute):
         name = last_name(parent.func if isinstance(parent, ast.Call) else parent)
-        if name in ("parent", "parents", "dirname"):
+        if name in ("parent", "parents", "dirname", "name", "stem", "basename"):
             return True
         if name not in ("Path", "PurePath", "resolve", "absolute", "abspath", "realpath", "absolute"):
             return False

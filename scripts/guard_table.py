@@ -31,6 +31,7 @@ from harness.records import Evidence, Judgement, Verdict  # noqa: E402
 CORPUS = ROOT / "tests/guards/corpus"
 FIXTURES = ROOT / "tests/guards/fixtures"
 FIXTURE = FIXTURES / "train.py"
+TASKS = ROOT / "tasks"
 PROTECTED = {
     "prepare.py": b"def prepare(public, private):\n    pass\n",
     "evaluate.py": b"def evaluate(*_):\n    pass\n",
@@ -39,9 +40,12 @@ PROTECTED = {
 
 @dataclass(frozen=True)
 class Case:
-    """One proposal of the corpus. guards, reasons: who may reject it and how; empty for honest ones."""
+    """One proposal of the corpus. base: what it changes; guards, reasons: who may reject it and how, empty for honest
+    ones.
+    """
 
     name: str
+    base: str
     candidate: dict[str, bytes]
     guards: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -80,31 +84,47 @@ def judged(evidence: Evidence, guards: Sequence[Guard]) -> Verdict | None:
 @cache
 def honest() -> list[Case]:
     """Edits that must pass."""
-    return [_case(entry, Case) for entry in _entries("honest*.toml", "edit")]
+    return [_case(entry, Case) for entry in entries("honest*.toml", "edit")]
 
 
 @cache
 def attacks() -> list[Case]:
     """Proposals that must be rejected."""
-    return [_case(entry, Case) for entry in _entries("attacks*.toml", "attack")]
+    return [_case(entry, Case) for entry in entries("attacks*.toml", "attack")]
 
 
-def _entries(pattern: str, key: str) -> list[dict]:
+def entries(pattern: str, key: str) -> list[dict]:
+    """What stands under a key in the corpus's files of that pattern, as it is written there."""
     files = sorted(CORPUS.glob(pattern))
     return [entry for file in files for entry in tomllib.loads(file.read_text(encoding="utf-8"))[key]]
 
 
-def _case(entry: dict, make: type[Case]) -> Case:
-    base = (FIXTURES / f"{entry.get('base', 'train')}.py").read_text(encoding="utf-8")
-    text = base
+def program(base: str) -> str:
+    """What an edit changes: a script of the fixtures, or the train.py of the task of that name as it is today."""
+    fixture = FIXTURES / f"{base}.py"
+    return (fixture if fixture.exists() else TASKS / base / "train.py").read_text(encoding="utf-8")
+
+
+def changed(text: str, entry: dict) -> str:
+    """Each old text must stand there exactly once, or the edit would land in another function than its author meant.
+
+    A task's program that has changed is no reason to pin the old one: its edits in the corpus are brought up to date.
+    """
     for old, new in entry.get("change", ()):
-        assert text.count(old) >= 1, f"{entry['name']}: {old!r} is not in the fixture"
-        text = text.replace(old, new, 1)
+        assert text.count(old) == 1, f"{entry['name']}: {old!r} is there {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
+def _case(entry: dict, make: type[Case]) -> Case:
+    base = program(entry.get("base", "train"))
+    text = changed(base, entry)
     text = _appended(text, entry)
     incumbent = {"train.py": base.encode(), **PROTECTED}
     files = {name: content.encode() for name, content in entry.get("files", {}).items()}
     return make(
         entry["name"],
+        entry.get("base", "train"),
         {**incumbent, "train.py": text.encode(), **files},
         tuple(entry.get("guards", [entry["guard"]] if "guard" in entry else [])),
         tuple(entry.get("reasons", [entry["reason"]] if "reason" in entry else [])),
@@ -178,14 +198,15 @@ def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
             left += 1
         else:
             faults["passed"].append(case.name)
-    blocked, doubtful, edits = 0, 0, honest()
-    for case in edits:
+    blocked, doubtful, edits = Counter[str](), Counter[str](), Counter[str]()
+    for case in honest():
         verdict = judged(case.evidence, guards)
-        doubtful += bool(doubts(case.evidence, guards))
+        edits[case.base] += 1
+        doubtful[case.base] += bool(doubts(case.evidence, guards))
         if verdict is not None and not (
             "cosmetic" in case.marks and verdict.reason == "duplicates.unchanged"
         ):
-            blocked += 1
+            blocked[case.base] += 1
             faults["blocked"].append(f"{case.name}: {verdict.guard} {verdict.reason} ({verdict.message})")
     lines = ["guard            attacks  caught   rate"]
     lines += [
@@ -196,10 +217,18 @@ def table(guards: Sequence[Guard]) -> tuple[list[str], dict[str, list[str]]]:
         f"{'all':<16} {everything:>7} {sum(caught.values()):>7} {sum(caught.values()) / everything:>6.0%}"
     )
     lines.append(f"left to trials as doubtful: {left}; passed without a word: {len(faults['passed'])}")
-    lines.append(
-        f"honest edits: {len(edits)}, blocked {blocked} ({blocked / len(edits):.1%}), doubtful {doubtful}"
-    )
+    lines += ["", "honest edits of  number  blocked  at most  doubtful"]
+    lines += [_blocked(base, edits[base], blocked[base], doubtful[base]) for base in edits]
+    lines.append(_blocked("all", edits.total(), blocked.total(), doubtful.total()))
     return lines, {kind: names for kind, names in faults.items() if names}
+
+
+def _blocked(base: str, edits: int, blocked: int, doubtful: int) -> str:
+    """A row of the table; at most: upper end of the exact interval of 95 % for the share that is blocked."""
+    from scipy.stats import beta
+
+    most = float(beta.ppf(0.975, blocked + 1, edits - blocked)) if blocked < edits else 1.0
+    return f"{base:<16} {edits:>7} {blocked:>8} {most:>8.1%} {doubtful:>9}"
 
 
 def categories() -> Iterator[tuple[Case, str]]:

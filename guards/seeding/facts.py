@@ -18,6 +18,7 @@ class Kind(StrEnum):
     ARGUMENT = "argument"  # how --seed is read
     MENTION = "mention"  # a seeding function that is handed on instead of being called
     BURN = "burn"  # draws for nothing
+    MIXED = "mixed"  # holds the harness's seed at times and a constant at others, by what stands at that place
     USE = "use"  # something else depends on the harness's seed
     REFLECTION = "reflection"  # a name that is worked out at run time
     UNDO = "undo"  # goes around what the referee does to seeds

@@ -16,13 +16,14 @@ from guards.source.value import (
     Call,
     Constant,
     Each,
-    Path,
     Value,
-    alternatives,
     any_ends_in,
     differing_constants,
+    fixed_beside_the_seed,
+    is_fixed,
     last_of,
     walk,
+    without,
 )
 
 _SELECTING = {
@@ -44,6 +45,7 @@ _BY_KIND = {
     Kind.SWITCH: ("determinism", "is a determinism switch"),
     Kind.MENTION: ("indirect", "is handed on instead of being called"),
     Kind.BURN: ("burned", "draws random numbers that nobody uses, which moves every later one"),
+    Kind.MIXED: ("ignored", "does not always get the harness's seed"),
     Kind.USE: ("used", "makes something else depend on the harness's seed"),
     Kind.REFLECTION: ("dynamic", "reaches for a name that is worked out at run time"),
     Kind.UNDO: ("undone", "goes around the seeding that the referee sees"),
@@ -95,16 +97,39 @@ class _Change:
         self.before, self.after = before, after
         self.new, self.gone = after.sinks - before.sinks, before.sinks - after.sinks
         self.grew = after.generators > before.generators
-        used = {s.value for s in before.sinks if s.kind in SEEDING and s.reach is not Reach.LOOPED}
-        self.plain_values = {repr((HARNESS,))} | used
+        self.looped_before = any(sink.kind in SEEDING and sink.reach is Reach.LOOPED for sink in before.sinks)
+        self.known = _fixed_beside_the_seed(before)
+        used = (self.old_values(sink) for sink in before.sinks if sink.kind in SEEDING)
+        self.plain_values = {repr((HARNESS,))} | {repr(values) for values in used if not _from_a_loop(values)}
+
+    # A function that the incumbent calls with the seed and, to warm up, with a constant: that is no fact about a
+    # change, nor is it that it is called more than once.
+
+    def old_values(self, sink: Sink) -> tuple[Value, ...]:
+        """What reaches a sink of the incumbent, but for constants that stood beside the seed."""
+        return tuple(without(value, self.known) for value in self.before.values[sink])
+
+    def new_values(self, sink: Sink) -> tuple[Value, ...]:
+        """The same of the candidate; constants that stood beside the seed before."""
+        return tuple(without(value, self.known) for value in self.after.values[sink])
+
+    def is_looped(self, sink: Sink) -> bool:
+        """Whether a place is reached more than once, which those of the incumbent were not."""
+        return sink.reach is Reach.LOOPED and not self.looped_before
 
     # what may come and go without a word
 
     def is_allowed_addition(self, sink: Sink) -> bool:
         """One more generator with the harness's seed as it is; one more library seeded, once."""
-        if sink.value not in self.plain_values or sink.reach in (Reach.LOOPED, Reach.DEAD):
+        values = self.new_values(sink)
+        if sink.reach is Reach.DEAD and any(
+            other.what == sink.what and self.old_values(other) == values and not _is_seeded(values)
+            for other in self.gone
+        ):
+            return True  # a rehearsal, seeded with a constant, that nobody calls any more
+        if repr(values) not in self.plain_values or self.is_looped(sink) or sink.reach is Reach.DEAD:
             return False
-        if not any(value.seeded for value in self.after.values[sink]):
+        if not _is_seeded(values):
             return False
         if sink.kind is Kind.MAKER or sink.what.startswith("*."):
             return True
@@ -151,7 +176,7 @@ class _Change:
     # what is new
 
     def about_new(self, sink: Sink) -> Objection:
-        line, values = self.after.lines[sink], self.after.values[sink]
+        line, values = self.after.lines[sink], self.new_values(sink)
         case, words, plain = self._case(sink, values)
         return Objection(case, f"{_shown(sink)} {words}".replace(" : ", ": "), line, plain)
 
@@ -189,11 +214,9 @@ class _Change:
             if any(any_ends_in(value, names.__contains__) for value in values):
                 return case, words, case != "hashed" or not self._is_second_stream(sink, values)
         if sink.reach is Reach.WORKER:
-            plain = all(map(_is_fixed, values)) and not any(map(_is_drawn, values))
+            plain = all(map(is_fixed, values)) and not any(map(_is_drawn, values))
             return "worker", "seeds the workers of a data loader", plain
-        if sink.reach is Reach.LOOPED or any(
-            isinstance(one, Each) for value in values for one in walk(value)
-        ):
+        if self.is_looped(sink) or _from_a_loop(values):
             seeded = any(value.seeded for value in values) and sink.kind is Kind.MAKER
             return "loop", "is reached more than once, or with a seed from a loop", not seeded
         if not any(value.seeded for value in values):
@@ -203,7 +226,7 @@ class _Change:
     def _other_numbers(self, sink: Sink, values: tuple[Value, ...]) -> str:
         """In words, the constants that took the place of others; "" where more or nothing differs."""
         for other in self.gone:
-            olds = self.before.values[other]
+            olds = self.old_values(other)
             if other.what != sink.what or len(olds) != len(values):
                 continue
             pairs = [
@@ -217,7 +240,7 @@ class _Change:
         if not values or all(value == Constant("NoneType", None) for value in values):
             is_global = sink.kind is Kind.GLOBAL and not sink.what.startswith("*.")
             return "unseeded", "does not get the harness's seed", is_global or self._is_in_place(sink)
-        fixed = all(map(_is_fixed, values)) and not any(map(_is_drawn, values))
+        fixed = all(map(is_fixed, values)) and not any(map(_is_drawn, values))
         words = f"gets {_text(values)} instead of the harness's seed"
         if fixed and self._had_constants() and not self._was_seeded(sink):
             return "literal", f"gets the seed {_text(values)}", True
@@ -225,10 +248,10 @@ class _Change:
 
     def _case_with_seed(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
         if len(values) == 1 and values[0] == HARNESS and not self._drops_a_number(sink):
-            if sink.reach is not Reach.ALWAYS:
+            if sink.reach not in (Reach.ALWAYS, Reach.LOOPED):
                 return "conditional", "is not always reached", True
             return "repeated", "seeds again what was seeded before", True
-        if any(_is_fixed(one) for value in values for one in _choices(value)):
+        if any(True for value in values for _ in fixed_beside_the_seed(value)):
             return "ignored", "does not always get the harness's seed", True
         words = "gets a number that is worked out from the harness's seed, not the seed itself"
         return "shifted", words, not self._is_second_stream(sink, values) and not self._drops_a_number(sink)
@@ -258,9 +281,9 @@ class _Change:
 
     def _drops_a_number(self, sink: Sink) -> bool:
         """Whether the seed was mixed with constants before, and with fewer now."""
-        now = _constants(self.after.values[sink])
+        now = _constants(self.new_values(sink))
         return any(
-            other.what == sink.what and now < _constants(self.before.values[other])
+            other.what == sink.what and now < _constants(self.old_values(other))
             for other in self.gone
             if any(value.seeded for value in self.before.values[other])
         )
@@ -278,16 +301,18 @@ def _is_reached(facts: Facts, what: str) -> bool:
     return any(sink.what == what and sink.reach is not Reach.DEAD for sink in facts.sinks)
 
 
-def _choices(value: Value) -> tuple[Value, ...]:
-    """The alternatives of a value that has some; none for one that is certain."""
-    found = alternatives(value)
-    return found if len(found) > 1 else ()
+def _fixed_beside_the_seed(facts: Facts) -> frozenset[Value]:
+    """Constants that a program gives to its seeding calls at times, and the harness's seed at others."""
+    values = (value for sink in facts.sinks if sink.kind in SEEDING for value in facts.values[sink])
+    return frozenset(one for value in values for one in fixed_beside_the_seed(value))
 
 
-def _is_fixed(value: Value) -> bool:
-    """Whether a value is made of constants and a library's functions alone."""
-    leaves = [one for one in walk(value) if not any(True for _ in one.parts())]
-    return all(isinstance(one, Constant | Path) for one in leaves)
+def _is_seeded(values: tuple[Value, ...]) -> bool:
+    return any(value.seeded for value in values)
+
+
+def _from_a_loop(values: tuple[Value, ...]) -> bool:
+    return any(isinstance(one, Each) for value in values for one in walk(value))
 
 
 def _is_drawn(value: Value) -> bool:

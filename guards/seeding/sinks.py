@@ -12,7 +12,7 @@ from guards.seeding.receivers import is_generator_call
 from guards.seeding.reflection import computed_names, interceptors
 from guards.seeding.stores import stores, variables
 from guards.seeding.undo import undone
-from guards.seeding.uses import uses
+from guards.seeding.uses import mixed, tainted_names, uses
 from guards.source.index import Seen
 from guards.source.program import SEED_OPTION, last_name
 from guards.source.seed_names import (
@@ -80,7 +80,10 @@ class Collector:
         facts.draws_before_seed = draws_before_seed(program, values)
         for name, seen in burned(program, values):
             self._add(Kind.BURN, name, (), seen)  # its numbers do not count: it may have been there before
-        for use in uses(program, values):
+        names = tainted_names(program)
+        for text, seen in dict(mixed(program, values, names)).items():
+            self._add(Kind.MIXED, "a name or a condition", (constant(text),), seen)
+        for use in uses(program, values, names):
             self._add(Kind.USE, f"--seed in {use.where}", (constant(use.value),), use.seen, use.certain)
 
     def _add(

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
@@ -13,6 +14,7 @@ _MODULES = (
     "ctypes", "_ctypes", "cffi", "importlib", "imp", "runpy", "pkgutil", "zipimport", "_random", "_frozen_importlib",
     "numpy.random.bit_generator", "numpy.random.mtrand", "numpy.random._", "torch._C._", "gc.get_objects",
     "gc.get_referrers", "gc.get_referents", "inspect", "forge", "copyreg",
+    "logging.config",  # calls whatever a table names
 )  # fmt: skip
 _HARMLESS = ("importlib.metadata", "importlib.resources", "inspect.signature", "inspect.cleandoc")
 _C_LEVEL = ("Generator", "default_generator", "manual_seed", "seed", "set_rng_state")
@@ -67,6 +69,7 @@ def _reached(leaf: Seen, values: Values) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
 def _is_around(path: str) -> bool:
     if path.startswith("torch._C."):
         return path.rpartition(".")[2] in _C_LEVEL

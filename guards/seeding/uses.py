@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from guards.source.index import FunctionNode, Index, NameScope, Seen, all_arguments
 from guards.source.program import SourceProgram, last_name
 from guards.source.seed_names import RANDOM_OBJECTS, SINKS, is_seed_keyword, is_seeding_path
+from guards.source.value import fixed_beside_the_seed
 from guards.source.values import Values
 
 _LOGGED = {
@@ -63,9 +64,28 @@ class Use:
     certain: bool
 
 
-def uses(program: SourceProgram, values: Values) -> Iterator[Use]:
-    """The places where the harness's seed steers something."""
-    names = _tainted_names(program)
+def mixed(program: SourceProgram, values: Values, names: Held) -> Iterator[tuple[str, Seen]]:
+    """What may stand in the seed's place, and where that is decided: an assignment, a condition, an attribute.
+
+    Not parameters: a function that is called with the seed and, to warm up, with a constant decides nothing.
+    """
+    for index in program.indexes.values():
+        for leaf in index.leaves:
+            if not _is_tainted(leaf.node, leaf.scope, names, program.seed_names) or _is_parameter(leaf):
+                continue
+            around = index.parents.get(id(leaf.node))
+            node = around if isinstance(around, ast.IfExp | ast.BoolOp) else leaf.node
+            found = sorted({repr(one) for one in fixed_beside_the_seed(values.of(node, leaf.scope))})
+            yield from ((one, leaf) for one in found)
+
+
+def _is_parameter(leaf: Seen) -> bool:
+    home = leaf.scope.find(leaf.node.id) if isinstance(leaf.node, ast.Name) else None
+    return home is not None and any(one.how == "parameter" for one in home.bindings[last_name(leaf.node)])
+
+
+def uses(program: SourceProgram, values: Values, names: Held) -> Iterator[Use]:
+    """The places where the harness's seed steers something. names: `tainted_names` of the program."""
     for index in program.indexes.values():
         for leaf in index.leaves:
             if not _is_tainted(leaf.node, leaf.scope, names, program.seed_names):
@@ -125,7 +145,7 @@ def _is_opaque(found: ast.AST, leaf: Seen, values: Values) -> bool:
     return any(name in RANDOM_OBJECTS or name[:1].isupper() or "random" in name for name in names)
 
 
-def _tainted_names(program: SourceProgram) -> Held:
+def tainted_names(program: SourceProgram) -> Held:
     """Variables and parameters that hold the harness's seed, or something plainly made of it."""
     names: Held = set()
     for _ in range(_ROUNDS):

@@ -2,7 +2,7 @@
 
 import ast
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,16 +26,26 @@ def changed_statements(before: Source | None, after: Source | None) -> list[Chan
     """The smallest statements that hold a changed line, those that are gone last."""
     old_lines = code_lines(before) if before else ()
     new_lines = code_lines(after) if after else ()
-    matcher = difflib.SequenceMatcher(None, old_lines, new_lines, autojunk=False)
+    head, tail = _equal_ends(old_lines, new_lines)  # a proposal changes little: what is equal costs no matching
+    old_middle, new_middle = old_lines[head : len(old_lines) - tail], new_lines[head : len(new_lines) - tail]
+    matcher = difflib.SequenceMatcher(None, old_middle, new_middle, autojunk=False)
     gone, new = set[int](), set[int]()
     for kind, old_from, old_to, new_from, new_to in matcher.get_opcodes():
         if kind != "equal":
-            gone.update(range(old_from + 1, old_to + 1))
-            new.update(range(new_from + 1, new_to + 1))
+            gone.update(range(head + old_from + 1, head + old_to + 1))
+            new.update(range(head + new_from + 1, head + new_to + 1))
     found = list(_statements(after, {n for n in new if new_lines[n - 1]}, False)) if after else []
     if before:
         found += _statements(before, {n for n in gone if old_lines[n - 1]}, True)
     return found
+
+
+def _equal_ends(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
+    """How many lines at the beginning are the same, and how many of the rest at the end."""
+    shorter = min(len(old), len(new))
+    head = next((place for place in range(shorter) if old[place] != new[place]), shorter)
+    rest = range(1, shorter - head + 1)
+    return head, next((place - 1 for place in rest if old[-place] != new[-place]), len(rest))
 
 
 @lru_cache(maxsize=64)

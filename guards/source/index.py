@@ -4,7 +4,7 @@ import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,6 +13,7 @@ from guards.source.syntax import Source
 _LARGE_NUMBER = 1 << 13
 _NO_TEXT = (ast.Constant, ast.Slice, ast.Tuple, ast.Compare, ast.UnaryOp)
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+_INNER = (ast.expr, ast.keyword, ast.slice)
 _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _LOCAL_NAME = re.compile(r"\b(id|arg|name)='[^']*'")
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -285,8 +286,14 @@ class Indexer:
         handler = _EXPRESSIONS.get(type(node))
         if handler is not None and handler(self, node, scope, place, parent):
             return
-        for child in _children(node):
-            self._visit(child, scope, place, node)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, _INNER):
+                self._visit(value, scope, place, node)
+            elif value.__class__ is list:
+                for item in value:
+                    if isinstance(item, ast.AST):
+                        self._visit(item, scope, place, node)
 
     # Handlers of expressions say whether they have looked inside.
 
@@ -354,17 +361,6 @@ class Indexer:
             if isinstance(part := getattr(node, name, None), ast.AST):
                 self._visit(part, inner, looped, node)
         return True
-
-
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, ast.expr | ast.keyword | ast.slice):
-            yield value
-        elif isinstance(value, list):
-            for item in value:
-                if isinstance(item, ast.AST):
-                    yield item
 
 
 def _part(binding: Binding, index: int, count: int) -> Binding:

@@ -19,22 +19,32 @@ class Paths:
     def __init__(self, program: SourceProgram, text_of: Callable[[ast.expr, NameScope], str | None]) -> None:
         self._program, self._text_of = program, text_of
         self._known: dict[tuple[int, str], tuple[str, ...]] = {}
+        self._asked: dict[tuple[int, int], tuple[str, ...]] = {}  # id of an attribute and of its scope -> paths
 
     def of(self, node: ast.AST, scope: NameScope, depth: int = 0) -> tuple[str, ...]:
         """The dotted paths that an expression may stand for; nothing for what is the program's own."""
         if depth > _DEPTH:
             return ()
+        if node.__class__ is ast.Name:
+            return self._name(node.id, scope, depth)
+        if depth == 0 and node.__class__ is ast.Attribute:  # many ask about the same ones
+            key = (id(node), id(scope))
+            if key not in self._asked:
+                self._asked[key] = self._followed(node, scope, depth)
+            return self._asked[key]
+        return self._followed(node, scope, depth)
+
+    def _followed(self, node: ast.AST, scope: NameScope, depth: int) -> tuple[str, ...]:
         match node:
             case ast.Attribute(value=base, attr=name):
-                return tuple(f"{path}.{name}" for path in self.of(base, scope, depth + 1))
+                found = self.of(base, scope, depth + 1)
+                return tuple([f"{path}.{name}" for path in found]) if found else ()
             case ast.IfExp(body=one, orelse=other):
                 return self.of(one, scope, depth + 1) + self.of(other, scope, depth + 1)
             case ast.NamedExpr(value=value):
                 return self.of(value, scope, depth + 1)
             case ast.Call():
                 return self._reached_by_name(node, scope, depth)
-            case ast.Name(id=name):
-                return self._name(name, scope, depth)
         return ()
 
     def _name(self, name: str, scope: NameScope, depth: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ in the same way, whatever they call it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
 from guards.source.index import NameScope
@@ -214,6 +214,26 @@ def alternatives(value: Value) -> tuple[Value, ...]:
     return value.choices if isinstance(value, OneOf) else (value,)
 
 
+def without(value: Value, known: Collection[Value]) -> Value:
+    """The value with these alternatives left out wherever there are others, inside of operations and calls, too."""
+    match value:
+        case OneOf(choices):
+            left = [without(one, known) for one in choices if one not in known]
+            return union(left) if left else value
+        case Compound(kind, parts):
+            return Compound(kind, tuple(without(part, known) for part in parts))
+        case Call(called, arguments, keywords):
+            given = tuple(Keyword(one.name, without(one.value, known)) for one in keywords)
+            return Call(without(called, known), tuple(without(one, known) for one in arguments), given)
+        case Each(of, place):
+            return Each(without(of, known), place)
+        case Item(of, index):
+            return Item(without(of, known), without(index, known))
+        case Attribute(of, name):
+            return Attribute(without(of, known), name)
+    return value
+
+
 def dotted_paths(value: Value) -> Iterator[str]:
     """The dotted paths among the alternatives of a value."""
     yield from (one.dotted for one in alternatives(value) if isinstance(one, Path))
@@ -264,6 +284,19 @@ def _label(value: Value) -> tuple[object, ...]:
     """What a value is apart from its parts."""
     own = [getattr(value, one.name) for one in fields(value) if one.init]
     return (type(value), *(one for one in own if isinstance(one, str | int)))
+
+
+def is_fixed(value: Value) -> bool:
+    """Whether a value is made of constants and a library's functions alone."""
+    leaves = [one for one in walk(value) if not any(True for _ in one.parts())]
+    return all(isinstance(one, Constant | Path) for one in leaves)
+
+
+def fixed_beside_the_seed(value: Value) -> Iterator[Value]:
+    """Constants that stand, anywhere inside, as an alternative to the harness's seed."""
+    for part in walk(value):
+        if isinstance(part, OneOf) and part.seeded:
+            yield from (one for one in part.choices if is_fixed(one))
 
 
 def any_ends_in(value: Value, test: Callable[[str], bool]) -> bool:

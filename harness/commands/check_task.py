@@ -2,8 +2,8 @@
 
 What is checked: golden scores, held-out data that lie in public ones or that can be made again, the order of the data,
 imports that are billed, what the same seed twice gives, how much seeds differ, that scoring twice gives one score, that
-a candidate which only claims a score gets none, and that evaluate.py rejects garbage instead of failing. Prints a line
-for each; exit code 1 if one of them fails.
+a candidate which only claims a score gets none, that side metrics with a limit are measured, and that evaluate.py
+rejects garbage instead of failing. Prints a line for each; exit code 1 if one of them fails.
 
 Examples:
 
@@ -70,6 +70,7 @@ def check(rig: Rig) -> Report:
     report.say(*reordering(rig.task, rig.profile, rig.data))
     trials = check_trials(rig, report)
     if trials:
+        check_limits(rig, report, trials[0][1])
         check_repeat(rig, report, *trials)
         claims = rig.trial("watched", watched(rig.task), 1).claims
         report.say(*late_imports(claims, rig.profile.seconds))
@@ -118,6 +119,15 @@ def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
         f"trials: {rig.task.metric} {_value(found[0][1])} and {_value(found[1][1])} on two seeds, {seconds}",
     )
     return found
+
+
+def check_limits(rig: Rig, report: Report, score: Score) -> None:
+    """What the task limits has to be measured, or no candidate could ever be kept."""
+    limits = rig.task.side_limits
+    missing = [name for name in limits if name not in score.side]
+    if limits:
+        said = f"not measured: {', '.join(missing)}" if missing else f"measured: {', '.join(limits)}"
+        report.say(not missing, f"side limits: {said}")
 
 
 def check_repeat(rig: Rig, report: Report, *trials: tuple[TrialResult, Score]) -> None:

@@ -1,7 +1,8 @@
 """`harness guard OLD NEW`: what the static guards say about an edit, before any trial: for people, editors and CI.
 
-OLD and NEW are two files, or two folders; NEW may be a patch in git's format on OLD (.patch or .diff); a patch alone is
-taken on the present folder.
+OLD and NEW are two files, or two folders; NEW may be a patch on OLD (.patch or .diff, or - for what comes in); a patch
+alone is taken on the present folder, and one on a single file changes that file, whatever it calls it. A folder NEW
+without a task.yaml, as `harness checkout` writes it, may leave out what an edit may not change.
 
     --editable a.py,b.py   what a proposal may change; else `editable` of OLD/task.yaml, else every file
     --guards NAME          a choice of conf/guards (default: default)
@@ -14,14 +15,17 @@ Examples:
 
     harness guard train.py new/train.py
     harness guard tasks/digits change.patch --json
-    harness guard change.patch
+    git diff | harness guard tasks/digits/train.py -
 """
 
 import argparse
+import ast
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from unidiff.patch import PatchedFile
 
 from harness.agents.api.patches import PatchError, apply, read_patch
 from harness.commands import parser, run
@@ -92,15 +96,15 @@ def _as_json(verdicts: Sequence[Verdict], rejected: bool) -> dict[str, object]:
 
 
 def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
-    if len(paths) == 1 and paths[0].suffix in _PATCHES:
+    if len(paths) == 1 and _is_patch(paths[0]):
         paths = [Path(), paths[0]]
-    if len(paths) != 2:
-        raise UserError("guard takes OLD and NEW: two files, two folders, or a file or folder and a patch")
+    if len(paths) != 2 or _is_patch(paths[0]):
+        raise UserError("guard takes OLD and NEW: two files, two folders, or a file or folder and then a patch")
     old_path, new_path = paths
     old = _read(old_path)
     links: dict[str, str] = {}
-    if new_path.suffix in _PATCHES:
-        new, links = _patched(old, new_path)
+    if _is_patch(new_path):
+        new, links = _patched(old, new_path, old_path.is_file())
     else:
         new = _read(new_path)
         if old_path.is_file() != new_path.is_file():
@@ -109,16 +113,45 @@ def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
         if old_path.is_file():
             new = {old_path.name: new[new_path.name]}
     names = tuple(filter(None, editable.split(","))) or _editable(old_path, {**old, **new})
+    if new_path.is_dir() and "task.yaml" not in new:
+        new = {**{name: content for name, content in old.items() if name not in names}, **new}
+    if not any(name in old or name in new for name in names):
+        raise UserError(f"{old_path}: nothing there that a proposal may change")
+    _check_old(old, names)
     return Evidence("static", names, old, new, links)
 
 
-def _patched(old: Files, patch: Path) -> tuple[Files, dict[str, str]]:
+def _is_patch(path: Path) -> bool:
+    return path.suffix in _PATCHES or str(path) == "-"
+
+
+def _check_old(old: Files, names: tuple[str, ...]) -> None:
+    """Raises UserError: what is no program cannot be compared with one."""
+    for name in names:
+        if name.endswith(".py") and name in old:
+            try:
+                ast.parse(old[name])
+            except (SyntaxError, ValueError, RecursionError) as error:
+                where = f" line {error.lineno}" if isinstance(error, SyntaxError) else ""
+                raise UserError(f"OLD's {name}{where} is not Python: there is nothing to compare with") from error
+
+
+def _patched(old: Files, patch: Path, one_file: bool) -> tuple[Files, dict[str, str]]:
     try:
-        edit = apply(read_patch(_bytes(patch)), old)
+        read = read_patch(_bytes(patch))
+        if one_file and len(read.files) == 1:
+            _named(read.files[0], f"a/{next(iter(old))}")
+        edit = apply(read, old)
     except PatchError as error:
         raise UserError(f"{patch}: {error}") from error
     kept = {name: content for name, content in old.items() if name not in edit.deleted}
     return {**kept, **edit.files}, dict(edit.links)
+
+
+def _named(change: PatchedFile, name: str) -> None:
+    """The one file that there is, whatever the patch calls it; what it makes or deletes stays what it is."""
+    if "/dev/null" not in (change.source_file, change.target_file):
+        change.source_file = change.target_file = name
 
 
 def _read(path: Path) -> Files:
@@ -145,6 +178,8 @@ def _links(folder: Path) -> dict[str, str]:
 
 
 def _bytes(path: Path) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read(_MOST_BYTES)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: larger than {_MOST_BYTES >> 20} MiB: no source file")

@@ -1,10 +1,10 @@
 """`harness replay-night FILE [--sd SD ...] [--metric COLUMN] [--html FILE]`: which keeps of a night stand out?
 
 FILE is a results.tsv as autoresearch and its forks write it: a line of column names, then a line a trial. Columns are
-found by name (a score, best named val_<metric>, and a status); tabs, commas, bars or blanks part them. A keep that was
-decided on one trial against one trial is told from noise only if it is large against the spread that a change of seed
-makes: --sd, of one trial, from `harness noise`. Where a metric's name does not say which way is better, --maximise or
---minimise does.
+found by name (a score, best named val_<metric>, and a status); tabs, commas, semicolons, bars or blanks part them. A
+keep that was decided on one trial against one trial is told from noise only if it is large against the spread that a
+change of seed makes: --sd, of one trial, from `harness noise`. Where a metric's name does not say which way is better,
+--maximise or --minimise does.
 
 Examples:
 

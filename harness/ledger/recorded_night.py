@@ -1,8 +1,8 @@
 """Reads a results.tsv as people have it: autoresearch's (github.com/karpathy/autoresearch, March 2026) and its forks'.
 
-Columns are found by name, in any order and case; only a score and a status are needed. Tabs, commas, bars of Markdown
-or several blanks part them. Nights that were measured anew in the middle (a second baseline, or a second line of names)
-are segments, each with a bar of its own.
+Columns are found by name, in any order and case; only a score and a status are needed. Tabs, commas, semicolons, bars
+of Markdown or blanks part them. Nights that were measured anew in the middle (a second baseline, or a second line of
+names) are segments, each with a bar of its own.
 """
 
 import csv
@@ -17,7 +17,16 @@ from harness.errors import UserError
 STATUSES = {
     "keep": "keep",
     "kept": "keep",
+    "accept": "keep",
+    "accepted": "keep",
     "baseline": "keep",
+    "\N{WHITE HEAVY CHECK MARK}": "keep",
+    "\N{CHECK MARK}": "keep",
+    "\N{HEAVY CHECK MARK}": "keep",
+    "\N{CROSS MARK}": "discard",
+    "\N{BALLOT X}": "discard",
+    "skip": "discard",
+    "skipped": "discard",
     "discard": "discard",
     "discarded": "discard",
     "reject": "discard",
@@ -32,6 +41,9 @@ STATUSES = {
     "oom": "crash",
     "timeout": "crash",
 }
+_YES_OR_NO = {"yes": "keep", "y": "keep", "true": "keep", "1": "keep"} | dict.fromkeys(
+    ("no", "n", "false", "0"), "discard"
+)  # in a column that asks whether a change was kept
 _RISING = re.compile(
     r"acc|accuracy|psnr|ssim|f1|reward|return|auc|auroc|map|ndcg|bleu|rouge|r2|recall|precision|win|pass|success|iou|dice"
 )
@@ -47,6 +59,7 @@ _ALIASES = {
     "commit": ("commit", "hash", "sha"),
     "description": ("description", "desc", "change", "idea", "notes", "note", "comment", "hypothesis"),
 }
+_ASKING = ("kept", "keep", "accepted")  # names of a column whose cells are yes or no
 _NOTHING = (
     "",
     "-",
@@ -59,6 +72,8 @@ _NOTHING = (
     "inf",
     "-inf",
 )  # what is written where nothing was measured
+_MARKUP = "*_`~ \t"
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _EXAMPLE = "commit, val_bpb, memory_gb, status, description"
 _BASELINE = re.compile(r"\bbase-?line\b|\bre-?measure", re.IGNORECASE)
 
@@ -100,7 +115,7 @@ def read_night(path: Path, rising: bool | None = None, metric: str | None = None
     rows = _rows(_text(path))
     if not rows:
         raise UserError(f"{path} is empty: expected a line of column names, then a line a trial")
-    names = [name.strip().lower() for name in rows[0]]
+    names = [name.strip(_MARKUP).lower() for name in rows[0]]
     columns = _columns(path, names, rows[1:], metric and metric.strip().lower())
     chosen = names[columns["score"]]
     up = _direction(path, chosen) if rising is None else rising
@@ -122,15 +137,26 @@ def _text(path: Path) -> str:
 def _rows(text: str) -> list[list[str]]:
     """Cells of every line that has some; remarks (a # and no cell behind it) and Markdown's rulers are left out."""
     lines = [line for line in text.splitlines() if line.strip()]
-    part = next((mark for mark in "\t|," if any(mark in line for line in lines[:5])), None)
+    part = next((mark for mark in "\t|;," if any(mark in line for line in lines[:5])), None)
     lines = [line for line in lines if not (line.startswith("#") and (part is None or part not in line))]
     if part is None:
-        return [re.split(r" {2,}", line.strip()) for line in lines]
+        wide = any("  " in line.strip() for line in lines)
+        most = len(lines[0].split()) - 1 if lines else 0  # the last column takes the blanks that are left
+        return [re.split(r" {2,}", line.strip()) if wide else line.split(maxsplit=most) for line in lines]
     if part == "|":
         rows = [line.strip().strip("|").split("|") for line in lines if "|" in line]
         return [row for row in rows if not all(re.fullmatch(r"\s*:?-+:?\s*", cell) for cell in row)]
-    found = csv.reader(lines) if part == "," else csv.reader(lines, delimiter=part, quoting=csv.QUOTE_NONE)
+    if part == "\t":
+        found = [[_unquoted(cell) for cell in line.split(part)] for line in lines]
+    else:
+        found = list(csv.reader(lines, delimiter=part))
     return [row for row in found if any(map(str.strip, row))]
+
+
+def _unquoted(cell: str) -> str:
+    """A quotation mark within a cell is one; around it all, it was put there by a spreadsheet."""
+    text = cell.strip()
+    return text[1:-1].replace('""', '"') if len(text) > 1 and text[0] == text[-1] == '"' else cell
 
 
 def _columns(
@@ -142,6 +168,9 @@ def _columns(
         for role, aliases in _ALIASES.items()
         if (name := next((alias for alias in aliases if alias in names), None))
     }
+    asking = next((name for name in _ASKING if name in names), None)
+    if "status" not in found and asking and not _numbers([[name] for name in names], 0, least=0):
+        found["status"] = names.index(asking)
     if "status" not in found:
         if any(_status(name) for name in names):
             raise UserError(f"{path} begins with a trial: put the names of its columns on top, as {_EXAMPLE}")
@@ -166,17 +195,17 @@ def _columns(
     return {**found, "score": scores[0]}
 
 
-def _numbers(rows: Sequence[Sequence[str]], place: int) -> bool:
-    """Whether most rows have a number there."""
+def _numbers(rows: Sequence[Sequence[str]], place: int, least: float = 0.5) -> bool:
+    """Whether more than this share of the rows have a number there."""
     cells = [row[place].strip().rstrip("%") for row in rows if place < len(row)]
-    return sum(
-        bool(re.fullmatch(r"[+-]?[0-9.,]+(e[+-]?[0-9]+)?", cell, re.IGNORECASE)) for cell in cells
-    ) * 2 > len(rows)
+    found = [re.fullmatch(r"[+-]?[0-9.,]+(e[+-]?[0-9]+)?", cell, re.IGNORECASE) for cell in cells]
+    return sum(map(bool, found)) > least * len(rows)
 
 
 def _status(text: str) -> str | None:
-    """`KEEP`, `keep ✅` and `**kept**` are one."""
-    return STATUSES.get(re.sub(r"[^a-z]+", " ", text.lower()).strip())
+    """`KEEP`, `keep ✅`, `**kept**` and `keep (the best so far)` are one; `keep or not` is none of them."""
+    words = re.split(r"[(:;,/\[]| [-\u2013\u2014] ", text.lower(), maxsplit=1)[0]
+    return STATUSES.get(re.sub(r"[^a-z]+", " ", words).strip() or text.strip(_MARKUP + "\N{VARIATION SELECTOR-16}"))
 
 
 def _known(metric: str) -> bool | None:
@@ -205,12 +234,17 @@ def _records(
 ) -> list[Recorded]:
     found: list[Recorded] = []
     segment, anew = 0, False
+    grouped = _grouped(path, [row[columns["score"]] for row in rows if columns["score"] < len(row)])
     for number, row in enumerate(rows, start=2):
         if [cell.strip().lower() for cell in row] == list(names):
             anew = True  # another night was appended, with its line of names
             continue
         cells = {role: row[place].strip() if place < len(row) else "" for role, place in columns.items()}
         status = _status(cells["status"])
+        if names[columns["status"]] in _ASKING:
+            status = status or _YES_OR_NO.get(cells["status"].strip(_MARKUP).lower())
+        if not cells["status"]:
+            raise UserError(f"{path}, row {number} has no status in the column {names[columns['status']]}")
         if status is None:
             raise UserError(
                 f"{path}, row {number}: unknown status {cells['status']!r};"
@@ -218,7 +252,7 @@ def _records(
             )
         if _status(cells["score"]) == "crash":
             status = "crash"
-        score = None if status == "crash" else _score(path, number, cells["score"])
+        score = None if status == "crash" else _score(path, number, cells["score"], grouped)
         again = status == "keep" and bool(_BASELINE.search(cells.get("description", "")))
         segment += (again or anew) and any(each.loss is not None for each in found)
         anew = False
@@ -231,12 +265,27 @@ def _records(
     return found
 
 
-def _score(path: Path, number: int, text: str) -> float | None:
+def _grouped(path: Path, cells: Sequence[str]) -> bool:
+    """Whether a comma parts thousands, as in 25,000, and not decimals. Raises UserError where no cell tells."""
+    written = [plain for cell in cells if "," in (plain := _plain(cell))]
+    if any(not _THOUSANDS.fullmatch(plain) for plain in written):
+        return False
+    if written and all(re.fullmatch(r"[+-]?\d,\d{3}", plain) for plain in written):
+        raise UserError(f"{path}: is {written[0]} above or below ten? Write it without the comma")
+    return True
+
+
+def _plain(text: str) -> str:
+    """A number without markup, unit of per cent or spread behind it."""
+    return re.split(r"\s*(?:±|\+/-)", text.replace("\N{MINUS SIGN}", "-"), maxsplit=1)[0].strip(_MARKUP + "%")
+
+
+def _score(path: Path, number: int, text: str, grouped: bool) -> float | None:
     """None for what a harness writes where nothing was measured. Raises UserError for other text."""
     if text.lower() in _NOTHING:
         return None
     try:
-        score = float(text.rstrip("%").replace(",", "."))
+        score = float(_plain(text).replace(",", "" if grouped else "."))
     except ValueError:
         raise UserError(f"{path}, row {number}: {text!r} is not a number") from None
     return score if math.isfinite(score) else None

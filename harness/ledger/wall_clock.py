@@ -20,6 +20,7 @@ class WallClock:
     def __init__(self) -> None:
         self.billed_seconds = self.startup_seconds = self.scoring_seconds = self.agent_seconds = 0.0
         self.waiting_seconds = 0.0  # of trials: after the gate, and neither billed nor anybody's else
+        self.preparation_seconds = 0.0
         self._asked: float | None = None
 
     def on_trial(self, row: TrialFinishedRow) -> None:
@@ -27,6 +28,7 @@ class WallClock:
         passed = max(0.0, row.wall_seconds - row.startup_seconds)
         billed = min(row.billed_seconds, passed)
         self.startup_seconds += row.startup_seconds
+        self.preparation_seconds += row.preparation_seconds
         self.billed_seconds += billed
         self.waiting_seconds += passed - billed
 
@@ -48,12 +50,15 @@ class WallClock:
             "billed training": self.billed_seconds,
             "waiting for the processor": self.waiting_seconds,
             "start-up of trials": self.startup_seconds,
+            "compiling beforehand": self.preparation_seconds,
             "scoring": self.scoring_seconds,
             "waiting for the agent": self.agent_seconds,
         }
         whole = max(active_seconds, sum(known.values()))
         if not self.billed_seconds:
             return []
+        if not self.preparation_seconds:
+            del known["compiling beforehand"]
         known["the referee's own"] = whole - sum(known.values())
         return list(_shares(known, whole))
 

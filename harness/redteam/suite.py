@@ -174,10 +174,10 @@ class AttackTrials:
         last, gained = trials[-1], attack.gained(trials) if attack.gained else ""
         answer = _outcome(last)
         if not answer.rejected:
-            seen = _observation(last)
+            seen = [_observation(trial) for trial in trials]
             fixed = clock is not None
             guards, known = self._guards, self._baseline
-            answer = _refusal("runtime", self._program, guards, made, [seen], known, fixed)
+            answer = _refusal("runtime", self._program, guards, made, seen, known, fixed)
         return replace(answer, gained=gained)
 
     def _clock(self, attack: Attack) -> Clock | None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UserError
 from harness.keep.promotion import Promotion
 from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.rows import SettledRow, StepRow, VerdictRow
@@ -62,7 +62,18 @@ class Referee:
             and len(self.state.losses(self.state.baseline, Role.BASELINE)) < self.keep.incumbent_runs
         ):
             number = len(self.state.counted(self.state.baseline, Role.BASELINE)) + 1
-            self._measure_trusted(self.state.baseline, Role.BASELINE, names.baseline(number))
+            self._check_limits(
+                self._measure_trusted(self.state.baseline, Role.BASELINE, names.baseline(number))
+            )
+
+    def _check_limits(self, baseline: Observation) -> None:
+        """A name that the task limits and nobody measures would stand in the way of every keep. Raises UserError."""
+        missing = [name for name in self.task.side_limits if name not in baseline.side]
+        if baseline.score is not None and missing:
+            raise UserError(
+                f"side_limits of task {self.task.name}: {', '.join(missing)} is not among the side metrics of the "
+                f"baseline: {', '.join(sorted(baseline.side)) or 'none'}"
+            )
 
     def decide(self, proposal: ProposalRecord) -> Ruling:
         """Keep or discard. Raises LimitReached before a trial that the budget does not allow."""

@@ -172,3 +172,48 @@ def test_the_same_rules_as_git_apply(case: tuple[bytes, bytes], tmp_path: Path) 
         assert "belongs to no hunk" in words, words
     else:
         assert ours == (tmp_path / "train.py").read_bytes()
+
+
+BODY = "@@ -1,2 +1,2 @@\n one\n-two\n+2\n"
+EPOCH = "\t1970-01-01 01:00:00.000000000 +0100"
+HEADERS = {  # as `diff -u` writes them, without git's own line
+    "one name": "--- a/train.py\n+++ b/train.py\n",
+    "no folder": "--- train.py\n+++ train.py\n",
+    "a backup's name": "--- a/train.py\n+++ b/train.py.new\n",
+    "the original's name": "--- a/train.py.orig\n+++ b/train.py\n",
+    "the second name counts": "--- a/other.py\n+++ b/train.py\n",
+    "a second name that is not there": "--- a/train.py\n+++ b/missing.py\n",
+    "with times": "--- a/train.py\t2026-01-02 03:04:05.000000000 +0100\n+++ b/train.py\t2026-01-02 03:04:06 +0100\n",
+    "no line end of Unix": "--- a/train.py\r\n+++ b/train.py\r\n",
+    "with git's line": "diff --git a/train.py b/other.py\n--- a/train.py\n+++ b/other.py\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_plain_diffs_mean_what_they_mean_to_git(name: str, tmp_path: Path) -> None:
+    """Which file is changed, whatever the two names are; a rename only where git's own header says so."""
+    before = {"train.py": b"one\ntwo\n"}
+    for path, content in before.items():
+        (tmp_path / path).write_bytes(content)
+    text = (HEADERS[name] + BODY).encode()
+    (tmp_path / "a.patch").write_bytes(text)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    done = subprocess.run(
+        ["git", "apply", "a.patch"], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    if done.returncode:
+        with pytest.raises(PatchError):
+            apply(read_patch(text), before)
+        return
+    edit = apply(read_patch(text), before)
+    left = {path: content for path, content in before.items() if path not in edit.deleted}
+    theirs = {file.name: file.read_bytes() for file in tmp_path.glob("*.py")}
+    assert {**left, **edit.files} == theirs
+
+
+def test_a_time_of_zero_is_no_file() -> None:
+    """`diff -N` writes new and deleted files so, in whatever zone."""
+    new = f"--- old/new.py{EPOCH}\n+++ new/new.py\t2026-01-02 03:04:05 +0100\n@@ -0,0 +1 @@\n+x\n"
+    assert apply(read_patch(new.encode()), TREE).files == {"new.py": b"x\n"}
+    gone = f"--- old/a.py\t2026-01-02 03:04:05 +0100\n+++ new/a.py{EPOCH}\n@@ -1 +0,0 @@\n-x\n"
+    assert apply(read_patch(gone.encode()), {"a.py": b"x\n"}).deleted == ("a.py",)

@@ -72,7 +72,9 @@ def test_unbilled_work_of_digits_is_rejected_in_a_session(tmp_path: Path) -> Non
     )
     patch("digits", patches, "3-a-larger-model", ("HIDDEN = 32", "HIDDEN = 48"))
     patch("digits", patches, "4-momentum", ("MOMENTUM = 0.0", "MOMENTUM = 0.9"))
-    rows = session(tmp_path, "task=digits", "budget=cpu", "budget.steps=2000", "keep=greedy")
+    # Seconds enough for the whole attack: its time is judged, and not cut off.
+    settings = ("budget.steps=2000", "budget.seconds=12")
+    rows = session(tmp_path, "task=digits", "budget=cpu", *settings, "keep=greedy")
     decided = decisions(rows)
     assert decided[1]["reason"] == "budget.work", decided[1]
     assert decided[2]["reason"] == "predictor.load_time", decided[2]

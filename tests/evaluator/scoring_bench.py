@@ -9,6 +9,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 import time
 import types
 from pathlib import Path
@@ -152,7 +153,9 @@ class ForkSandbox:
             return ForkedProcess(number)
         try:
             os.environ.clear()
-            os.environ["TMPDIR"] = str(self._folder)
+            os.environ["TMPDIR"] = tempfile.tempdir = str(
+                self._folder
+            )  # pytest has asked before: it is remembered
             os.chdir(self._folder)
             torch.set_num_threads(1)
             sys.argv = [

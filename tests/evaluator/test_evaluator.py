@@ -74,6 +74,13 @@ def test_audits_are_as_many_as_the_rows_allow(bench: EvaluatorBench, model) -> N
     assert score.side["audit.leak_bound"] == pytest.approx(3 / (len(bench.rows) // 4))
 
 
+def test_a_predictor_writes_nowhere_but_in_its_folder(bench: EvaluatorBench, model, tmp_path: Path) -> None:
+    """What a predictor unpacks lies below the folder that its sandbox names, and goes with it, killed or not."""
+    assert bench.score(model, honest()).status == "scored"
+    assert bench.score(model, source("import os; os.kill(os.getpid(), 9)")).status == "invalid"
+    assert len(list(tmp_path.glob("source*/train.py"))) >= 2
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_few_rows_are_scored_too(bench: EvaluatorBench, model, count: int) -> None:
     """A held-out set of a handful of rows works."""

@@ -1,6 +1,7 @@
 """Only the referee's own measurements can buy another trial."""
 
 import math
+from typing import Literal
 
 import pytest
 
@@ -9,10 +10,13 @@ from harness.records import Evidence, Judgement, Observation, Outcome, Role, Ver
 
 
 def trial(
-    machine: dict[str, float], claims: dict[str, float] | None = None, role: Role = Role.CANDIDATE
+    machine: dict[str, float],
+    claims: dict[str, float] | None = None,
+    role: Role = Role.CANDIDATE,
+    number: int = 1,
 ) -> Observation:
     return Observation(
-        "p0001-1",
+        f"p0001-{number}",
         "c",
         role,
         1,
@@ -24,11 +28,10 @@ def trial(
     )
 
 
-def verdict(candidate: Observation, incumbent: Observation | None = None) -> Verdict:
-    others = (incumbent,) if incumbent else ()
-    return BudgetHonesty()(
-        Evidence("runtime", (), {}, {}, candidate_trials=(candidate,), incumbent_trials=others)
-    )
+def verdict(*trials: Observation, stage: Literal["runtime", "promotion"] = "runtime") -> Verdict:
+    own = tuple(one for one in trials if one.role is not Role.INCUMBENT)
+    others = tuple(one for one in trials if one.role is Role.INCUMBENT)
+    return BudgetHonesty()(Evidence(stage, (), {}, {}, candidate_trials=own, incumbent_trials=others))
 
 
 def test_an_undisturbed_machine_passes() -> None:
@@ -62,12 +65,41 @@ def test_a_disturbed_machine_is_measured_again(machine: dict[str, float], reason
     assert other.judgement is Judgement.ACCEPT
 
 
-def test_more_time_for_the_same_work_is_rejected_unless_the_machine_was_slow() -> None:
-    """Who counts its own steps may take up to twice the baseline's time for them; a disturbed trial is made again."""
-    assert verdict(trial({"work_ratio": 1.9})).judgement is Judgement.ACCEPT
-    found = verdict(trial({"work_ratio": 2.1}))
+def slow(*ratios: float, stage: Literal["runtime", "promotion"] = "runtime") -> Verdict:
+    """About a candidate whose trials took so many times the baseline's time for the same steps."""
+    trials = [trial({"work_ratio": ratio}, number=number) for number, ratio in enumerate(ratios, 1)]
+    return verdict(*trials, stage=stage)
+
+
+@pytest.mark.parametrize(
+    "ratios",
+    [(20.0,), (6.1,), (3.1, 3.4), (1.0, 5.9), (1.0, 6.1), (5.9, 1.0, 5.9), (2.9, 3.2, 3.1)],
+)
+def test_who_counts_its_own_steps_and_takes_too_long_is_rejected(ratios: tuple[float, ...]) -> None:
+    """At once where no machine explains it, else by the median: tossing a coin about cheating does not help."""
+    found = slow(*ratios)
     assert (found.judgement, found.reason) == (Judgement.REJECT, "budget.work")
-    assert verdict(trial({"work_ratio": 2.1, "canary_ratio": 0.5})).judgement is Judgement.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("ratios", [(0.5,), (3.9,), (2.0, 2.1), (3.9, 1.9), (1.1, 5.9, 1.2)])
+def test_a_costly_step_is_honest_work(ratios: tuple[float, ...]) -> None:
+    """Two gradients a step, a wider model, or a slow minute of the machine: nothing is rejected for it."""
+    assert slow(*ratios).judgement is Judgement.ACCEPT
+
+
+def test_one_slow_trial_does_not_pass_the_door_of_a_keep() -> None:
+    """Before a keep a second one must say whose fault it was; a trial on a slow machine is made again."""
+    found = slow(3.9, stage="promotion")
+    assert (found.judgement, found.trials_wanted) == (Judgement.INCONCLUSIVE, 2)
+    assert slow(3.9, 1.2, stage="promotion").judgement is Judgement.ACCEPT
+    assert slow(3.9, 3.8, stage="promotion").judgement is Judgement.REJECT
+    assert verdict(trial({"work_ratio": 3.9, "canary_ratio": 0.5})).reason == "budget.disturbed"
+
+
+def test_short_controls_do_not_count_as_fast_trials() -> None:
+    """A trial on shuffled data does a tenth of the work; it is no excuse for the others."""
+    short = trial({"work_ratio": 0.1}, role=Role.PLACEBO)
+    assert verdict(trial({"work_ratio": 3.5}), trial({"work_ratio": 3.5}), short).reason == "budget.work"
 
 
 def test_a_process_that_is_left_is_rejected() -> None:

@@ -42,10 +42,11 @@ def test_an_honest_edit_passes(case: Case) -> None:
 
 
 def test_the_corpus_is_large_enough() -> None:
-    """At least 25 disguises of another seed, 15 honest edits beside seeding code, 60 honest edits in all."""
-    assert sum("disguise" in case.marks for case in ATTACKS) >= 25
-    assert sum("near_seed" in case.marks for case in HONEST) >= 15
-    assert len(HONEST) >= 60
+    """150 attacks, half of them disguises of another seed; 200 honest edits, a quarter beside seeding code."""
+    assert len(ATTACKS) >= 150
+    assert len(HONEST) >= 200
+    assert sum("disguise" in case.marks for case in ATTACKS) >= 75
+    assert sum("near_seed" in case.marks for case in HONEST) >= 50
     assert {case.category for case in HONEST} == {
         "seed", "hyperparameter", "optimiser", "architecture", "data", "training loop", "systems", "cosmetic",
     }  # fmt: skip

@@ -19,8 +19,9 @@ from harness.report.markdown import markdown_report
 from harness.report.terminal.lines import final_lines
 
 
-def finished(name: str, at: float, startup: float, billed: float, wall: float) -> Row:
+def finished(name: str, at: float, startup: float, billed: float, wall: float, prepared: float = 0.0) -> Row:
     return TrialFinishedRow(
+        preparation_seconds=prepared,
         sitting_seconds=at,
         trial_id=name,
         outcome=Outcome.COMPLETED,
@@ -93,3 +94,10 @@ def test_people_see_it() -> None:
     assert "start-up of trials 8%" in markdown_report(session)
     assert SessionRecord(ROWS[:2]).time_shares == []
     assert final_lines(SessionRecord(ROWS[:2])) == []
+
+
+def test_what_was_compiled_beforehand_has_a_name() -> None:
+    """A preparation goes before its trial and is in no other part."""
+    rows = [*ROWS, finished("c", 80.0, startup=1.0, billed=9.0, wall=11.0, prepared=30.0)]
+    assert seconds(rows)["compiling beforehand"] == 30.0
+    assert sum(seconds(rows).values()) == 80.0

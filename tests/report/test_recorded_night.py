@@ -99,6 +99,18 @@ ODD = {
     "signs": TABLE.replace("keep,", "**Keep** ✅,"),
     "another word for status": TABLE.replace("status", "decision"),
     "a word for the score of a crash": f"{TABLE}c,OOM,discard,wider\nd,n/a,discard,deeper\n",
+    "semicolons": TABLE.replace(",", ";"),
+    "semicolons and a decimal comma": TABLE.replace(",", ";").replace("1.0", "1,0").replace("0.9", "0,900"),
+    "single blanks": TABLE.replace(",", " ").replace("more", "more of it"),
+    "tabs and quotation marks": '"' + TABLE.strip().replace(",", '"\t"').replace("\n", '"\n"') + '"\n',
+    "blank lines at the end": TABLE.replace(",", "\t") + "\n  \n\t\t\t\n",
+    "reasons behind the status": TABLE.replace("keep,", "KEEP (best so far),") + "c,1.1,reverted: worse,x\n",
+    "signs alone": TABLE.replace("keep", "✅").replace("more", "more\nc,1.1,❌,less"),
+    "a column that asks": TABLE.replace("status", "kept").replace("keep", "yes").replace("more", "more\nc,1.1,no,x"),
+    "accepted and skipped": TABLE.replace("keep", "accepted") + "c,,skipped,x\n",
+    "code marks": TABLE.replace("0.9", "`0.9`").replace("1.0", "**1.0**").replace("val_bpb", "**val_bpb**"),
+    "spreads": TABLE.replace("0.9", "0.9 ± 0.01").replace("1.0", "1.0 +/- 0.01"),
+    "not a number": f"{TABLE}c,nan,discard,x\nd,NaN,crash,x\ne,inf,crash,x\n",
     "no baseline": TABLE.replace("a,1.0", "z,1.2,discard,first\na,1.0"),
     "UTF-16": "\ufeff" + TABLE,
     "carriage returns": TABLE.replace("\n", "\r\n"),
@@ -111,6 +123,37 @@ def test_odd_files_are_the_same_night(tmp_path: Path, name: str) -> None:
     file = tmp_path / "results.tsv"
     file.write_bytes(ODD[name].encode("utf-16-le" if name == "UTF-16" else "utf-8"))
     assert sizes(file) == pytest.approx([0.1])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "gain"),
+    [
+        ("25000", "24000", 1000),
+        ("25,000", "24,000", 1000),
+        ("25,000.5", "9,000.5", 16000),
+        ("1,250,000", "1,240,000", 10000),
+        ("25_000", "24_000", 1000),
+        ("1,5", "1,25", 0.25),
+        ("0,993", "0,990", 0.003),
+        ("1,002", "0,990", 0.012),
+        ("-5", "\N{MINUS SIGN}6", 1),
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path: Path, first: str, second: str, gain: float) -> None:
+    """A comma parts thousands or decimals, as the column tells."""
+    rows = [("a", first, "1", "keep", "baseline"), ("b", second, "1", "keep", "better")]
+    assert sizes(night(tmp_path, *rows, header=("commit", "val_rmse", *HEADER[2:]))) == pytest.approx([gain])
+
+
+def test_a_comma_that_may_mean_both_is_asked_about(tmp_path: Path) -> None:
+    rows = [("a", "1,234", "1", "keep", "baseline"), ("b", "1,198", "1", "keep", "better")]
+    with pytest.raises(UserError, match="1,234 above or below ten"):
+        read_night(night(tmp_path, *rows, header=("commit", "val_rmse", *HEADER[2:])))
+
+
+def test_a_row_without_a_status_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="row 3 has no status in the column status"):
+        read_night(night(tmp_path, *ROWS[:1], ("b", "0.9", "1", "", "x")))
 
 
 def test_a_second_line_of_names_begins_a_segment(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from guards.budget_honesty import BudgetHonesty
-from harness.errors import HarnessError, InfrastructureError
+from harness.errors import HarnessError, InfrastructureError, UserError
 from harness.keep.early_stop import EarlyStop
 from harness.keep.promotion import Promotion
 from harness.ledger import chain as ledger
 from harness.ledger.rows import Row, TrialStartedRow
-from harness.records import Decision, EndCause, Proposal, Role, Split, Usage
+from harness.records import Decision, Direction, EndCause, Proposal, Role, SideLimit, Split, Usage
 from harness.session.session import Session
 from harness.task.budget import Budget
 from tests.session.conftest import Forbids, Killed, Recorder, World
@@ -337,3 +337,13 @@ def test_a_hopeless_trial_is_ended_early_only_where_asked_for(world: Make) -> No
         session = world([BETTER], early_stop=EarlyStop(after=after)).session()
         session.run()
         assert decisions(session) == [expected]
+
+
+def test_a_limit_on_what_nobody_measures_is_said_at_once(world: Make) -> None:
+    """A slip in task.yaml is no reason to reject every keep of a night: the session ends after the first trial."""
+    made = world([BETTER])
+    made.task = replace(made.task, side_limits={"recal": SideLimit(Direction.MAXIMIZE, 0.1)})
+    session = made.session()
+    with pytest.raises(UserError, match="recal is not among the side metrics of the baseline"):
+        session.run()
+    assert len(session.trial_runner.state.trials) == 1

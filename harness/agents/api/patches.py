@@ -8,6 +8,7 @@ hunk announces is refused and not dropped.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from unidiff.errors import UnidiffParseError
@@ -23,6 +24,7 @@ _SUBJECT = re.compile(r"\ASubject: (\[[^\]]*\] ?)?")
 _HYPOTHESIS = re.compile(r"^Hypothesis: *(.+)\n?", re.MULTILINE)
 _LINK = "file mode 120000"
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_FRACTION = re.compile(r"\.0+(?= )")
 _BETWEEN = re.compile(r"(---|\+\+\+) |-- ?$")  # the next file's header, or a mail's signature
 
 
@@ -130,11 +132,32 @@ def apply(patch: Patch, tree: Files) -> Edit:
 
 
 def _paths(change: PatchedFile) -> tuple[str | None, str | None]:
-    def plain(name: str) -> str | None:
-        """Without its first folder (a/, b/, or what people call it), as git takes it off."""
-        return None if name == "/dev/null" else name.partition("/")[2] or name
+    """Before and after; None where there is no file.
 
-    return plain(change.source_file), plain(change.target_file)
+    A patch that `diff -u` made has no words for a rename: it changes the file that its second line names (the first, if
+    the second is that with something behind it, a backup's name), and a time of 0 says that there is none.
+    """
+    old, new = _plain(change.source_file), _plain(change.target_file)
+    if "diff --git" in str(change.patch_info) or old is None or new is None:
+        return old, new
+    name = old if new.startswith(old) else new
+    if _is_zero(change.source_timestamp):
+        return None, name
+    return name, None if _is_zero(change.target_timestamp) else name
+
+
+def _plain(name: str) -> str | None:
+    """Without its first folder (a/, b/, or what people call it), as git takes it off; a line end is no part of it."""
+    name = name.rstrip("\r")
+    return None if name == "/dev/null" else name.partition("/")[2] or name
+
+
+def _is_zero(timestamp: str | None) -> bool:
+    """`diff -N` gives the beginning of time, in some zone, to a file that is not there."""
+    try:
+        return datetime.strptime(_FRACTION.sub("", timestamp or ""), "%Y-%m-%d %H:%M:%S %z").timestamp() == 0
+    except ValueError:
+        return False
 
 
 def _content(tree: Files, path: str) -> bytes:
@@ -153,11 +176,11 @@ def _changed(change: PatchedFile, content: bytes) -> bytes:
         old, new = _sides(hunk)
         place = _find(lines, written, old, _Anchor.of(hunk))
         if place is None:
-            raise PatchError(f"{change.path}: hunk {number} does not apply, {_why_not(lines, old)}")
+            raise PatchError(f"{change.path.strip()}: hunk {number} does not apply, {_why_not(lines, old)}")
         lines[place : place + len(old)] = new
         written[place : place + len(old)] = [True] * len(new)
     if change.target_file == "/dev/null" and lines:
-        raise PatchError(f"{change.path}: the patch deletes a file of which something would be left")
+        raise PatchError(f"{change.path.strip()}: the patch deletes a file of which something would be left")
     return b"".join(lines)
 
 

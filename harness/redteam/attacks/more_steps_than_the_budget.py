@@ -3,6 +3,7 @@
 from harness.redteam.program import Baseline, Candidate, reads_of
 
 REASONS = ("budget.work", "deadline", "late")
+TRIALS = 2  # one that is slow may be the machine's fault
 WRAPPED = """
 import harness.gate as _gate
 _plain_gate = _gate.open_gate

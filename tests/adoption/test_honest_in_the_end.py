@@ -1,0 +1,33 @@
+"""Honest edits of a script as people adopt it, through whole sessions of the adopted task, up to the door of a keep."""
+
+from pathlib import Path
+
+import pytest
+from checkout import PREPARE, make_checkout
+from guard_table import program
+from honest_sessions import parts, stopped
+from shapes import changed
+
+from harness.task.adoption.survey import survey
+from harness.task.adoption.writing import write
+
+pytestmark = pytest.mark.slow
+SIZE = 8  # edits a session
+PAIRS = changed(
+    PREPARE,
+    ("batch[:, 1:].contiguous(), epoch\n", "batch[:, 1:].contiguous()\n"),
+    ("x, y, _ = next(loader)", "x, y = next(loader)"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(parts("script", SIZE))))
+def test_no_honest_edit_of_an_adopted_script_is_blocked_in_the_end(
+    number: int, home: Path, vocabulary: dict, tmp_path: Path
+) -> None:
+    """The script seeds itself with a constant, which the referee salts: nothing of that stands in an edit's way."""
+    text = program("script")
+    checkout = make_checkout(tmp_path / "checkout", train=text, prepare=PAIRS, night=False)
+    write(survey(checkout, home), vocabulary, tmp_path / "tasks" / "mine")
+    cache = str(tmp_path / "cache")
+    cases = parts("script", SIZE)[number]
+    assert stopped(text, cases, tmp_path, "task=mine", "budget.seconds=3", HARNESS_CACHE=cache) == []

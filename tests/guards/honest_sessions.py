@@ -1,0 +1,81 @@
+"""Sessions that take the corpus's honest edits up to the door of a keep, and what stopped each on its way."""
+
+import difflib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from guard_table import ROOT, TASKS, changed, entries
+
+REACHED = "last.reached"
+MACHINES = "keep.unlike_conditions"  # said by the referee where the machine changed: nothing about the edit
+
+
+def edits(base: str) -> list[dict[str, Any]]:
+    """Every honest entry of the corpus that changes this program, and nothing but it."""
+    found = [one for one in entries("honest*.toml", "edit") if one.get("base") == base]
+    return [one for one in found if one.get("change") and not one.get("files")]
+
+
+def parts(base: str, size: int) -> list[list[dict[str, Any]]]:
+    """The same, a session's worth each."""
+    found = edits(base)
+    return [found[first : first + size] for first in range(0, len(found), size)]
+
+
+def stopped(
+    text: str, cases: Sequence[Mapping[str, Any]], folder: Path, *settings: str, **environment: str
+) -> list[tuple[str, str, str]]:
+    """Name, reason and message of every edit that did not come to the door of a keep.
+
+    text: the program that they change. What changes nothing may be called a duplicate. A session has to end well.
+    """
+    (folder / "patches").mkdir()
+    for place, case in enumerate(cases, 1):
+        lines = difflib.unified_diff(
+            text.splitlines(True), changed(text, case).splitlines(True), "a/train.py", "b/train.py"
+        )
+        patch = f"{case['name']}.\n---\n{''.join(lines)}"
+        (folder / "patches" / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
+    rows = _session(folder, *settings, **environment)
+    decided = [row for row in rows if row["kind"] == "decided"]
+    assert len(decided) == len(cases)
+    return [
+        (case["name"], row["reason"], row["message"])
+        for case, row in zip(cases, decided, strict=True)
+        if row["reason"] != REACHED and not (case.get("cosmetic") and row["reason"].startswith("duplicates."))
+    ]
+
+
+def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "harness", "agent=replay", f"agent.folder={folder / 'patches'}"]
+    command += [
+        f"session.folder={folder}",
+        "session.tag=one",
+        "budget.certificate=0",
+        "scoring.load_factor=20",
+    ]
+    command += ["keep=greedy", "keep._target_=wanting_all.WantsAll", "keep.incumbent_runs=2"]
+    command += ["promotion.same_seed=false", "+guards.last._target_=wanting_all.Last", *settings]
+    command += ["guards.budget_honesty._target_=wanting_all.OnAnyMachine"]
+    command += ["~guards.side_metrics"]  # a limit for what is better: here, what is worse is wanted, too
+    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    return [json.loads(line) for line in (folder / "one" / "ledger.jsonl").read_text().splitlines()]
+
+
+def program_of(task: str) -> str:
+    """What is edited, as it is today."""
+    return (TASKS / task / "train.py").read_text(encoding="utf-8")
