@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from harness.commands import run
@@ -32,6 +33,8 @@ _MEANS = {
     Level.L1: "Landlock, seccomp, as root a user of its own",
 }
 _ENOUGH_GIB = 10
+_USUAL = ("numpy",)
+_ELSEWHERE = "at this level Python's own library lies elsewhere for each program"
 
 
 def main(arguments: list[str]) -> int:
@@ -85,6 +88,7 @@ def _machine_lines(best: Level | None) -> Iterator[str]:
     yield f"landlock       {refusal[0] if refusal else f'version {landlock.abi()}'}"
     if best:
         yield f"CPU time       {_cpu_clock(best)}"
+        yield f"starts         {_starts(best)}"
     yield f"processor      {facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, {facts['system']}"
     gpus = facts["gpus"]
     yield f"gpu            {', '.join(map(str, gpus)) if isinstance(gpus, list) and gpus else 'none'}"
@@ -117,6 +121,15 @@ def _cpu_clock(level: Level) -> str:
         "counted exactly: perf_event_open is refused, so every process of a trial is waited for;"
         " a trial's handlers of SIGCHLD are never called"
     )
+
+
+def _starts(level: Level) -> str:
+    """Whether programs begin in an interpreter that is there already, and through which no attack gets."""
+    sandbox = Sandbox(level)
+    with closing(sandbox):
+        if sandbox.interpreters.find(Command("", imports=_USUAL)):
+            return "warm: trials and predictors find their imports made"
+        return f"cold, each imports anew: {'; '.join(sandbox.interpreters.problems.values()) or _ELSEWHERE}"
 
 
 def _disk_line(name: str, place: Path) -> str:

@@ -1,7 +1,8 @@
 """`harness guard OLD NEW`: what the static guards say about an edit, before any trial: for people, editors and CI.
 
 OLD and NEW are two files, or two folders; NEW may be a patch on OLD (.patch or .diff, or - for what comes in); a patch
-alone is taken on the present folder, and one on a single file changes that file, whatever it calls it.
+alone is taken on the present folder, and one on a single file changes that file, whatever it calls it. A folder NEW
+without a task.yaml, as `harness checkout` writes it, may leave out what an edit may not change.
 
     --editable a.py,b.py   what a proposal may change; else `editable` of OLD/task.yaml, else every file
     --guards NAME          a choice of conf/guards (default: default)
@@ -112,6 +113,8 @@ def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
         if old_path.is_file():
             new = {old_path.name: new[new_path.name]}
     names = tuple(filter(None, editable.split(","))) or _editable(old_path, {**old, **new})
+    if new_path.is_dir() and "task.yaml" not in new:
+        new = {**{name: content for name, content in old.items() if name not in names}, **new}
     if not any(name in old or name in new for name in names):
         raise UserError(f"{old_path}: nothing there that a proposal may change")
     _check_old(old, names)

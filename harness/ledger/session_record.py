@@ -36,6 +36,7 @@ from harness.ledger.rows import (
     VerdictRow,
     row_of,
 )
+from harness.ledger.wall_clock import Share, WallClock
 from harness.records import (
     Action,
     Decision,
@@ -94,7 +95,7 @@ class SessionRecord:
         self.decisions_since_incumbent = 0
         self.usage = Usage()
         self.evidence = EvidencePool()
-        self.clock = SittingClock()
+        self.clock, self.wall_clock = SittingClock(), WallClock()
         self.ahead = AheadTrials()
         self.length = 0
         self._certificate_from = 0  # certificates before were about another head
@@ -157,6 +158,11 @@ class SessionRecord:
     def active_seconds(self) -> float:
         """With the harness up, over all sittings, less waits for a turn: what budget.hours counts."""
         return self.clock.active_seconds
+
+    @property
+    def time_shares(self) -> list[Share]:
+        """Where that time went, in fixed order; [] before a trial has ended."""
+        return self.wall_clock.shares(self.active_seconds)
 
     @property
     def observations(self) -> dict[str, list[Observation]]:
@@ -259,9 +265,11 @@ class SessionRecord:
 
     def _on_proposal_asked(self, row: ProposalAskedRow) -> None:
         self.asked, self.thinking = max(self.asked, row.proposal), True
+        self.wall_clock.on_asked(self.active_seconds)
 
     def _on_proposed(self, row: ProposedRow) -> None:
         self.open, self.thinking = self.proposal(row.proposal), False
+        self.wall_clock.on_answer(self.active_seconds)
         self.open.answer = row
         self.usage = added(self.usage, row.usage)
 
@@ -336,6 +344,7 @@ class SessionRecord:
         self.under_way.pop(row.trial_id, None)
         self.finished_by_role[row.role] += 1
         self.seconds_by_role[row.role] += trial.held_seconds
+        self.wall_clock.on_trial(row)
         if row.outcome is Outcome.INFRA_FAILED:
             self.interruptions[row.commit] += row.reason == "interrupted"
             return
@@ -349,6 +358,7 @@ class SessionRecord:
     def _on_scored(self, row: ScoredRow) -> None:
         trial = self._known_trial(row)
         trial.scored = row
+        self.wall_clock.on_scored(row.seconds)
         if row.value is not None:
             trial.values[row.split.value] = row.value
         if row.status != "infra_failed" and self.unscored.pop(row.trial_id, None) is not None:

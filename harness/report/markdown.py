@@ -8,6 +8,7 @@ from harness.report.words import (
     cost_text,
     score_text,
     signed,
+    time_lines,
     title,
     transfer_lines,
     why,
@@ -67,6 +68,7 @@ def _numbers(session: SessionRecord) -> str:
         f"incumbent {score_text(session.incumbent_score)}",
         f"- kept {len(session.keeps)} of {len(session.decided)} proposals; {as_markdown(cost_text(session))}",
     ]
+    lines += [f"- {as_markdown(line, 300)}" for line in time_lines(session)]
     if claimed is not None and session.keeps:
         lines.append(f"- claimed gain {signed(claimed)} (selected on val, not a result)")
     if found is not None:

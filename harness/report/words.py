@@ -34,6 +34,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def time_lines(session: SessionRecord) -> list[str]:
+    """Where the session's wall-clock time went, in one line; none before a trial has ended."""
+    parts = [f"{part.name} {part.share:.0%}" for part in session.time_shares if part.share >= 0.005]
+    return [f"of {duration(session.active_seconds)}: {', '.join(parts)}"] if parts else []
+
+
 def sparkline(values: Iterable[float], width: int = 40) -> str:
     """The last `width` values as one line of bars; the best to see is in the shape, not in the height."""
     shown = list(values)[-width:]

@@ -29,8 +29,9 @@ from harness.sandbox.host.cleaning import private_folder, sweeper
 from harness.sandbox.host.command import Command, End
 from harness.sandbox.host.measure import measured
 from harness.sandbox.host.plans import BadTree, make_plan
-from harness.sandbox.host.process import Process
+from harness.sandbox.host.process import OwnLauncher, Process
 from harness.sandbox.host.users import ReservedUser
+from harness.sandbox.host.warm import NotWarm, WarmInterpreter, WarmInterpreters
 from harness.sandbox.launcher.plan import Plan
 
 __all__ = ["BadTree", "Command", "End", "Process", "Sandbox", "open_sandbox"]
@@ -46,18 +47,31 @@ class Sandbox:
     findings: per mechanism tried, attack -> was it blocked, or why nothing could be started.
     """
 
-    def __init__(self, mechanism: Level) -> None:
-        """Unproven: nothing has been tried yet."""
-        self.mechanism = mechanism
+    def __init__(self, mechanism: Level, warm: bool = True) -> None:
+        """Unproven: nothing has been tried yet. warm: whether programs may be started from warm interpreters."""
+        self.mechanism, self.warm = mechanism, warm
         self.level = Level.L0
         self.certified = False
         self.findings: Mapping[str, Json] = {}
+        self.interpreters = WarmInterpreters(mechanism, self._measured_in)
 
     def start(self, command: Command) -> Process:
         """Start; returns once the program is being executed.
 
         Raises UserError (no such GPU), BadTree, SandboxUnavailable, InfrastructureError.
         """
+        if self.begin(command) and (interpreter := self.interpreters.find(command)):
+            try:
+                return self._start(command, interpreter)
+            except NotWarm as error:
+                self.interpreters.give_up(interpreter, str(error))
+        return self._start(command, None)
+
+    def begin(self, command: Command) -> bool:
+        """Such programs will be started: returns at once, with whether it is worth waiting for them to be asked for."""
+        return self.warm and command.warm and self.certified and self.interpreters.begin(command)
+
+    def _start(self, command: Command, interpreter: WarmInterpreter | None) -> Process:
         with contextlib.ExitStack() as held:
             own_user = os.geteuid() == 0 and self.mechanism >= Level.L1
             user = held.enter_context(contextlib.closing(ReservedUser())).number if own_user else None
@@ -65,17 +79,25 @@ class Sandbox:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             held.callback(ours.close)
             with theirs:
-                plan = make_plan(command, self.mechanism, folder, user, theirs.fileno())
-                launcher, log = _launch(plan)
+                plan = make_plan(
+                    command, self.mechanism, folder, user, theirs.fileno(), interpreter is not None
+                )
+                launcher, log = _launch(plan) if interpreter is None else interpreter.launch(plan)
+                held.callback(launcher.close)
             process = Process(launcher, ours, log, command.limits.log_bytes, sweeper(user), held.pop_all())
+        process.warm = interpreter is not None
         process.await_start()
         return process
 
+    def _measured_in(self, interpreter: WarmInterpreter) -> object:
+        return measured(lambda command: self._start(command, interpreter))
+
     def close(self) -> None:
-        """Nothing outlives a process; here for symmetry."""
+        """Ends the interpreters that wait."""
+        self.interpreters.close()
 
 
-def _launch(plan: Plan) -> "tuple[subprocess.Popen[bytes], int]":
+def _launch(plan: Plan) -> tuple[OwnLauncher, int]:
     """The launcher, with its plan, and the read end of the pipe that takes everything it prints."""
     log_read, log_write = os.pipe()
     try:
@@ -97,19 +119,20 @@ def _launch(plan: Plan) -> "tuple[subprocess.Popen[bytes], int]":
     assert launcher.stdin
     with contextlib.suppress(BrokenPipeError), launcher.stdin as file:  # it will have said why
         file.write(plan.to_json())
-    return launcher, log_read
+    return OwnLauncher(launcher), log_read
 
 
-def open_sandbox(level: str = "auto", allow_unsafe: bool = False) -> Sandbox:
+def open_sandbox(level: str = "auto", allow_unsafe: bool = False, warm: bool = True) -> Sandbox:
     """The best isolation that this machine gives, or exactly `level` ("L0" to "L3"), measured.
 
+    warm: whether trials and predictors may be started from interpreters that have imported their libraries.
     Raises UserError for another word, SandboxUnavailable when it is not to be had, or below L1 without
     `allow_unsafe`.
     """
     mechanisms = _mechanisms(level)
     findings: dict[str, Json] = {}
     for mechanism in mechanisms:
-        sandbox = Sandbox(mechanism)
+        sandbox = Sandbox(mechanism, warm)
         sandbox.findings = findings
         findings[mechanism.name] = result = measured(sandbox.start)
         if isinstance(result, dict) and all(result.values()) and mechanism >= Level.L1:

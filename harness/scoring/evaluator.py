@@ -11,14 +11,13 @@ candidate's ("invalid"), and so is what goes wrong in evaluate.py, unless it goe
 to be sound, too: that, and failing to start processes, is ours ("infra_failed").
 """
 
-import ast
 import dataclasses
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from harness.errors import InfrastructureError
@@ -30,15 +29,14 @@ from harness.scoring.inference import ARTEFACT_BYTES, Allowance, allowance
 from harness.scoring.settings import Scoring
 from harness.scoring.sound_artefact import Sound, SoundArtefact
 from harness.scoring.warm_pool import EvaluatorLost, Predictor, RefereeProcess, WarmPool, close_together
+from harness.task.imports import early_imports, imports
 from harness.task.task import Profile, Task, TaskData
 
 __all__ = ["SandboxEvaluator", "Scoring"]
 
 _GATE = Path(__file__).resolve().parent.parent / "gate.py"
 _PREDICTORS = 2  # main and cold
-_SLOW_IMPORTS = ("numpy", "torch", "safetensors.torch", "safetensors.numpy")
 _DEFAULTS = Scoring()
-_MOST_IMPORTS = 100
 _BLAME = {"evaluator.memory": reasons.MEMORY}  # our reason -> the candidate's, where it is to blame
 
 
@@ -60,9 +58,10 @@ class SandboxEvaluator:
         predictors = 0 if task.predictor == "none" else _PREDICTORS
         command = Command(
             script="",
-            arguments=_early_imports(task.source()),
             public=data.public,
             limits=self._limits(),
+            imports=early_imports(task),
+            warm=settings.warm,
             gpu=gpu,
             threads=profile.threads,
         )
@@ -70,8 +69,8 @@ class SandboxEvaluator:
             sandbox, command, predictors=predictors, threads=self._settings.threads, warm=settings.warm
         )
         self._sound = SoundArtefact(task, profile, folder)
-        self._early = command.arguments
-        self._pool.prepare()
+        self._early = command.imports
+        self._pool.begin()
 
     def _limits(self) -> Limits:
         memory = round(self._settings.memory_gib * (1 << 30)) or self._profile.limits().memory_bytes
@@ -151,7 +150,7 @@ class SandboxEvaluator:
 
     def _import_early(self, predictors: list[Predictor], source: Files) -> None:
         """What the candidate imports beyond the task's own packages: start-up is not billed, as in training."""
-        if modules := [name for name in _imports(source) if name not in self._early]:
+        if modules := [name for name in imports(source) if name not in self._early]:
             end = time.monotonic() + self._settings.startup_seconds
             for predictor in predictors:  # both at once
                 predictor.begin_imports(modules)
@@ -216,35 +215,6 @@ class SandboxEvaluator:
     def close(self) -> None:
         """Ends the processes that wait for a next score."""
         self._pool.close()
-
-
-def _early_imports(source: Files) -> tuple[str, ...]:
-    """What a predictor loads before it has a candidate: of what takes long, the packages that the task itself names."""
-    found = _imports(source)
-    return tuple(
-        module for module in _SLOW_IMPORTS if any(f"{name}.".startswith(f"{module}.") for name in found)
-    )
-
-
-def _imports(source: Files) -> list[str]:
-    """Modules that a tree's Python files import and do not hold themselves."""
-    files = {PurePosixPath(name): content for name, content in source.items() if name.endswith(".py")}
-    own = {"harness", *(part.removesuffix(".py") for path in files for part in path.parts)}
-    found = {name for content in files.values() for name in _imported(content)}
-    return sorted(name for name in found if name.partition(".")[0] not in own)[:_MOST_IMPORTS]
-
-
-def _imported(content: bytes) -> Iterator[str]:
-    """`from a import b` may mean a module a.b: both are named."""
-    try:
-        nodes = list(ast.walk(ast.parse(content)))
-    except (SyntaxError, ValueError, RecursionError):
-        return  # the predictor will say so
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def _failed(status: str, reason: str, detail: str) -> dict[str, Any]:

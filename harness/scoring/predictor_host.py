@@ -1,9 +1,9 @@
 """Answers for the candidate's model, inside a sandbox. Untrusted: the candidate's code shares this process.
 
-    python predictor_host.py CHANNEL_DESCRIPTOR PUBLIC_DATA_FOLDER [MODULE_TO_IMPORT_EARLY ...]
+    python predictor_host.py CHANNEL_DESCRIPTOR PUBLIC_DATA_FOLDER
 
 Travels into the sandbox beside predictor_wire.py and predictor_memory.py and imports nothing else of ours. It starts
-before a candidate is known, so that slow imports are over when one is; source and weights then arrive as sealed files.
+before a candidate is known, when slow imports are over; source and weights then arrive as sealed files.
 What it may do (no labels, no network, no training data) is the sandbox's business and the evaluator's, not its own.
 """
 
@@ -35,7 +35,6 @@ _FLOATS = ("float32", "bfloat16", "float16")
 
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
-    import_early(sys.argv[3:])
     warm_device()
     with contextlib.suppress(wire.ChannelClosed):
         wire.send(channel, {"op": "ready"})

@@ -42,10 +42,10 @@ class Predictor:
     """A sandbox that waits for source and weights. `end` goes to the referee; `process` stays here."""
 
     def __init__(self, sandbox: Sandbox, command: Command) -> None:
-        """command: its arguments are modules to import early. Raises SandboxUnavailable, InfrastructureError."""
+        """command: without program and arguments. Raises SandboxUnavailable, InfrastructureError."""
         self._ready = False
         self.end, theirs = wire.make_channel()
-        arguments = (str(theirs.fileno()), "{data}", *command.arguments)
+        arguments = (str(theirs.fileno()), "{data}")
         os.set_inheritable(theirs.fileno(), True)
         try:
             self.process: Process = sandbox.start(
@@ -54,6 +54,8 @@ class Predictor:
                     arguments=arguments,
                     tree=host_files(),
                     public=command.public,
+                    imports=command.imports,
+                    warm=command.warm,
                     limits=command.limits,
                     kept=(theirs.fileno(),),
                     gpu=command.gpu,
@@ -208,6 +210,11 @@ class WarmPool:
         self._wanted, self._threads = predictors, threads
         self._predictors: deque[Predictor] = deque()
         self._referee: RefereeProcess | None = None
+
+    def begin(self) -> None:
+        """Before the first score: predictors that are quickly started wait until they are wanted."""
+        if not self._warm or not self._sandbox.begin(self._command):
+            self.prepare()
 
     def prepare(self) -> None:
         """Start what is missing, without waiting for it. A failure here is met again, and told, at the next score."""

@@ -80,6 +80,8 @@ class Task:
     `load_predictor(artefact, data)` is then called.
     classes: most logits per token. determinism: what the same seed twice gives: "bitwise", "close", "none".
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
+    imports: modules of installed libraries that trials and predictors have imported before their programs begin,
+    beside what these name of numpy, torch and safetensors.
     apart_from_data: readable files that prepare.py does not read: the data are not made again when one changes.
     side_limits: side metric -> how much worse than the baseline's mean it may get (see records.SideLimit).
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
@@ -105,6 +107,7 @@ class Task:
     readable_because: str = ""
     fixed_held_out_because: str = ""
     unsalted_because: str = ""
+    imports: tuple[str, ...] = ()
     apart_from_data: tuple[str, ...] = ()
     side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
     overlay: str = field(default="", init=False)

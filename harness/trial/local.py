@@ -17,6 +17,7 @@ from harness.records import Files, Json, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.host.devices import permitted_gpus
 from harness.sandbox.machine import machine
 from harness.sandbox.open import Command, Sandbox
+from harness.task.imports import early_imports
 from harness.task.reorder import Reorderer
 from harness.task.task import Profile, Task, TaskData
 from harness.trial import salted_seeding
@@ -122,7 +123,11 @@ class Local:
 
 
 class Dice:
-    """What of a trial's luck the referee draws from the trial's seed: every stream of numbers, and the data's order."""
+    """What of a trial's luck the referee draws from the trial's seed: every stream of numbers, and the data's order.
+
+    Hashes of texts, and with them the order of a set, are the same in every trial: they follow from the program alone,
+    as a list that is written into it does, and an interpreter that is there before its trial has them already.
+    """
 
     def __init__(self, task: Task, *, salted: bool, reordered: bool) -> None:
         """Raises UserError where seeding cannot be salted."""
@@ -139,7 +144,6 @@ class Dice:
             return {}
         return {
             salted_seeding.VARIABLE: f"{derived(seed, 'salt'):x}",
-            "PYTHONHASHSEED": str(derived(seed, "hash") % 2**32),
             "PYTHONPATH": f"{{tree}}/{_PRELUDE_FOLDER}",
         }
 
@@ -196,7 +200,7 @@ class LocalExecutor:
         self._compiled = CompiledCode(folder, _about(sandbox, profile, gpu)) if compiles else None
         self._bench = TrialSetting(sandbox, task.artefact, folder)
         self._public, self._profile, self._gpu, self._dice = data.public, profile, gpu, dice
-        self._script = task.script
+        self._script, self._imports = task.script, early_imports(task)
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
 
@@ -237,6 +241,8 @@ class LocalExecutor:
             caches=caches,
             gpu=self._gpu,
             threads=self._profile.threads,
+            imports=self._imports,
+            warm=True,
         )
 
     def _caches(self, spec: TrialSpec, source: Files) -> Caches:

@@ -95,6 +95,7 @@ def arm(salt: bytes) -> None:
         if (module := sys.modules.get(name)) is not None:
             _changed(module, change)
             restart(module)
+    _restart_others()
 
 
 class _Finder:
@@ -347,6 +348,49 @@ def _salted_key(original: Any) -> Any:
 
     key.salted = True  # type: ignore[attr-defined] # a mark on a function
     return key
+
+
+# --- generators that modules made while they were imported ------------------------------------------------------
+
+
+def _restart_others() -> None:
+    """Every generator that is here already and is not shared: from the salt and from its place in a module, if any."""
+    import gc
+
+    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    if python is None:
+        return
+    kinds: tuple[type, ...] = (python.Random,)
+    kinds += (numpy.BitGenerator, numpy.Generator, numpy.RandomState) if numpy else ()
+    found: dict[int, tuple[Any, str]] = {}
+    for place, module in sorted(sys.modules.items()):
+        for name, value in sorted(getattr(module, "__dict__", {}).items()):
+            if issubclass(type(value), kinds):
+                inner = _inner(value)
+                found.setdefault(id(inner), (inner, f"{place}.{name}"))
+    for value in gc.get_objects():
+        if issubclass(type(value), kinds):  # isinstance would ask the object
+            inner = _inner(value)
+            found.setdefault(id(inner), (inner, f"{type(inner).__name__} {len(found)}"))
+    shared = [python._inst, *([numpy.mtrand._rand._bit_generator] if numpy else [])]
+    for value, name in found.values():
+        if not any(value is one for one in shared):
+            _restart_one(value, f"at import {name}")
+
+
+def _inner(value: Any) -> Any:
+    """What draws behind numpy's generators."""
+    return getattr(value, "_bit_generator", None) or getattr(value, "bit_generator", value)
+
+
+def _restart_one(value: Any, name: str) -> None:
+    """What draws from the machine's entropy has no seed."""
+    random = sys.modules["random"]
+    if not isinstance(value, random.Random):
+        sequence = sys.modules["numpy.random"].SeedSequence
+        value.state = type(value)(sequence(_salt.mixed(name, ""))).state
+    elif type(value).__name__ != "SystemRandom":
+        random.Random.seed(value, name)  # a subclass may take no seed
 
 
 # --- programs that a candidate starts ---------------------------------------------------------------------------

@@ -204,6 +204,7 @@ def _result(bench: TrialSetting, spec: TrialSpec, process: Process, timer: Timer
         level=bench.sandbox.level,
         machine={
             "cpu_clock_exact": float(process.exact_cpu_clock),
+            "warm_start": float(process.warm),
             **({"left_processes": 0.0} if end.proven else {}),
         },
     )

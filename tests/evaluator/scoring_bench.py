@@ -143,6 +143,9 @@ class ForkSandbox:
         self._folder = folder
         self.started = 0
 
+    def begin(self, command: Command) -> bool:  # noqa: ARG002 -- the signature is the sandbox's
+        return False
+
     def start(self, command: Command) -> ForkedProcess:
         self.started += 1
         number = os.fork()

@@ -60,6 +60,17 @@ def test_two_folders(old: Path, text: str, code: int, said: str, capsys: pytest.
     assert said in capsys.readouterr().out
 
 
+def test_a_folder_of_the_editable_files_alone(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `harness checkout` writes: files that may not change may be missing, but not be others."""
+    new = old.parent / "checked-out"
+    new.mkdir()
+    (new / "train.py").write_text(ACCEPTED)
+    assert run_named("guard", [str(old), str(new)]) == 0
+    (new / "evaluate.py").write_text("print()\n")
+    assert run_named("guard", [str(old), str(new)]) == 1
+    assert "evaluate.py is not editable" in capsys.readouterr().out
+
+
 def test_two_files_as_json(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One object with a judgement and every verdict, under any file name."""
     candidate = old.parent / "candidate.py"

@@ -65,7 +65,10 @@ def test_a_pipe_that_git_closed_first_is_no_damage(tmp_path: Path) -> None:
     """Git may have left before it was asked: the pipe's error says nothing, the folder's owner does."""
     tmp_path.joinpath("theirs").mkdir()
     of_another_user(tmp_path / "theirs")
-    with pytest.raises(LedgerError, match="Broken pipe; it belongs to another user"), said(tmp_path / "theirs"):
+    with (
+        pytest.raises(LedgerError, match="Broken pipe; it belongs to another user"),
+        said(tmp_path / "theirs"),
+    ):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 

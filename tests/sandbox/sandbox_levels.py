@@ -40,10 +40,11 @@ def tried(attempt):
 
 
 class TrialBench:
-    """Runs small candidates, made of source text, at one level."""
+    """Runs small candidates, made of source text, at one level; warm, as sessions do (COLD_STARTS=1: cold)."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox, self.folder = sandbox, folder
+        self.warm = "COLD_STARTS" not in os.environ
         self.public = folder / "public"
         (self.public / "train").mkdir(parents=True)
         (self.public / "train" / "tokens.txt").write_text("training data")
@@ -81,6 +82,7 @@ class TrialBench:
             gpu=gpu,
             temporary_bytes=temporary_bytes,
             most_files=1024,
+            warm=self.warm,
         )
         bench = TrialSetting(self.sandbox, artefact, self.folder)
         return run_trial(bench, spec, command, self.training if gated else self.nothing)

@@ -65,6 +65,7 @@ def test_auto_takes_the_best_and_says_what_it_tried(sandbox: Sandbox) -> None:
 def test_a_broken_setup_is_told_not_hidden(bench: TrialBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the launcher cannot set the sandbox up, that is ours: infra_failed, with the cause, and nothing is left."""
     monkeypatch.setattr("harness.sandbox.open._LAUNCH", "raise SystemExit('no launcher today')")
+    monkeypatch.setattr(bench, "warm", False)  # in a warm interpreter: test_warm.py
     result = bench.trial("finish()")
     assert (result.outcome, result.reason) == ("infra_failed", "sandbox")
     assert "no launcher today" in result.log

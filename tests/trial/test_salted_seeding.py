@@ -243,3 +243,34 @@ print(json.dumps({name: timeit.timeit(call, number=2000) / 2000 * 1e6 for name, 
     plain, salted = drawn(prelude, None, code), drawn(prelude, "1", code)
     print("microseconds a call, plain and salted:", plain, salted)
     assert all(salted[name] < 10 * plain[name] + 500 for name in plain)
+
+
+def test_generators_that_were_made_at_import_are_salted(prelude: Path, tmp_path: Path) -> None:
+    """A module's own generators are there before the salt is: they follow it all the same, each with its own stream."""
+    (tmp_path / "library.py").write_text(
+        "import random\nimport numpy as np\nmine, other = random.Random(), random.Random(3)\n"
+        "rng = np.random.default_rng(3)\nrs = np.random.RandomState()\nheld = [np.random.default_rng()]\n"
+        "class Odd(random.Random):\n    def seed(self, _=None):\n        super().seed(3)\n"
+        "odd, entropy = Odd(), random.SystemRandom()\n"
+    )
+    code = f"""
+import json, os, runpy, sys
+sys.path.insert(0, {str(tmp_path)!r})
+import library
+def drawn(salt):
+    ours, theirs = os.pipe()
+    if os.fork() == 0:
+        runpy.run_path({str(prelude / "sitecustomize.py")!r}, run_name="prelude")["arm"](salt)
+        found = [library.mine.random(), library.other.random(), library.rng.random(), library.rs.rand(),
+                 library.held[0].random(), library.odd.random()]
+        with open(theirs, "w") as file:
+            json.dump(found, file)
+        os._exit(0)
+    os.close(theirs)
+    with open(ours) as file:
+        return json.load(file)
+print(json.dumps([drawn(b"1"), drawn(b"1"), drawn(b"2")]))
+"""
+    one, again, other = drawn(prelude, None, code)
+    assert one == again
+    assert len({*one, *other}) == len(one) + len(other)

@@ -36,8 +36,12 @@ def cost(session: SessionRecord) -> str:
         words.append(
             f"The agent used {session.tokens:,} tokens for ${session.dollars:.2f}; ${each:.2f} a keep."
         )
+    spent = [(part.name, f"{part.seconds:.1f}", f"{part.share:.1%}") for part in session.time_shares]
     return section(
-        "Cost", table(("trials of", "count", "time", "share"), rows, (1, 2, 3)), about=" ".join(words)
+        "Cost",
+        table(("wall-clock time for", "seconds", "share"), spent, (1, 2)),
+        table(("trials of", "count", "time", "share"), rows, (1, 2, 3)),
+        about=" ".join(words),
     )
 
 

@@ -28,6 +28,7 @@ from harness.report.words import (
     cost_text,
     duration,
     score_text,
+    time_lines,
     title,
     transfer_lines,
     verdict,
@@ -106,7 +107,7 @@ def final_lines(session: SessionRecord) -> list[str]:
     """The table of verdicts as text and the certificate's lines."""
     rows = table_rows(session)
     if not rows:
-        return [*certificate_lines(session)]
+        return [*certificate_lines(session), *time_lines(session)]
     shown = [HEADINGS, *rows]
     widths = [max(len(row[column]) for row in shown) for column in range(len(HEADINGS) - 1)]
     table = [
@@ -114,7 +115,8 @@ def final_lines(session: SessionRecord) -> list[str]:
         for row in shown
     ]
     rule = "-+-".join("-" * width for width in [*widths, len(HEADINGS[-1])])
-    return ["", table[0], rule, *table[1:], "", *reference_lines(session), *certificate_lines(session)]
+    numbers = [*reference_lines(session), *certificate_lines(session), *time_lines(session)]
+    return ["", table[0], rule, *table[1:], "", *numbers]
 
 
 def reference_lines(session: SessionRecord) -> list[str]:

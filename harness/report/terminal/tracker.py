@@ -22,7 +22,7 @@ from harness.report.terminal.lines import (
     paused_lines,
     reference_lines,
 )
-from harness.report.words import certificate_lines, verdict, why
+from harness.report.words import certificate_lines, time_lines, verdict, why
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -132,7 +132,8 @@ class Terminal:
         console = self._console()
         if self._session.decided:
             console.print(final_table(self._session))
-        for line in [*reference_lines(self._session), *certificate_lines(self._session)]:
+        session = self._session
+        for line in [*reference_lines(session), *certificate_lines(session), *time_lines(session)]:
             console.print(Text(line, style="bold"))
 
     def _console(self) -> "Console":

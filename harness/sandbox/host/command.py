@@ -15,6 +15,8 @@ class Command:
     tree: all files beside the script; importable, but shadowing no library.
     public: a folder shown read-only as {data}, without its child train/ (training data come through the gate).
     prelude: path in the tree of a program of ours that runs in the same interpreter before the script.
+    imports: modules of libraries that are imported before the prelude, whether the program names them or not.
+    warm: may go on in an interpreter that has imported them, see warm.py.
     environment: added to the sandbox's own few variables; the names in braces become paths here, too.
     caches: descriptors of packed files (launcher/folders.py) that lie in the program's private cache folder when it
     starts; its own copies, gone with it.
@@ -31,6 +33,8 @@ class Command:
     public: Path | None = None
     limits: Limits = field(default_factory=Limits)
     prelude: str = ""
+    imports: tuple[str, ...] = ()
+    warm: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     caches: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()

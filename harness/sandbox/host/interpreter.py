@@ -15,7 +15,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt/rocm")
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 # The library folders come behind the standard library and the candidate's tree last: a file named torch.py or
 # random.py in the tree shadows nothing.
-_START = """\
+_SET_UP = """\
 def _start():
     import site
     import sys
@@ -24,10 +24,29 @@ def _start():
     site.setquit()
     site.setcopyright()
     site.sethelper()
+"""
+_COLD = """\
+    for name in {imports!r}:
+        try:
+            __import__(name)
+        except Exception:
+            pass
+    sys.path.append({tree!r})
     del sys.argv[0]
-    if {prelude!r}:
-        with open({prelude!r}, "rb") as file:
-            exec(compile(file.read(), {prelude!r}, "exec"), {{"__name__": "prelude"}})
+    prelude = {prelude!r}
+"""
+# The launcher's modules (launcher/warm.py) are on the path while they are imported, and gone before the program begins.
+_WARM = """\
+    sys.path.append({ours!r})
+    from harness.sandbox.launcher.warm import serve
+    sys.path.remove({ours!r})
+    prelude = serve({channel}, {imports!r}, {packages!r})
+    del serve
+"""
+_PROGRAM = """\
+    if prelude:
+        with open(prelude, "rb") as file:
+            exec(compile(file.read(), prelude, "exec"), {"__name__": "prelude"})
     main = sys.modules["__main__"].__dict__
     main["__file__"] = sys.argv[0]
     del main["_start"]
@@ -36,6 +55,8 @@ def _start():
     exec(code, main)
 _start()
 """
+_ROOM_BYTES = 4096  # on its command line, for that of the program
+_FLAGS = ("-s", "-P", "-S", "-B", "-u", "-c")
 
 
 def package_folders() -> list[str]:
@@ -49,14 +70,25 @@ def command_line(
     tree: str,
     packages: Sequence[str] | None = None,
     prelude: str = "",
+    imports: Sequence[str] = (),
 ) -> list[str]:
     """Run `script` as __main__ with the library folders (or `packages` in their place) and then `tree` on the path.
 
-    prelude: a file that is run before it, "" for none.
+    prelude: a file that is run before it, "" for none. imports: modules of libraries to import before that.
     """
+    begin = _COLD.format(imports=list(imports), tree=tree, prelude=prelude)
+    return [sys.executable, *_FLAGS, _set_up(packages) + begin + _PROGRAM, script, *arguments]
+
+
+def warm_command_line(imports: Sequence[str], channel: int, ours: str) -> list[str]:
+    """The same Python, which imports and then waits at `channel` for what to be. ours: the folder of our package."""
+    begin = _WARM.format(imports=list(imports), channel=channel, ours=ours, packages=package_folders())
+    return [sys.executable, *_FLAGS, _set_up(None) + begin + _PROGRAM, " " * _ROOM_BYTES]
+
+
+def _set_up(packages: Sequence[str] | None) -> str:
     folders = package_folders() if packages is None else packages
-    start = _START.format(prefix=sys.prefix, packages=[*folders, tree], prelude=prelude)
-    return [sys.executable, "-s", "-P", "-S", "-B", "-u", "-c", start, script, *arguments]
+    return _SET_UP.format(prefix=sys.prefix, packages=[*folders])
 
 
 @cache

@@ -16,6 +16,7 @@ from harness.sandbox.launcher.kernel import CAP_DAC_READ_SEARCH, has_capability
 from harness.sandbox.launcher.plan import Plan, encode_tree
 
 _INSIDE = "/trial"
+_NOT_YET = "{folder}"  # stands for a folder that a program will have
 _CACHES = (
     "TORCHINDUCTOR_CACHE_DIR",
     "TRITON_CACHE_DIR",
@@ -50,8 +51,12 @@ def check_tree(tree: Files) -> None:
             raise BadTree(f"a file and a folder of one name: {name[:200]!a}")
 
 
-def make_plan(command: Command, level: Level, folder: str, user: int | None, control: int) -> Plan:
+def make_plan(
+    command: Command, level: Level, folder: str, user: int | None, control: int, warm: bool = False
+) -> Plan:
     """folder: a private folder of the machine, used where there is no mount namespace.
+
+    warm: it goes on in an interpreter that was made for it, see `warm_environment`.
 
     Raises UserError (no such GPU), BadTree, SandboxUnavailable (a network of its own below level 2).
     """
@@ -75,7 +80,9 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         raise SandboxUnavailable("Landlock cannot be used")
     return Plan(
         level=int(level),
-        argv=interpreter.command_line(script, arguments, places["tree"], pieces.packages, prelude),
+        argv=interpreter.command_line(
+            script, arguments, places["tree"], pieces.packages, prelude, command.imports
+        ),
         environment={
             **_environment(command, level, inside),
             **pieces.environment,
@@ -97,11 +104,28 @@ def make_plan(command: Command, level: Level, folder: str, user: int | None, con
         keep_capabilities=1 << CAP_DAC_READ_SEARCH if closed else 0,
         rlimits=_rlimits(command, level, user),
         landlock=landlock.abi(),
+        packages=pieces.packages,
+        prelude=prelude,
+        warm=warm,
         loopback=command.loopback,
         control=control,
         kept=list(command.kept),
         caches=list(command.caches),
     )
+
+
+def warm_environment(command: Command, level: Level) -> dict[str, str] | None:
+    """What is known of a program's environment before there is one; libraries may look at it when they are imported.
+
+    None where Python's own library lies elsewhere for each program. Raises UserError (no such GPU).
+    """
+    gpu = devices(command.gpu)
+    readable = (*interpreter.readable_folders(), *gpu.readable, *command.readable)
+    if level == Level.L1 and _pieces(readable, concealed(readable), _NOT_YET).environment:
+        return None
+    inside = _INSIDE if level >= Level.L2 else _NOT_YET
+    known = {**_environment(command, level, inside), **gpu.environment}
+    return {name: value for name, value in known.items() if _NOT_YET not in value}
 
 
 def _pieces(readable: tuple[str, ...], hidden: tuple[str, ...], folder: str) -> Pieces:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from harness.errors import InfrastructureError, SandboxUnavailable
 from harness.sandbox.host.command import End
@@ -23,6 +24,33 @@ _START_SECONDS = 60.0
 _KILL_SECONDS = 20.0
 
 
+class Launcher(Protocol):
+    """The program between us and the untrusted one."""
+
+    def wait(self) -> object:
+        """Returns when it has ended."""
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class OwnLauncher:
+    """One that is our child."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def wait(self) -> object:
+        return self._process.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """Nothing is held beside the process, which has been waited for."""
+
+
 class Process:
     """A program in its sandbox. Leaving the `with` block kills it and removes everything of it.
 
@@ -31,7 +59,7 @@ class Process:
 
     def __init__(
         self,
-        launcher: "subprocess.Popen[bytes]",
+        launcher: Launcher,
         control: socket.socket,
         log: int,
         log_bytes: int,
@@ -52,6 +80,7 @@ class Process:
         self._memory_bytes = 0
         self._killed = self._closed = False
         self._end: End | None = None
+        self.warm = False  # whether it went on in an interpreter that was there before
         self._thread = threading.Thread(target=self._follow, name="sandbox", daemon=True)
         self._thread.start()
 

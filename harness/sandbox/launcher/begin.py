@@ -10,13 +10,18 @@ from harness.sandbox.launcher.candidate import become, may_pin
 from harness.sandbox.launcher.cpu_clock import open_cpu_clock
 from harness.sandbox.launcher.plan import Plan
 from harness.sandbox.launcher.requests import Requests
-from harness.sandbox.launcher.supervise import Wakeup, say
+from harness.sandbox.launcher.supervise import Became, Wakeup, say
 
 _COUNTED, _UNCOUNTED, _ASKS_HERE, _FAILED = b"c", b"u", b"a", b"!"
 
 
-def begin(plan: Plan, control: socket.socket, wakeup: Wakeup) -> tuple[int, Requests | None]:
-    """The program's process id, once it has been executed or has failed to be; what answers its questions."""
+def begin(
+    plan: Plan, control: socket.socket, wakeup: Wakeup, own: Callable[[], None]
+) -> tuple[int, Requests | None]:
+    """The program's process id, once it has been executed or has failed to be; what answers its questions.
+
+    own: called by a program that goes on in this interpreter.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
@@ -24,7 +29,9 @@ def begin(plan: Plan, control: socket.socket, wakeup: Wakeup) -> tuple[int, Requ
         ours.close()
         counted = theirs.recv(1) == _COUNTED  # our CPU clock is running now
         run_as_child(
-            lambda: become(plan, counted, lambda number: socket.send_fds(theirs, [_ASKS_HERE], [number])),
+            lambda: become(
+                plan, counted, lambda number: socket.send_fds(theirs, [_ASKS_HERE], [number]), own
+            ),
             control,
             theirs,
         )
@@ -64,15 +71,18 @@ def close_kept(plan: Plan) -> None:
 def run_as_child(
     body: Callable[[], NoReturn], control: socket.socket, parent: socket.socket | None = None
 ) -> NoReturn:
-    """Errors here are the launcher's, before any untrusted code has run."""
+    """Errors here are the launcher's, before any untrusted code has run. Raises Became in a program that goes on."""
     try:
         body()
+    except Became:
+        for end in filter(None, (control, parent)):
+            end.detach()  # closed by its number, with all that the program may not have
+        raise
     except BaseException as error:  # noqa: BLE001 -- a process of ours, about to end: whatever it was is told
         say(control, event="failed", what=f"{type(error).__name__}: {error}")
         if parent:
             parent.send(_FAILED)
-    finally:
-        os._exit(70)
+    os._exit(70)
 
 
 def send_handle(control: socket.socket, process: int) -> None:

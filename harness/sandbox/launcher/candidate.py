@@ -9,6 +9,7 @@ from typing import NoReturn
 from harness.sandbox.launcher import kernel, landlock, seccomp
 from harness.sandbox.launcher.plan import Plan
 from harness.sandbox.launcher.storage import open_to_others
+from harness.sandbox.launcher.supervise import Became
 
 _KERNEL_FACTS = (
     "cpuinfo",
@@ -24,11 +25,11 @@ _KERNEL_FACTS = (
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
-def become(plan: Plan, counted: bool, asks_at: Callable[[int], object]) -> NoReturn:
+def become(plan: Plan, counted: bool, asks_at: Callable[[int], object], own: Callable[[], None]) -> NoReturn:
     """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails.
 
     counted: the kernel counts all CPU time; else every child must be waited for. asks_at: is called with the
-    descriptor at which the launcher will be asked.
+    descriptor at which the launcher will be asked. own: makes memory of its own of what a warm interpreter has filled.
     """
     os.setsid()
     _close_and_keep(plan)
@@ -43,8 +44,14 @@ def become(plan: Plan, counted: bool, asks_at: Callable[[int], object]) -> NoRet
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    if plan.warm:
+        own()
+        kernel.prctl(kernel.PR_SET_KEEPCAPS, 0)  # what `exec` would do
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
     if plan.level > 0:
         _filter(_filter_options(plan, counted), asks_at)
+    if plan.warm:
+        raise Became(plan)
     os.execve(plan.argv[0], list(plan.argv), plan.environment)
 
 

@@ -29,28 +29,34 @@ _MACHINE_FLOOR_BYTES = 256 << 20
 
 def main() -> None:
     with open(0, "rb", closefd=False) as file:
-        plan = read_plan(file.read())
+        launch(read_plan(file.read()), lambda: None)
+
+
+def launch(plan: Plan, own: Callable[[], None]) -> None:
+    """Returns when the program has ended. own: see begin.py. Raises Became in a program that goes on here."""
     for number in (plan.control, *plan.kept, *plan.caches):
         os.set_inheritable(number, False)
     control = socket.socket(fileno=plan.control)
     os.umask(0o022)
+    if plan.cores:
+        os.sched_setaffinity(0, plan.cores)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the referee's word, or its end, ends us
     try:
-        _namespaced(plan, control) if plan.level >= 2 else _plain(plan, control)
+        _namespaced(plan, control, own) if plan.level >= 2 else _plain(plan, control, own)
     except (OSError, ValueError) as error:
         say(control, event="failed", what=str(error))
         sys.exit(1)
 
 
-def _namespaced(plan: Plan, control: socket.socket) -> None:
+def _namespaced(plan: Plan, control: socket.socket, own: Callable[[], None]) -> None:
     _unshare(plan)
     wakeup, before = Wakeup(), waited_seconds()
     first = os.fork()
     if first == 0:
         wakeup.close()
-        run_as_child(lambda: _first_process(plan, control), control)
+        run_as_child(lambda: _first_process(plan, control, own), control)
     close_kept(plan)
     send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
@@ -72,7 +78,7 @@ def _unshare(plan: Plan) -> None:
         kernel.unshare(flags | kernel.CLONE_NEWUSER)
 
 
-def _first_process(plan: Plan, control: socket.socket) -> NoReturn:
+def _first_process(plan: Plan, control: socket.socket, own: Callable[[], None]) -> NoReturn:
     """Pid 1: builds the root, starts the program, measures, and takes everything along when it ends."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if plan.loopback:
@@ -82,18 +88,20 @@ def _first_process(plan: Plan, control: socket.socket) -> NoReturn:
     _send_folder(control, out, "ready")
     _send_folder(control, _opened("/tmp"), "temporary")
     storage = SizedFolders(["/tmp", "/dev/shm", plan.place("out")])
-    _start_and_watch(plan, control, storage, list_all=all_processes, kill_all=kill_namespace, listens=False)
+    _start_and_watch(
+        plan, control, own, storage, list_all=all_processes, kill_all=kill_namespace, listens=False
+    )
     os._exit(0)
 
 
-def _plain(plan: Plan, control: socket.socket) -> None:
+def _plain(plan: Plan, control: socket.socket, own: Callable[[], None]) -> None:
     make_plain_folders(plan)
     write_caches(plan, plan.place("tmp"))
     _send_folder(control, _opened(plan.place("out")), "ready")
     _send_folder(control, _opened(plan.place("tmp")), "temporary")
     storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
-    _start_and_watch(plan, control, storage, list_all=descendants, kill_all=kill_all, listens=True)
+    _start_and_watch(plan, control, own, storage, list_all=descendants, kill_all=kill_all, listens=True)
     if not say(control, event="empty"):
         remove_plain_folders(plan)
 
@@ -101,6 +109,7 @@ def _plain(plan: Plan, control: socket.socket) -> None:
 def _start_and_watch(
     plan: Plan,
     control: socket.socket,
+    own: Callable[[], None],
     storage: SizedFolders | PlainFolder,
     *,
     list_all: Callable[[], list[int]],
@@ -108,7 +117,7 @@ def _start_and_watch(
     listens: bool,
 ) -> None:
     wakeup = Wakeup()
-    child, requests = begin(plan, control, wakeup)
+    child, requests = begin(plan, control, wakeup, own)
     meter, memory = CpuMeter(), Memory(plan.uid, plan.memory_bytes, plan.folder)
 
     def look() -> None:

@@ -27,6 +27,10 @@ class Plan(NamedTuple):
     keep_capabilities: bit mask, for reading an interpreter that other users cannot reach (level 1 only).
     rlimits: resource number -> limit.
     landlock: the version of Landlock to use (level 1).
+    packages: folders of libraries on the path, as `argv` has them.
+    prelude: a file that is run before the program, "" for none (only where `warm`; else `argv` says it).
+    warm: the program is to go on in this interpreter, see warm.py.
+    cores: of the processor, where they are not inherited; () for what is.
     loopback: bring up the network's own loopback and let the program use it, and nothing else of a network.
     control, kept, caches: descriptors: control socket, what the program inherits, packed files that are written into
     its folder of caches, the later ones over the earlier.
@@ -51,6 +55,10 @@ class Plan(NamedTuple):
     keep_capabilities: int = 0
     rlimits: Mapping[str, int] = MappingProxyType({})
     landlock: int = 0
+    packages: Sequence[str] = ()
+    prelude: str = ""
+    warm: bool = False
+    cores: Sequence[int] = ()
     loopback: bool = False
     control: int = -1
     kept: Sequence[int] = ()

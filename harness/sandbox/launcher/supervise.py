@@ -10,9 +10,18 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from harness.sandbox.launcher.plan import Plan
 from harness.sandbox.launcher.watch import waited_seconds
 
 Kill = Callable[[], None]
+
+
+class Became(BaseException):
+    """Raised in the process that was confined and goes on as the program (warm.py), through all that is above."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
 
 
 class RequestSource(Protocol):
