@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-HOW_IS_SAID = "how to go on is said"  # argument of a KeyboardInterrupt whose session told the user what to type
+HOW_IS_SAID = "how to go on is said"  # in a KeyboardInterrupt: the session told what to type
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _held = 0  # how many blocks the main thread is in that must not be interrupted
 _waiting = False
