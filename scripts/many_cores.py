@@ -14,7 +14,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.util import Finalize
@@ -91,6 +91,14 @@ def _ended(command: Command, over: float) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+
+def unfinished(tags: Sequence[str], statuses: Sequence[int | None], sessions: Path) -> Iterator[str]:
+    """A line for every session that did not end with 0."""
+    for tag, status in zip(tags, statuses, strict=True):
+        if status != 0:
+            what = "not begun" if status is None else f"status {status}"
+            yield f"{tag}: {what}, see {sessions}/{tag}.log"
 
 
 def prepare(arguments: Sequence[str]) -> None:

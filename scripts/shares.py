@@ -1,6 +1,6 @@
 """Intervals of counts, and a figure's frame, as the studies show them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,6 +59,13 @@ def bars(axes: Any, place: float, found: Interval, **more: Any) -> None:
     """A point with its interval, across."""
     error = [[max(0.0, found.value - found.low)], [max(0.0, found.high - found.value)]]
     axes.errorbar(found.value, place, xerr=error, fmt="o", capsize=3, **more)
+
+
+def published(page: Path, table: Sequence[str]) -> None:
+    """Printed, and put into the study's page where there is one."""
+    print("\n".join(table))
+    if page.is_file():
+        put_between(page, "result", [*table])
 
 
 def put_between(page: Path, name: str, lines: list[str]) -> None:

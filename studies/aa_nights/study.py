@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from many_cores import Command, pack, prepare, side_by_side, write_json
-from shares import Interval, bars, binomial, figure, poisson, put_between
+from many_cores import Command, pack, prepare, side_by_side, unfinished, write_json
+from shares import Interval, bars, binomial, figure, poisson, published
 
 from harness.commands import run
 from harness.errors import UserError
@@ -203,13 +203,8 @@ def main(arguments_given: list[str]) -> int:
     if rows:
         draw(rows, chosen.trials, chosen.out / "figure.svg")
         table = [*lines(rows, chosen.trials)]
-        print("\n".join(table))
-        if (chosen.out / "README.md").is_file():
-            put_between(chosen.out / "README.md", "result", table)
-    for night, status in zip(nights, statuses, strict=True):
-        if status != 0:
-            what = "not begun" if status is None else f"status {status}"
-            print(f"{night.tag}: {what}, see {sessions}/{night.tag}.log")
+        published(chosen.out / "README.md", table)
+    print(*unfinished([night.tag for night in nights], statuses, sessions), sep="\n")
     return 0
 
 

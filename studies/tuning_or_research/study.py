@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from many_cores import Command, machine_of, pack, prepare, side_by_side, write_json
-from shares import Interval, bars, figure, put_between
+from many_cores import Command, machine_of, pack, prepare, side_by_side, unfinished, write_json
+from shares import Interval, bars, figure, published
 
 from harness.commands import run
 from harness.errors import UserError
@@ -184,13 +184,8 @@ def main(arguments_given: list[str]) -> int:
     if any(row["ended"] for row in rows):
         draw(rows, chosen.out / "figure.svg")
         table = [*lines(rows)]
-        print("\n".join(table))
-        if (chosen.out / "README.md").is_file():
-            put_between(chosen.out / "README.md", "result", table)
-    for arm, status in zip(arms, statuses, strict=True):
-        if status != 0:
-            what = "not begun" if status is None else f"status {status}"
-            print(f"{arm.tag}: {what}, see {sessions}/{arm.tag}.log")
+        published(chosen.out / "README.md", table)
+    print(*unfinished([arm.tag for arm in arms], statuses, sessions), sep="\n")
     return 0
 
 
