@@ -57,6 +57,7 @@ def wait_for(folder: Path, kind: str, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_session_killed_twice_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     """kill -9 during a baseline trial and after the first decision: a clean ledger, no trial lost or repeated,
     every proposal decided for its own reason, and the branch holds exactly the keeps."""
@@ -89,6 +90,7 @@ def test_a_session_killed_twice_ends_as_if_nothing_had_been(tmp_path: Path) -> N
     assert len(table) == 1 + 1 + len(EXPECTED)
 
 
+@pytest.mark.slow
 def test_a_session_that_has_ended_is_shown_again_and_nothing_is_run(tmp_path: Path) -> None:
     """Repeating the command of a finished session costs no trial; another configuration cannot take its folder."""
     more = ("agent.folder=null", "budget.proposals=1", "keep=greedy", "budget.certificate=0")

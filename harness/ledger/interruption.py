@@ -4,6 +4,7 @@ A Python handler may run between any two instructions of the main thread, whiche
 signal; blocking signals in one thread is therefore not enough, and the handler itself has to wait.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,16 +13,31 @@ from types import FrameType
 
 HOW_IS_SAID = "how to go on is said"  # in a KeyboardInterrupt: the session told what to type
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN_SECONDS = 0.02
 _held = 0  # how many blocks the main thread is in that must not be interrupted
 _waiting = False
 
 
-def _interrupt(_: int, __: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     global _waiting
     if _held:
         _waiting = True
         return
+    if _finalizes(frame):  # Python swallows what is raised there: ask again soon
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
     raise KeyboardInterrupt
+
+
+def _finalizes(frame: FrameType | None) -> bool:
+    """Whether it runs for some object's `__del__`, as GitPython's repositories have one."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

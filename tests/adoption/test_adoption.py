@@ -253,6 +253,7 @@ for name, folder in shapes.items():
 """
 
 
+@pytest.mark.slow
 def test_the_model_is_taken_from_wherever_it_stands(tmp_path: Path, home: Path, vocabulary: dict) -> None:
     """At the top, in main(), compiled, held by an object, built after the loader was asked: the same logits, bit
     for bit.

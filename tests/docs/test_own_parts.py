@@ -53,6 +53,7 @@ def test_what_a_page_composes_is_the_users_own(name: str, tmp_path: Path, type_i
             type_in(f"{line} --cfg")
 
 
+@pytest.mark.slow
 def test_a_broken_part_is_one_line(tmp_path: Path, type_in: Type) -> None:
     """A module that cannot be imported, a class of the wrong kind, a constructor that fails, a missing attribute."""
     write(

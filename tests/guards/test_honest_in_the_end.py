@@ -36,6 +36,7 @@ def test_no_honest_edit_is_blocked_in_the_end(
     assert stopped(program_of(task), cases, tmp_path, f"task={task}", *settings) == []
 
 
+@pytest.mark.slow
 def test_edits_of_every_kind_reach_the_door(tmp_path: Path) -> None:
     """Two of digits' edits: an optimiser whose steps cost more, and a second stream, which is in doubt."""
     names = ("digits: Adam", "digits: a second stream for the weights")

@@ -110,6 +110,7 @@ class Warm(FinalKeeps):
         return self.race.next_step(replace(evidence, configurations=self.past))
 
 
+@pytest.mark.slow
 def test_an_underestimated_sd_trips_the_error_test() -> None:
     """Mutation: believing in a third of the noise whatever is measured, the race leaves the A/A band."""
     assert kept(Warm(sd=1 / 3), 0.0, 1500, seed=1) > 60

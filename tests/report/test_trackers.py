@@ -56,6 +56,7 @@ def scalars(folder: Path) -> Counter[tuple[str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_every_number_once_also_after_a_second_sitting(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

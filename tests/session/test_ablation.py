@@ -140,6 +140,7 @@ def test_a_change_that_is_needed_to_run_at_all(world: Make) -> None:
     assert [change.status for change in row.changes] == ["carries", "no_score", "fails_without"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_ablation_is_gone_on_with(summing: Make) -> None:
     """Killed after any of its rows: the second call makes the missing trials only and comes to the same row."""
     made, session = stacked(summing)

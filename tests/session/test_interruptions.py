@@ -1,10 +1,13 @@
 """What ends a session from outside, and who answers for it."""
 
+import signal
+import time
 from collections.abc import Callable
 
 import pytest
 
 from harness.ledger.clock import SittingClock
+from harness.ledger.interruption import ended_by_signals
 from harness.ledger.rows import NoticeRow, SessionResumedRow, TrialStartedRow
 from harness.protocols import Stop
 from harness.records import Clock, Decision, Files, Outcome, Role, TrialResult, TrialSpec
@@ -93,3 +96,15 @@ def test_a_referee_that_stood_still_blames_no_candidate(
     times = Times(startup=0.5, billed=billed, wall=76.0, suspended=0.0, stalled=stalled)
     end = End(status=0, limit="", proven=True, cpu_seconds=billed, peak_memory_bytes=0)
     assert _verdict(end, ended_for, Clock("wall", 1.0), times) == expected
+
+
+def test_a_signal_while_an_object_is_finalized_is_not_lost() -> None:
+    """What is raised in `__del__` is swallowed and printed: the session is ended right after it instead."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    with ended_by_signals(), pytest.raises(KeyboardInterrupt):
+        Finalized()
+        time.sleep(60)

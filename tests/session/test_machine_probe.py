@@ -30,6 +30,7 @@ def test_the_host_is_measured_on_the_trials_clock() -> None:
         assert found["canary_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_the_kernel_runs_in_its_own_process_and_is_started_again_when_it_died() -> None:
     """Its death is said aloud, and the next trial has a kernel again."""
     looks = GpuProbe(None)

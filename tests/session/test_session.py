@@ -85,9 +85,8 @@ def summary(session: Session) -> object:
     )
 
 
-@pytest.mark.parametrize(
-    "series", [(CRASH, BETTER), pytest.param(SERIES, marks=pytest.mark.slow)], ids=["short", "long"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("series", [(CRASH, BETTER), SERIES], ids=["short", "long"])
 def test_a_session_killed_after_any_row_goes_on_where_it_stopped(
     world: Make, series: tuple[str, ...]
 ) -> None:

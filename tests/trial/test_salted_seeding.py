@@ -86,6 +86,7 @@ def test_the_same_trial_seed_gives_the_same_bits(draws: dict[str, Any], kind: st
         assert "unseeded" in name or name == "seed" or value == draws["fresh"][kind][name], name
 
 
+@pytest.mark.slow
 def test_what_is_the_same_without_salt_is_the_same_with_it(prelude: Path) -> None:
     """Two ways to say one seed stay one stream, an unseeded generator differs from the next, state can be restored."""
     code = """
@@ -121,6 +122,7 @@ print(json.dumps([bool(check) for check in checks]))
         assert all(drawn(prelude, salt, code)), salt
 
 
+@pytest.mark.slow
 def test_types_stay_what_they_were(prelude: Path) -> None:
     """Honest programs ask for types, subclass them and pass wrong seeds: the answers are those of a plain Python."""
     code = """
@@ -175,6 +177,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_and_programs_are_salted_too(prelude: Path, tmp_path: Path) -> None:
     """Fork, spawn, forkserver, DataLoader, a program of its own; workers do not all draw the same unseeded numbers."""
     (tmp_path / "work.py").write_text(WORKERS)
