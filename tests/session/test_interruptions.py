@@ -1,8 +1,8 @@
 """What ends a session from outside, and who answers for it."""
 
 import signal
-import time
 from collections.abc import Callable
+from threading import Event
 
 import pytest
 
@@ -105,6 +105,9 @@ def test_a_signal_while_an_object_is_finalized_is_not_lost() -> None:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    with ended_by_signals(), pytest.raises(KeyboardInterrupt):
+    def finalize() -> None:
         Finalized()
-        time.sleep(60)
+        Event().wait(60)
+
+    with ended_by_signals(), pytest.raises(KeyboardInterrupt):
+        finalize()
