@@ -16,6 +16,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.keep.two_samples import satterthwaite
+
 ALPHA = 0.05
 POWER = 0.8
 MOST_REPEATS = 1000
@@ -195,13 +197,7 @@ def _variance(groups: Sequence[Sequence[Gain]], divisor: int | None = None) -> t
     total = sum(parts)
     if total == 0:
         return 0.0, float(len(groups))
-    return total, _satterthwaite(parts, [len(group) - 1 for group in groups])
-
-
-def _satterthwaite(parts: Sequence[float], degrees: Sequence[int]) -> float:
-    """Degrees of freedom of a sum of estimated variances (Satterthwaite 1946)."""
-    total = sum(parts)  # shares of it, as squares of tiny variances would vanish
-    return 1 / sum((part / total) ** 2 / df for part, df in zip(parts, degrees, strict=True))
+    return total, satterthwaite(parts, [len(group) - 1 for group in groups])
 
 
 def repeats_needed(first: Sequence[Gain], second: Sequence[Gain], alpha: float) -> int | None:
@@ -234,8 +230,8 @@ def _power_with_one_unseen(effect: float, parts: Sequence[float], n: int, alpha:
     if shifted <= 0:
         return 0.0
     spread = sum(parts) * (n - 1 + UNSEEN**2 * n / (n + 1)) / n
-    sure = power(shifted, spread / (n + 1), _satterthwaite(parts, [n] * len(parts)), alpha)
-    return min(sure, power(effect, sum(parts) / n, _satterthwaite(parts, [n - 1] * len(parts)), alpha))
+    sure = power(shifted, spread / (n + 1), satterthwaite(parts, [n] * len(parts)), alpha)
+    return min(sure, power(effect, sum(parts) / n, satterthwaite(parts, [n - 1] * len(parts)), alpha))
 
 
 def power(effect: float, variance: float, df: float, alpha: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.keep.certificate import ALPHA, Certificate, certify
 from harness.keep.noise_level import mean, squared_deviations
+from harness.keep.two_samples import satterthwaite
 from harness.records import TransferWord
 
 SHARE = 0.5  # of the certified gain, that is asked for
@@ -62,12 +63,13 @@ def _lacking(
         return None
     weights = (1.0, -1.0, -share, share)
     value = sum(weight * mean(side) for weight, side in zip(weights, sides, strict=True))
+    degrees = [len(side) - 1 for side in sides]
     parts = [
-        (weight**2 * squared_deviations(side) / (len(side) - 1) / len(side), len(side) - 1)
-        for weight, side in zip(weights, sides, strict=True)
+        weight**2 * squared_deviations(side) / df / len(side)
+        for weight, side, df in zip(weights, sides, degrees, strict=True)
     ]
-    total = sum(variance for variance, _ in parts)
+    total = sum(parts)
     if total <= 0:
         return value
-    df = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
+    df = satterthwaite(parts, degrees)
     return value + float(stdtrit(df, 1 - alpha)) * math.sqrt(total)

@@ -71,9 +71,15 @@ def _compared(effect: float, parts: Sequence[tuple[float, float]]) -> TwoSampleT
     total = sum(variance for variance, _ in parts)
     df = sum(degrees for _, degrees in parts)
     if total > 0:
-        df = 1 / sum((variance / total) ** 2 / degrees for variance, degrees in parts)
+        df = satterthwaite(*zip(*parts, strict=True))
     error = math.sqrt(total)
     return TwoSampleTest(effect, error, df, _normal_score(effect, error, df))
+
+
+def satterthwaite(variances: Sequence[float], degrees: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of estimated variances, not all of them 0 (Satterthwaite 1946)."""
+    total = sum(variances)  # shares of it, as squares of tiny variances would vanish
+    return 1 / sum((part / total) ** 2 / df for part, df in zip(variances, degrees, strict=True))
 
 
 def _normal_score(effect: float, error: float, df: float) -> float:

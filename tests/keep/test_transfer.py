@@ -26,6 +26,12 @@ def test_the_three_words() -> None:
     assert transfer(wide, [loss + 0.2 for loss in wide], HEAD, BASELINE).word == "cannot_tell"
 
 
+def test_the_scale_of_a_metric_does_not_matter() -> None:
+    """Squares of tiny variances vanish, the verdict does not."""
+    tiny = [[1e-100 * loss for loss in side] for side in (HEAD, BASELINE)]
+    assert transfer(*tiny, *tiny).word == "carries_over"
+
+
 def test_without_a_certificate_only_a_loss_is_a_no() -> None:
     """There is no share to fall short of."""
     found = transfer([loss + 1.0 for loss in HEAD], BASELINE)
