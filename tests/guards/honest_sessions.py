@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from guard_table import ROOT, TASKS, changed, entries
+from guard_table import ROOT, changed, entries
 
 REACHED = "last.reached"
 MACHINES = "keep.unlike_conditions"  # said by the referee where the machine changed: nothing about the edit
@@ -28,18 +28,19 @@ def parts(base: str, size: int) -> list[list[dict[str, Any]]]:
 
 
 def stopped(
-    text: str, cases: Sequence[Mapping[str, Any]], folder: Path, *settings: str, **environment: str
+    files: Mapping[str, str],
+    cases: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *settings: str,
+    **environment: str,
 ) -> list[tuple[str, str, str]]:
     """Name, reason and message of every edit that did not come to the door of a keep.
 
-    text: the program that they change. What changes nothing may be called a duplicate. A session has to end well.
+    files: what they change. What changes nothing may be called a duplicate. A session has to end well.
     """
     (folder / "patches").mkdir()
     for place, case in enumerate(cases, 1):
-        lines = difflib.unified_diff(
-            text.splitlines(True), changed(text, case).splitlines(True), "a/train.py", "b/train.py"
-        )
-        patch = f"{case['name']}.\n---\n{''.join(lines)}"
+        patch = f"{case['name']}.\n---\n{difference(files, changed(files, case))}"
         (folder / "patches" / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
     rows = _session(folder, *settings, **environment)
     decided = [row for row in rows if row["kind"] == "decided"]
@@ -49,6 +50,15 @@ def stopped(
         for case, row in zip(cases, decided, strict=True)
         if row["reason"] != REACHED and not (case.get("cosmetic") and row["reason"].startswith("duplicates."))
     ]
+
+
+def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """As `git diff` writes it, of files by their names."""
+    parts = (
+        difflib.unified_diff(text.splitlines(True), after[name].splitlines(True), f"a/{name}", f"b/{name}")
+        for name, text in before.items()
+    )
+    return "".join(line for part in parts for line in part)
 
 
 def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str, Any]]:
@@ -74,8 +84,3 @@ def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str,
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     return [json.loads(line) for line in (folder / "one" / "ledger.jsonl").read_text().splitlines()]
-
-
-def program_of(task: str) -> str:
-    """What is edited, as it is today."""
-    return (TASKS / task / "train.py").read_text(encoding="utf-8")
