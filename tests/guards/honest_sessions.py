@@ -12,6 +12,7 @@ from typing import Any
 from guard_table import ROOT, changed, entries
 
 REACHED = "last.reached"
+SITTINGS = 3
 MACHINES = "keep.unlike_conditions"  # said by the referee where the machine changed: nothing about the edit
 
 
@@ -36,20 +37,46 @@ def stopped(
 ) -> list[tuple[str, str, str]]:
     """Name, reason and message of every edit that did not come to the door of a keep.
 
-    files: what they change. What changes nothing may be called a duplicate. A session has to end well.
+    files: what they change. What changes nothing may be called a duplicate. What was measured while the
+    machine changed is taken through another session, as the referee then says nothing of the edit.
     """
-    (folder / "patches").mkdir()
+    found, left = [], list(cases)
+    for sitting in range(SITTINGS):
+        decided = _decided(files, left, folder, sitting, *settings, **environment)
+        left = [case for case, row in decided if row["reason"] == MACHINES]
+        found += [
+            (case["name"], row["reason"], row["message"])
+            for case, row in decided
+            if row["reason"] not in (REACHED, MACHINES) and not _duplicate(case, row)
+        ]
+        if not left:
+            break
+    return found + [(case["name"], MACHINES, f"{SITTINGS} times") for case in left]
+
+
+def _duplicate(case: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return bool(case.get("cosmetic")) and row["reason"].startswith("duplicates.")
+
+
+def _decided(
+    files: Mapping[str, str],
+    cases: Sequence[Mapping[str, Any]],
+    folder: Path,
+    sitting: int,
+    *settings: str,
+    **environment: str,
+) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Each edit with the row that decides it. A session has to end well."""
+    patches = folder / f"patches-{sitting}"
+    patches.mkdir()
     for place, case in enumerate(cases, 1):
         patch = f"{case['name']}.\n---\n{difference(files, changed(files, case))}"
-        (folder / "patches" / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
-    rows = _session(folder, *settings, **environment)
+        (patches / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
+    tag = f"sitting-{sitting}"
+    rows = _session(folder, tag, f"agent.folder={patches}", *settings, **environment)
     decided = [row for row in rows if row["kind"] == "decided"]
     assert len(decided) == len(cases)
-    return [
-        (case["name"], row["reason"], row["message"])
-        for case, row in zip(cases, decided, strict=True)
-        if row["reason"] != REACHED and not (case.get("cosmetic") and row["reason"].startswith("duplicates."))
-    ]
+    return list(zip(cases, decided, strict=True))
 
 
 def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -61,11 +88,11 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     return "".join(line for part in parts for line in part)
 
 
-def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "harness", "agent=replay", f"agent.folder={folder / 'patches'}"]
+def _session(folder: Path, tag: str, *settings: str, **environment: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "harness", "agent=replay"]
     command += [
         f"session.folder={folder}",
-        "session.tag=one",
+        f"session.tag={tag}",
         "budget.certificate=0",
         "scoring.load_factor=20",
     ]
@@ -83,4 +110,4 @@ def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str,
         env={**os.environ, "PYTHONPATH": path, **environment},
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
-    return [json.loads(line) for line in (folder / "one" / "ledger.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / tag / "ledger.jsonl").read_text().splitlines()]
