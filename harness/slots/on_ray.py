@@ -31,6 +31,8 @@ NAMESPACE = "harness"
 _NODE_ID = "ray.io/node-id"
 _EXTRA_GIB = 2.0  # beside a trial's own memory: the referee's agent and its predictors
 _KEPT_SECONDS = 3600.0  # an answer that nobody fetches is given up, and with it the actor's resources
+_MOST_ASKING = 16  # of a harness that is begun again and again, while a trial goes on
+Answer = tuple[dict[str, bytes], int, str]  # files by name, exit code of the agent, id of the node
 _DIED = {  # by the names of Ray's exceptions
     "OutOfMemoryError": "ray_out_of_memory",
     "NodeDiedError": "ray_node_died",
@@ -120,6 +122,10 @@ class Actors:
             "resources": options.resources,
         }
 
+    @property
+    def most(self) -> int:
+        return 1
+
     def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
         for order, folder in orders:
             kind = self._ray.remote(Bench)
@@ -127,12 +133,11 @@ class Actors:
             try:
                 actor = kind.options(
                     name=self._actor_name(order.id), namespace=NAMESPACE, lifetime="detached", max_restarts=0,
-                    max_task_retries=0, max_concurrency=2, **options,
+                    max_task_retries=0, max_concurrency=_MOST_ASKING, **options,
                 ).remote(self._kit, (folder / ORDER).read_bytes())  # fmt: skip
             except (self._ray.exceptions.RayError, ValueError) as error:
                 raise InfrastructureError(f"Ray refused: {_line(error)}") from error
             self._follow(order.id, actor)
-            self._answers[order.id] = actor.work.remote(*self._parts())
 
     def _parts(self) -> list[Any]:
         return [list(self._sent), *self._sent.values()]
@@ -163,8 +168,9 @@ class Actors:
         return f"{self._name}-{folder_name(order_id)}"
 
     def _follow(self, order_id: str, actor: Any) -> None:
+        """Asks for its answer; that begins the work, where it was not begun before."""
         self._actors[order_id] = actor
-        self._answers[order_id] = None
+        self._answers[order_id] = actor.work.remote(*self._parts())
 
     def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
         found = {}
@@ -199,11 +205,10 @@ class Actors:
         except ValueError:
             return False
         self._follow(order_id, actor)
-        self._answers[order_id] = actor.answer.remote()
         return True
 
     def avoid(self, place: str) -> None:
-        self._avoided.append(place.partition(" ")[0])
+        self._avoided.append(place)
 
     def close(self) -> None:
         self._ray.shutdown()
@@ -214,11 +219,20 @@ class Bench:
 
     def __init__(self, kit: bytes, order: bytes) -> None:
         self._kit, self._order = kit, order
-        self._answer: tuple[dict[str, bytes], int, str] | None = None
-        self._done = threading.Event()
+        self._answer: Answer | None = None
+        self._one = threading.Lock()
 
-    def work(self, names: list[str], *parts: bytes) -> tuple[dict[str, bytes], int, str]:
-        """The answer's files by name, the exit code of the agent, and which node this is."""
+    def work(self, names: list[str], *parts: bytes) -> Answer:
+        """The same answer however often it is asked for: a harness that has begun anew asks again."""
+        with self._one:
+            if self._answer is None:
+                self._answer = self._made(names, parts)
+                leave = threading.Timer(_KEPT_SECONDS, os._exit, (0,))
+                leave.daemon = True
+                leave.start()
+            return self._answer
+
+    def _made(self, names: Sequence[str], parts: Sequence[bytes]) -> Answer:
         import ray
 
         place = str(ray.get_runtime_context().get_node_id())
@@ -236,18 +250,7 @@ class Bench:
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
-            self._answer = (collected(folder), done.returncode, place)
-        self._done.set()
-        leave = threading.Timer(_KEPT_SECONDS, os._exit, (0,))
-        leave.daemon = True
-        leave.start()
-        return self._answer
-
-    def answer(self) -> tuple[dict[str, bytes], int, str]:
-        """The same, for a harness that has begun anew."""
-        self._done.wait()
-        assert self._answer is not None
-        return self._answer
+            return collected(folder), done.returncode, place
 
 
 def _cards() -> dict[str, str]:
