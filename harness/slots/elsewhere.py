@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness.errors import InfrastructureError
+from harness.errors import HarnessError, InfrastructureError
 from harness.ledger.ahead import NOT_WANTED
 from harness.slots.node import ISOLATION
 from harness.slots.order import Measured, Order
@@ -64,7 +64,10 @@ class Transport(Protocol):
         """Start all of them or none. Raises InfrastructureError where they are refused, NotNow where nobody answers."""
 
     def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
-        """Of orders that have not answered, by id; {} for those of which nothing is known now."""
+        """Of orders that have not answered, by id; {} for those of which nothing is known now.
+
+        Raises InfrastructureError where nobody answers now, another HarnessError where nobody will any more.
+        """
 
     def end(self, order_id: str, folder: Path) -> None:
         """It is not wanted any more. Raises InfrastructureError where nobody answers now; it is tried again then."""
@@ -163,7 +166,7 @@ class RemoteSlots:
         if sent in self._unsent:
             self._unsent.remove(sent)
         else:
-            with contextlib.suppress(InfrastructureError):
+            with contextlib.suppress(HarnessError):
                 self._transport.end(order_id, sent.folder)
         sent.over, sent.over_since = State(over=True, reason=NOT_WANTED), -self._grace
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.task.task import Profile
 
 _ID = "slurm_id"
 _PATIENCE_SECONDS = 30.0
+_AGAIN_SECONDS = 5.0
 _LOG_CHARACTERS = 600
 _SILENT = (
     "Unable to contact slurm controller", "Connection refused", "Socket timed out", "Zero Bytes were transmitted",
@@ -100,6 +102,7 @@ class Queue:
             ) from None
         self._avoided: list[str] = []
         self._not_ended: set[str] = set()  # ids of jobs that are to be cancelled
+        self._silent_until = 0.0
         self._lost_track = False  # whether there may be jobs of ours whose id was never told
         self._session = session
         self._executor.update_parameters(**self._parameters(profile))
@@ -220,15 +223,20 @@ class Queue:
 
         Raises NotNow while its daemon is silent.
         """
+        if not (self._lost_track or self._not_ended):
+            return
+        if time.monotonic() < self._silent_until:
+            raise NotNow("Slurm's daemon did not answer")
         try:
             if self._lost_track:
                 own = {_id_in(each) for each in (self._session / "slots").iterdir() if each.is_dir()}
                 self._not_ended |= self._in_queue().keys() - own
                 self._lost_track = False
             for number in sorted(self._not_ended):
-                _asked("scancel", number)
+                _cancel(number)
                 self._not_ended.discard(number)
         except InfrastructureError as error:
+            self._silent_until = time.monotonic() + _AGAIN_SECONDS
             raise NotNow(str(error)) from error
 
     def find_again(self, order_id: str, folder: Path) -> bool:  # noqa: ARG002 -- the folder holds Slurm's id
@@ -290,6 +298,15 @@ def _id_in(folder: Path) -> str:
         return (folder / _ID).read_text().strip()
     except OSError:
         return ""
+
+
+def _cancel(number: str) -> None:
+    """Raises InfrastructureError only where it may still be at work: what is over already needs nothing."""
+    try:
+        _asked("scancel", number)
+    except InfrastructureError as error:
+        if any(word in str(error) for word in (*_SILENT, "timed out")):
+            raise
 
 
 def _asked(*command: str) -> str:
