@@ -226,7 +226,8 @@ class Actors:
     def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
         self._end_again()
         waits = self._waits()
-        waiting = State(over=bool(self._only and waits), reason="too_small", log=waits, waits=waits)
+        hopeless = bool(self._only and waits)
+        waiting = State(over=True, reason="too_small", log=waits) if hopeless else State(waits=waits)
         found = {}
         for order_id, folder in folders.items():
             if (answer := self._answers.get(order_id)) is not None:

@@ -162,9 +162,9 @@ if sys.argv[1] == "died":
     time.sleep(1)
     ray.kill(ray.get_actor(actors._actor_name("t-1@1"), namespace="harness"))
 end = time.monotonic() + 300
-while not (found := actors.states({{"t-1@1": folder}})) and time.monotonic() < end:
+while not (found := actors.states({{"t-1@1": folder}})["t-1@1"]).over and time.monotonic() < end:
     time.sleep(0.2)
-print("SAID", found["t-1@1"].reason)
+print("SAID", found.reason)
 """
 
     for how, said in (("exit", "SAID agent_exit_1"), ("died", "SAID ray_actor_died")):
