@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -24,13 +25,13 @@ from harness.slots.parcel import (
     order_bytes,
     order_of,
     received,
-    short,
     write,
 )
 from harness.slots.slot import nothing
 from harness.trial.turns import Turn
 
 FOLDER = "slots"
+_NAME = "name"
 _AGAIN_SECONDS = 5.0
 _PLACE = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
@@ -310,8 +311,12 @@ class RemoteSlots:
 
 
 def job_name(session: Path) -> str:
-    """Of a session in a queue: the same whenever it is resumed."""
-    return f"harness-{short(str(session.resolve()))}"
+    """Of a session in a queue: the same whenever it is resumed, and no other session has it."""
+    file = session / FOLDER / _NAME
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True, mode=0o700)
+        write(file, secrets.token_hex(4).encode())
+    return f"harness-{file.read_text()}"
 
 
 SAFE_VARIABLES = (

@@ -14,7 +14,7 @@ from harness.config.setup import load
 from harness.errors import InfrastructureError
 from harness.records import Clock, Level, Limits, Observation, Outcome, Role, Score, TrialResult, TrialSpec
 from harness.slots import node
-from harness.slots.elsewhere import NotNow, RemoteSlots, State
+from harness.slots.elsewhere import NotNow, RemoteSlots, State, job_name
 from harness.slots.on_ray import pack, unpack, with_folders
 from harness.slots.order import Measured, Order, digest
 from harness.slots.parcel import RESULT, Kit, order_bytes, order_of, received, result_bytes, write
@@ -347,6 +347,16 @@ def test_an_order_that_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
     slots.cancel(ID)
     assert queue.ended == [ID]
     assert slots.finished(5.0)[0].result.reason == "not_wanted"
+
+
+def test_a_sessions_name_in_a_queue_is_its_own(tmp_path: Path) -> None:
+    """The same when it is resumed; another one for a folder of the same path on another machine."""
+    (tmp_path / "here").mkdir()
+    first = job_name(tmp_path / "here")
+    assert job_name(tmp_path / "here") == first
+    (tmp_path / "here").rename(tmp_path / "there")
+    (tmp_path / "here").mkdir()
+    assert job_name(tmp_path / "here") != first
 
 
 def test_what_was_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
