@@ -21,9 +21,11 @@ WORSE = {
     "still": ("LEARNING_RATE = 0.03", "LEARNING_RATE = 0.00001"),
     "narrow": ("HIDDEN = 32", "HIDDEN = 2"),
 }
+# Work is fixed, so that the machine's load bears on no score; what looks at the machine's speed is left out, as these
+# sessions share two cores with each other's daemons. Three certificate trials: a repeated one has another seed.
 SETTINGS = (
     "task=digits", "agent=replay", "keep=race", "budget=smoke", "budget.steps=400", "budget.seconds=20",
-    "budget.certificate=2",
+    "budget.certificate=3", "~guards.budget_honesty",
 )  # fmt: skip
 
 
