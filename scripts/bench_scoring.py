@@ -183,9 +183,7 @@ class ScoringBench:
             path.mkdir()
         for name in ("task.yaml", "prepare.py", "program.md", "train.py"):
             (task / name).write_text("")
-        (task / "train.py").write_text(
-            code
-        )  # a session's predictors import early what the task's program names
+        (task / "train.py").write_text(code)  # a session's predictors import early what the task's program names
         (task / "evaluate.py").write_text(EVALUATE)
         rows = np.random.default_rng(0).integers(
             0, shape.classes, (tokens // shape.context, shape.context + 1)
