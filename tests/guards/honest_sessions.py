@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from guard_table import ROOT, TASKS, changed, entries
+from guard_table import ROOT, changed, entries
 
 REACHED = "last.reached"
 SITTINGS = 3
@@ -29,16 +29,20 @@ def parts(base: str, size: int) -> list[list[dict[str, Any]]]:
 
 
 def stopped(
-    text: str, cases: Sequence[Mapping[str, Any]], folder: Path, *settings: str, **environment: str
+    files: Mapping[str, str],
+    cases: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *settings: str,
+    **environment: str,
 ) -> list[tuple[str, str, str]]:
     """Name, reason and message of every edit that did not come to the door of a keep.
 
-    text: the program that they change. What changes nothing may be called a duplicate. What was measured while the
+    files: what they change. What changes nothing may be called a duplicate. What was measured while the
     machine changed is taken through another session, as the referee then says nothing of the edit.
     """
     found, left = [], list(cases)
     for sitting in range(SITTINGS):
-        decided = _decided(text, left, folder, sitting, *settings, **environment)
+        decided = _decided(files, left, folder, sitting, *settings, **environment)
         left = [case for case, row in decided if row["reason"] == MACHINES]
         found += [
             (case["name"], row["reason"], row["message"])
@@ -55,7 +59,7 @@ def _duplicate(case: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def _decided(
-    text: str,
+    files: Mapping[str, str],
     cases: Sequence[Mapping[str, Any]],
     folder: Path,
     sitting: int,
@@ -66,16 +70,22 @@ def _decided(
     patches = folder / f"patches-{sitting}"
     patches.mkdir()
     for place, case in enumerate(cases, 1):
-        lines = difflib.unified_diff(
-            text.splitlines(True), changed(text, case).splitlines(True), "a/train.py", "b/train.py"
-        )
-        patch = f"{case['name']}.\n---\n{''.join(lines)}"
+        patch = f"{case['name']}.\n---\n{difference(files, changed(files, case))}"
         (patches / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
     tag = f"sitting-{sitting}"
     rows = _session(folder, tag, f"agent.folder={patches}", *settings, **environment)
     decided = [row for row in rows if row["kind"] == "decided"]
     assert len(decided) == len(cases)
     return list(zip(cases, decided, strict=True))
+
+
+def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """As `git diff` writes it, of files by their names."""
+    parts = (
+        difflib.unified_diff(text.splitlines(True), after[name].splitlines(True), f"a/{name}", f"b/{name}")
+        for name, text in before.items()
+    )
+    return "".join(line for part in parts for line in part)
 
 
 def _session(folder: Path, tag: str, *settings: str, **environment: str) -> list[dict[str, Any]]:
@@ -101,8 +111,3 @@ def _session(folder: Path, tag: str, *settings: str, **environment: str) -> list
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     return [json.loads(line) for line in (folder / tag / "ledger.jsonl").read_text().splitlines()]
-
-
-def program_of(task: str) -> str:
-    """What is edited, as it is today."""
-    return (TASKS / task / "train.py").read_text(encoding="utf-8")
