@@ -285,10 +285,9 @@ class RemoteSlots:
 
     def find_again(self, order_id: str) -> bool:
         folder = self._folder / folder_name(order_id)
-        if not (folder / ORDER).exists():
-            return False
-        if not (folder / RESULT).exists() and not self._transport.find_again(order_id, folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        sent = (folder / ORDER).exists()
+        if not sent or not ((folder / RESULT).exists() or self._transport.find_again(order_id, folder)):
+            shutil.rmtree(folder, ignore_errors=True)  # half written, too
             return False
         order, nonce = order_of((folder / ORDER).read_bytes())
         self._sent[order_id] = _SentOrder(order, folder, nonce)

@@ -17,7 +17,16 @@ from harness.slots import node
 from harness.slots.elsewhere import NotNow, RemoteSlots, State, job_name
 from harness.slots.on_ray import pack, unpack, with_folders
 from harness.slots.order import Measured, Order, digest
-from harness.slots.parcel import RESULT, Kit, order_bytes, order_of, received, result_bytes, write
+from harness.slots.parcel import (
+    RESULT,
+    Kit,
+    folder_name,
+    order_bytes,
+    order_of,
+    received,
+    result_bytes,
+    write,
+)
 
 ID = "p0001-1@3"
 SPEC = TrialSpec(ID, "c" * 40, Role.CANDIDATE, 5, Clock("cpu", 2.0), Limits(artefact_bytes=1000))
@@ -337,6 +346,16 @@ def test_what_was_sent_is_found_again_and_what_was_not_is_not(tmp_path: Path) ->
     assert second.find_again(ID)
     assert not second.find_again("p0009-1@9")
     assert second.finished(5.0)[0].id == ID
+
+
+def test_an_order_that_was_half_written_leaves_nothing(tmp_path: Path) -> None:
+    """The harness was killed in the middle of it."""
+    slots = remote(tmp_path, PlayedQueue())
+    half = tmp_path / "slots" / folder_name(ID)
+    half.mkdir()
+    (half / ".order.json.new").write_text("{")
+    assert not slots.find_again(ID)
+    assert not half.exists()
 
 
 def test_an_order_that_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
