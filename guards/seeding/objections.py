@@ -14,6 +14,7 @@ from guards.source.seed_names import READS
 from guards.source.value import (
     HARNESS,
     Call,
+    Compound,
     Constant,
     Counting,
     Each,
@@ -363,9 +364,13 @@ def _is_seeded(values: tuple[Value, ...]) -> bool:
 
 
 def _is_mixed(values: tuple[Value, ...]) -> bool:
-    """Whether something that is no constant goes in beside the seed: an option, what it is told, ..."""
-    leaves = (one for value in values for one in walk(value) if not any(True for _ in one.parts()))
-    return any(isinstance(one, Free | Option | Unknown) for one in leaves)
+    """Whether an operation joins the seed with something that is no constant: an option, what it is told, ..."""
+    joined = (one for value in values for one in walk(value) if isinstance(one, Compound) and one.seeded)
+    return any(not part.seeded and _is_open(part) for one in joined for part in one.of)
+
+
+def _is_open(value: Value) -> bool:
+    return any(isinstance(one, Free | Option | Unknown) for one in walk(value))
 
 
 def _from_a_loop(values: tuple[Value, ...]) -> bool:
