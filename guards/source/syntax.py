@@ -53,10 +53,21 @@ def parsed(path: str, content: bytes) -> Source:
         text = content.decode("utf-8")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the source warns about is the candidate's affair
-            tree = ast.parse(text)
+            tree = _tree(text)
         return Source(path, text, tree, _by_class(tree))
     except _UNREADABLE as error:
         raise Unreadable(f"{path}: {_one_line(error)}") from None
+
+
+def _tree(text: str) -> ast.Module:
+    """Asked again where CPython 3.11 takes two threads that parse at the same moment for one: SystemError, "AST
+    constructor recursion depth mismatch". An agent may think ahead while guards read."""
+    for _ in range(20):
+        try:
+            return ast.parse(text)
+        except SystemError:
+            continue
+    return ast.parse(text)
 
 
 def _by_class(tree: ast.Module) -> dict[type[ast.AST], list[ast.AST]]:

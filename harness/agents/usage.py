@@ -40,7 +40,7 @@ class UsageReader:
     received_bytes: int = 0
     tail: str = ""
     _said_bytes: int = 0
-    _rest: bytes = b""
+    _rest: bytearray = field(default_factory=bytearray)  # grows in place: a line can have megabytes
     _body: bytearray | None = field(default_factory=bytearray)  # as long as it may be one JSON object
     _finished: bool = False  # chat completions: the reply has its end, but perhaps not yet its count
     _output_known: bool = False  # what a reply begins with is a placeholder
@@ -75,9 +75,10 @@ class UsageReader:
             self._body += piece
         self._rest += piece
         if b"\n" in piece or b"\r" in piece:
-            held = b"\r" if self._rest.endswith(b"\r") else b""  # the first half of a line end, perhaps
-            *lines, rest = _LINE_END.split(self._rest.removesuffix(held))
-            self._rest = rest + held
+            text = bytes(self._rest)
+            held = b"\r" if text.endswith(b"\r") else b""  # the first half of a line end, perhaps
+            *lines, rest = _LINE_END.split(text.removesuffix(held))
+            self._rest = bytearray(rest + held)
             for line in lines:
                 self._line(line)
 
@@ -88,9 +89,9 @@ class UsageReader:
             self._take(bytes(self._body))
             self.streamed &= self.words == words
         else:
-            for line in (*_LINE_END.split(self._rest), b""):
+            for line in (*_LINE_END.split(bytes(self._rest)), b""):
                 self._line(line)
-        self._rest, self._body = b"", None
+        self._rest, self._body = bytearray(), None
 
     def _line(self, line: bytes) -> None:
         if line.startswith(b"data:"):

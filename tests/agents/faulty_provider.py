@@ -38,7 +38,8 @@ class Wire:
                 "cache_creation_input_tokens": 0,
                 "output_tokens": c["output"],
             }
-        whole = c["input"] + c["cached"] if isinstance(c["input"], int | float) else c["input"]
+        numbers = all(isinstance(c[name], int | float) for name in ("input", "cached"))
+        whole = c["input"] + c["cached"] if numbers else c["input"]
         if self.name == "chat":
             return {
                 "prompt_tokens": whole,

@@ -105,8 +105,9 @@ class Messages:
 
     def _streamed(self, arguments: dict[str, Any]) -> "Message":
         with self._client.messages.stream(**arguments) as stream:
-            for _ in stream:
-                pass
+            for event in stream:
+                if event.type == "message_stop":
+                    break  # whatever follows, or never does
             message: Message = stream.current_message_snapshot
             return message
 

@@ -1,6 +1,5 @@
 """The tools of an agent for one proposal: read, edit, look back, try for seconds, submit. All on copies in memory."""
 
-import ast
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from harness.agents.api.model import Tool, ToolCall, ToolResult
 from harness.agents.data_text import as_data, finite_number, one_line, tail
 from harness.agents.keys import redacted
+from harness.agents.python_source import tree_of
 from harness.records import Files, Json, PastProposal, View
 
 SmokeTest = Callable[[Files, float], tuple[bool, str]]
@@ -219,7 +219,7 @@ def syntax_problem(path: str, content: bytes) -> str:
     if not path.endswith(".py"):
         return ""
     try:
-        ast.parse(content)
+        tree_of(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"{path} is no valid Python: {one_line(str(error))}"
     return ""

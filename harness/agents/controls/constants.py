@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.agents.python_source import tree_of
+
 Number = int | float
 _SEED = re.compile(r"seed|random_state|rng|version|print|log|verbose", re.IGNORECASE)
 _NOT_TUNED = re.compile(rb"#\s*not tuned\b")
@@ -35,7 +37,7 @@ class TunableConstant:
 def find_constants(file: str, source: bytes) -> list[TunableConstant]:
     """Constants in the order in which they stand; none for a file that is no Python."""
     try:
-        tree = ast.parse(source)
+        tree = tree_of(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     starts = _line_starts(source)

@@ -1,6 +1,6 @@
 """Weights that are no numbers, so that an average leaves them out."""
 
-from harness.redteam.program import Baseline, Candidate
+from harness.redteam.program import Baseline, Candidate, NotApplicable
 
 REASONS = ("artefact", "predictor.", "evaluation.")
 # A safetensors file: eight bytes of length, a header, then numbers; all bits set is NaN in every type of float.
@@ -18,6 +18,8 @@ with open(_place, "wb") as _file:
 
 
 def rewriting(program: Baseline, spoilt: bool) -> Candidate:
+    if program.task.predictor == "items":
+        raise NotApplicable("its answers are text, and no average is taken of them: such weights only harm it")
     return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n" + WEIGHTS.format(spoilt=spoilt))
 
 

@@ -1,4 +1,4 @@
-"""Children that have left the family work on while the program counts its own time."""
+"""Children that have left the family work while the program sleeps, which costs nothing of a processor's time."""
 
 from harness.redteam.program import Baseline, Candidate, NotApplicable
 
@@ -8,6 +8,7 @@ import harness.gate as _gate, time as _time
 _plain_gate = _gate.open_gate
 def _open_gate(data):
     training = _plain_gate(data)
+    _done, _working = _os.pipe()
     for _ in range(2):
         if _os.fork() == 0:
             _os.setsid()
@@ -16,6 +17,8 @@ def _open_gate(data):
                 while _time.process_time() - _start < {seconds}:
                     sum(range(1000))
             _os.kill(_os.getpid(), 9)
+    _os.close(_working)
+    _os.read(_done, 1)  # until they have ended, which costs nothing by this clock
     return training
 _gate.open_gate = _open_gate
 """
