@@ -22,6 +22,7 @@ from harness.scoring.settings import Scoring
 _ITEM_BATCH = 64
 _ITEM_BYTES = 64 << 20
 _SAME = 1e-3
+_NEAR_BYTES, _FEWEST_TOKENS = 4 << 20, 512  # of a batch's logits on a processor: what stays near it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,9 @@ class TokenSubject:
         most = min(self._main.question_bytes, self._main.answer_bytes // self._classes) // (4 * length)
         if not most:
             raise OverflowError(f"a row of {length} tokens does not fit: raise batch_mib and batch_tokens")
+        if not isinstance(self._workers, GpuLosses):
+            tokens = max(_FEWEST_TOKENS, _NEAR_BYTES // (4 * self._classes))
+            most = min(most, max(1, tokens // length))
         batches = -(-count // most)
         return -(-count // batches)
 
