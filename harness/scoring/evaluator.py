@@ -208,12 +208,12 @@ class SandboxEvaluator:
         with (logs / f"{trial_id}.predictor.log").open("a", encoding="utf-8", errors="replace") as file:
             file.write(text + "\n")
 
-    def overlap(self) -> Callable[[], bool]:
+    def overlap(self, first: Callable[[], None] = lambda: None) -> Callable[[], bool]:
         """From now on a score's processes are ended, and the next one's started, beside what follows the score.
 
-        What is returned tells whether that is over: no trial's time is to run before.
+        What is returned tells whether that is over: no trial's time is to run before. first: is done likewise, now.
         """
-        self._pool.overlap()
+        self._pool.overlap(first)
         return lambda: self._pool.settled
 
     def await_ready(self) -> None:

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def keep_freed_memory() -> None:
-    """A batch's logits lie where those of the one before did: else every page of them is asked for, and zeroed, anew."""
+    """A batch lies where the one before did: else every page of its logits is asked for, and zeroed, anew."""
     with contextlib.suppress(AttributeError, OSError):  # not glibc
         libc = ctypes.CDLL(None)
         libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)

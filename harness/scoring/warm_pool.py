@@ -218,9 +218,10 @@ class WarmPool:
         if not self._warm or not self._sandbox.begin(self._command):
             self.prepare()
 
-    def overlap(self) -> None:
+    def overlap(self, first: Callable[[], None]) -> None:
         """From now on processes are ended and started beside what follows a score; see `settled`."""
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="predictors")
+        self._do(first)
         self.prepare()
 
     @property

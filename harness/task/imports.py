@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from harness.records import Files
@@ -10,6 +11,7 @@ from harness.task.task import Task
 _SLOW = ("numpy", "torch", "safetensors.torch", "safetensors.numpy")
 _OF_OPTIMISERS = "torch._dynamo"  # what building the first torch.optim.Optimizer imports, for seconds
 _MOST = 100
+_REMEMBERED = 64  # files
 
 
 def early_imports(task: Task) -> tuple[str, ...]:
@@ -52,8 +54,13 @@ def _nodes(content: bytes) -> list[ast.AST]:
         return []
 
 
-def _imported(content: bytes) -> Iterator[str]:
-    """`from a import b` may mean a module a.b: both are named."""
+@lru_cache(_REMEMBERED)
+def _imported(content: bytes) -> frozenset[str]:
+    """`from a import b` may mean a module a.b: both are named. Asked at every score, of the same few files."""
+    return frozenset(_named(content))
+
+
+def _named(content: bytes) -> Iterator[str]:
     for node in _nodes(content):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

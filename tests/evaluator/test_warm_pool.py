@@ -35,7 +35,7 @@ def pool() -> WarmPool:
 def test_ending_is_not_waited_for_and_shows_until_it_is_over() -> None:
     """`dispose` returns at once; the pool is settled when what it ends is gone."""
     made, used = pool(), Held()
-    made.overlap()
+    made.overlap(lambda: None)
     made.dispose([used])
     assert not made.settled
     used.go.set()
@@ -47,7 +47,7 @@ def test_what_goes_wrong_is_told_at_the_next_score() -> None:
     """A process that cannot be killed is an infrastructure failure, however late it is found out."""
     made, used = pool(), Held("could not be killed")
     used.go.set()
-    made.overlap()
+    made.overlap(lambda: None)
     made.dispose([used])
     with pytest.raises(InfrastructureError, match="could not be killed"):
         made.take()
