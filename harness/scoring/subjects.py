@@ -49,9 +49,15 @@ class TokenSubject:
         settings: Scoring,
         workers: LossWorkers | GpuLosses,
         baseline_noise: float = 0.0,
+        *,
+        small_batches: bool = False,
     ) -> None:
-        """cold: ends the main predictor for good, then connects the cold one. baseline_noise: see tolerance_of."""
-        self._baseline_noise = baseline_noise
+        """cold: ends the main predictor for good, then connects the cold one. baseline_noise: see tolerance_of.
+
+        small_batches: as a processor likes them. Not where answers are timed by the wall: a pause of the machine's is
+        long beside a small one, and would pass for work that was put off (see AnswerMeter).
+        """
+        self._baseline_noise, self._small_batches = baseline_noise, small_batches
         self._main, self._cold, self._classes, self._settings = main, cold, classes, settings
         self._workers = workers
         self._random = np.random.default_rng()
@@ -93,7 +99,7 @@ class TokenSubject:
         most = min(self._main.question_bytes, self._main.answer_bytes // self._classes) // (4 * length)
         if not most:
             raise OverflowError(f"a row of {length} tokens does not fit: raise batch_mib and batch_tokens")
-        if not isinstance(self._workers, GpuLosses):
+        if self._small_batches:
             tokens = max(_FEWEST_TOKENS, _NEAR_BYTES // (4 * self._classes))
             most = min(most, max(1, tokens // length))
         batches = -(-count // most)

@@ -222,7 +222,6 @@ class WarmPool:
         """From now on processes are ended and started beside what follows a score; see `settled`."""
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="predictors")
         self._do(first)
-        self.prepare()
 
     @property
     def settled(self) -> bool:

@@ -85,8 +85,16 @@ def test_scores_beside_each_other_use_fresh_processes(
 @pytest.mark.parametrize(
     ("classes", "length", "rows"), [(2048, 128, 4), (16, 128, 32), (50_000, 128, 4), (2048, 4096, 1)]
 )
-def test_batches_on_a_processor_are_small(classes: int, length: int, rows: int) -> None:
-    """Wide logits come in batches that stay near the processor, narrow ones as many tokens as a slot takes."""
+def test_batches_are_small_where_processor_time_is_billed(classes: int, length: int, rows: int) -> None:
+    """Wide logits come in batches that stay near the processor, narrow ones as many tokens as a slot takes.
+
+    On a wall clock a pause of the machine's in a small batch would look like work that was put off: not there.
+    """
     main = types.SimpleNamespace(question_bytes=4 * 4096, answer_bytes=4 * classes * 4096)
-    subject = TokenSubject(main, lambda: main, classes, FAST, LossWorkers(1))
-    assert subject._batch_rows(64 * rows, length) == rows
+    sizes = {
+        small: TokenSubject(
+            main, lambda: main, classes, FAST, LossWorkers(1), small_batches=small
+        )._batch_rows(64 * 4096 // length, length)
+        for small in (True, False)
+    }
+    assert sizes == {True: rows, False: 4096 // length}
