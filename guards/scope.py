@@ -11,11 +11,12 @@ from harness.records import Evidence, Files, Verdict
 
 # fmt: off
 IMPORTS = (
-    "__future__", "abc", "argparse", "array", "bisect", "collections", "concurrent.futures",
-    "contextlib", "copy", "dataclasses", "enum", "fractions", "functools", "gc", "heapq", "itertools",
-    "json", "logging", "math", "numbers", "operator", "os", "pathlib", "platform", "queue", "random", "re",
-    "statistics", "string", "struct", "sys", "threading", "time", "types", "typing", "warnings",
-    "weakref", "einops", "numpy", "safetensors", "scipy", "torch", "triton", "harness.gate",
+    "__future__", "abc", "argparse", "array", "bisect", "cmath", "collections", "concurrent.futures",
+    "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "gc",
+    "glob", "hashlib", "heapq", "io", "itertools", "json", "logging", "math", "numbers", "operator", "os", "pathlib",
+    "platform", "pprint", "queue", "random", "re", "shutil", "statistics", "string", "struct", "sys", "tempfile",
+    "textwrap", "threading", "time", "traceback", "types", "typing", "warnings", "weakref", "einops", "numpy",
+    "safetensors", "scipy", "torch", "tqdm", "triton", "harness.gate",
 )
 # fmt: on
 

@@ -28,6 +28,8 @@ _ATTRIBUTES = {
     "f_globals": "introspection",
     "f_back": "introspection",
     "tb_frame": "introspection",
+    "walk_stack": "introspection",
+    "walk_tb": "introspection",
     "__code__": "introspection",
     "__globals__": "introspection",
     "__closure__": "introspection",

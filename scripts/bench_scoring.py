@@ -84,9 +84,10 @@ def load_predictor(artefact, data):
     from safetensors.torch import load_file
 
     device = "cuda" if SIXTEEN_BITS_WEIGHTS else "cpu"
-    model = Model(*SHAPE)
-    model.load_state_dict(load_file(artefact))
-    return model.to(device, torch.bfloat16 if SIXTEEN_BITS_WEIGHTS else torch.float32)
+    with torch.device(device):  # no weights drawn on a processor to be thrown away
+        model = Model(*SHAPE)
+    model.load_state_dict(load_file(artefact, device=device))
+    return model.to(torch.bfloat16 if SIXTEEN_BITS_WEIGHTS else torch.float32)
 """
 
 EVALUATE = """

@@ -8,10 +8,12 @@ import random
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -52,10 +54,11 @@ class Case:
     category: str = ""
     marks: frozenset[str] = frozenset()
     incumbent: dict[str, bytes] = field(default_factory=dict)
+    editable: tuple[str, ...] = ("train.py",)
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence("static", ("train.py",), self.incumbent, self.candidate)
+        return Evidence("static", self.editable, self.incumbent, self.candidate)
 
 
 def line_of_guards() -> tuple[Guard, ...]:
@@ -100,32 +103,44 @@ def entries(pattern: str, key: str) -> list[dict]:
 
 
 def program(base: str) -> str:
-    """What an edit changes: a script of the fixtures, or the train.py of the task of that name as it is today."""
+    """What most edits change: a script of the fixtures, or the train.py of the task of that name as it is today."""
+    return programs(base)["train.py"]
+
+
+@cache
+def programs(base: str) -> dict[str, str]:
+    """Every file that an edit may change, by its name."""
     fixture = FIXTURES / f"{base}.py"
-    return (fixture if fixture.exists() else TASKS / base / "train.py").read_text(encoding="utf-8")
+    if fixture.exists():
+        return {"train.py": fixture.read_text(encoding="utf-8")}
+    names = yaml.safe_load((TASKS / base / "task.yaml").read_text(encoding="utf-8"))["editable"]
+    return {name: (TASKS / base / name).read_text(encoding="utf-8") for name in names}
 
 
-def changed(text: str, entry: dict) -> str:
+def changed(files: Mapping[str, str], entry: dict) -> dict[str, str]:
     """Each old text must stand there exactly once, or the edit would land in another function than its author meant.
 
     A task's program that has changed is no reason to pin the old one: its edits in the corpus are brought up to date.
+    A change is [old, new], of train.py, or [old, new, file].
     """
-    for old, new in entry.get("change", ()):
-        assert text.count(old) == 1, f"{entry['name']}: {old!r} is there {text.count(old)} times"
-        text = text.replace(old, new)
-    return text
+    new = dict(files)
+    for old, text, *others in entry.get("change", ()):
+        name = others[0] if others else "train.py"
+        count = new[name].count(old)
+        assert count == 1, f"{entry['name']}: {old!r} is there {count} times"
+        new[name] = new[name].replace(old, text)
+    return new
 
 
 def _case(entry: dict, make: type[Case]) -> Case:
-    base = program(entry.get("base", "train"))
-    text = changed(base, entry)
-    text = _appended(text, entry)
-    incumbent = {"train.py": base.encode(), **PROTECTED}
-    files = {name: content.encode() for name, content in entry.get("files", {}).items()}
+    base = programs(entry.get("base", "train"))
+    new = changed(base, entry)
+    new["train.py"] = _appended(new["train.py"], entry)
+    incumbent = {**_bytes(base), **PROTECTED}
     return make(
         entry["name"],
         entry.get("base", "train"),
-        {**incumbent, "train.py": text.encode(), **files},
+        {**incumbent, **_bytes(new), **_bytes(entry.get("files", {}))},
         tuple(entry.get("guards", [entry["guard"]] if "guard" in entry else [])),
         tuple(entry.get("reasons", [entry["reason"]] if "reason" in entry else [])),
         entry.get("category", ""),
@@ -135,7 +150,12 @@ def _case(entry: dict, make: type[Case]) -> Case:
             if entry.get(mark)
         ),
         incumbent,
+        tuple(base),
     )
+
+
+def _bytes(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def _appended(text: str, entry: dict) -> str:

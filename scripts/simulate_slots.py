@@ -1,7 +1,7 @@
 """What more slots are worth: the production loop, scheduler, prefetch and keep rule in a world that is only played.
 
     python scripts/simulate_slots.py gain [nights=20] [trials=96] [rules=race,stack]   by slots, in virtual time
-    python scripts/simulate_slots.py load [slots=64] [trials=5000]   the harness's own CPU share and memory
+    python scripts/simulate_slots.py load [slots=64] [trials=5000]   the harness's own CPU share and memory, trials made
     python scripts/simulate_slots.py rate [slots=4] [seconds=1.0]    trials an hour beside one slot, really sleeping
     python scripts/simulate_slots.py cards [nights=200] [card_sd=1.0]  false certified steps with cards that differ
 
@@ -354,25 +354,49 @@ class Sleeping:
         return Score("scored", value)
 
 
-def sleeping(slots: int, seconds: float, trials: int, place: Path) -> tuple[float, SessionRecord]:
-    """Seconds that a session of so many used trials took, and its record."""
+class CountingSlots(LocalSlots):
+    """started: how many trials, those that nobody will use among them."""
+
+    started = 0
+
+    def start(self, order: Order) -> None:
+        self.started += 1
+        super().start(order)
+
+
+@dataclass
+class Stopping(Proposing):
+    """Has no more proposals once so many trials were started."""
+
+    slots: CountingSlots | None = None
+    most: int = 0
+
+    def propose(self, view: View) -> Proposal | None:
+        assert self.slots is not None
+        return super().propose(view) if self.slots.started < self.most else None
+
+
+def sleeping(
+    slots: int, seconds: float, place: Path, used: int | None = None, made: int | None = None
+) -> tuple[float, SessionRecord]:
+    """Seconds that a session took, and its record. It ends with so many trials used, or so many made."""
     machine = Sleeping(seconds, place)
-    made = LocalSlots(
+    places = CountingSlots(
         [(f"slot {n}", lambda: Slot("slot", machine, machine, Unwatched())) for n in range(slots)]
     )
+    agent = Proposing(0) if made is None else Stopping(0, slots=places, most=made)
+    budget = Budget(trials=used, certificate=0)
     begin = time.monotonic()
-    state = Played(
-        task_in(place), Proposing(0), Race(), made, Budget(trials=trials, certificate=0), place, on_disk=True
-    ).run()
+    state = Played(task_in(place), agent, Race(), places, budget, place, on_disk=True).run()
     took = time.monotonic() - begin
-    made.close()
+    places.close()
     return took, state
 
 
-def load(slots: int = 64, trials: int = 5000, seconds: float = 2.0) -> None:
+def load(slots: int = 64, trials: int = 5000, seconds: float = 8.0) -> None:
     before = os.times()
     with folder() as place:
-        took, state = sleeping(slots, seconds, trials, place)
+        took, state = sleeping(slots, seconds, place, made=trials)
         after = os.times()
         size = (place / "ledger.jsonl").stat().st_size / (1 << 20)
     made = state.ahead.count
@@ -395,7 +419,7 @@ def rate(slots: int = 4, seconds: float = 1.0, trials: int = 60) -> None:
 
     def one(count: int) -> None:
         with folder() as place:
-            took, state = sleeping(count, seconds, trials, place)
+            took, state = sleeping(count, seconds, place, used=trials)
             found[count], made[count] = state.finished_trials / took * 3600, state.ahead.count / took * 3600
             print(
                 f"{count} slots: {state.finished_trials} trials used of {state.ahead.count} made, {took:.0f} s, "

@@ -14,8 +14,13 @@ from guards.source.seed_names import READS
 from guards.source.value import (
     HARNESS,
     Call,
+    Compound,
     Constant,
+    Counting,
     Each,
+    Free,
+    Option,
+    Unknown,
     Value,
     any_ends_in,
     differing_constants,
@@ -51,6 +56,7 @@ _BY_KIND = {
     Kind.UNDO: ("undone", "goes around the seeding that the referee sees"),
     Kind.OWN: ("own_generator", "looks like a random number generator of its own"),
 }
+_FIRST_WORDS = 8  # of a SeedSequence
 _MOST_STREAMS = 64  # that an honest program takes out of one generator
 SEEDING = (Kind.GLOBAL, Kind.MAKER)
 
@@ -99,6 +105,8 @@ class _Change:
         self.grew = after.generators > before.generators
         self.looped_before = any(sink.kind in SEEDING and sink.reach is Reach.LOOPED for sink in before.sinks)
         self.known = _fixed_beside_the_seed(before)
+        values = (before.values[sink] for sink in before.sinks if sink.kind in SEEDING)
+        self.without_option = not any(map(_is_seeded, values))
         used = (self.old_values(sink) for sink in before.sinks if sink.kind in SEEDING)
         self.plain_values = {repr((HARNESS,))} | {repr(values) for values in used if not _from_a_loop(values)}
 
@@ -120,7 +128,10 @@ class _Change:
     # what may come and go without a word
 
     def is_allowed_addition(self, sink: Sink) -> bool:
-        """One more generator with the harness's seed as it is; one more library seeded, once."""
+        """One more generator with the harness's seed as it is; one more library seeded, once.
+
+        A program that knows no --seed has constants in its place, which the referee salts.
+        """
         values = self.new_values(sink)
         if sink.reach is Reach.DEAD and any(
             other.what == sink.what and self.old_values(other) == values and not _is_seeded(values)
@@ -129,7 +140,7 @@ class _Change:
             return True  # a rehearsal, seeded with a constant, that nobody calls any more
         if repr(values) not in self.plain_values or self.is_looped(sink) or sink.reach is Reach.DEAD:
             return False
-        if not _is_seeded(values):
+        if not (_is_seeded(values) or self.without_option):
             return False
         if sink.kind is Kind.MAKER or sink.what.startswith("*."):
             return True
@@ -202,8 +213,18 @@ class _Change:
         name = sink.what.rpartition(".")[2]
         if name in READS or (name == "initial_seed" and sink.reach is Reach.WORKER):
             return False
+        if name in ("initial_seed", "generate_state") and self._only_seeds(name):
+            return False
         from_state = any(any_ends_in(value, lambda one: one in READS) for value in values)
         return not (name in _WRITING and from_state)
+
+    def _only_seeds(self, name: str) -> bool:
+        """Whether all that functions of this name give goes into seeding calls."""
+        seeding = (sink for sink in self.after.sinks.elements() if sink.kind in SEEDING)
+        used = [one for sink in seeding for value in self.after.values[sink] for one in walk(value)]
+        calls = sum(isinstance(one, Call) and last_of(one.called) == name for one in used)
+        read = sum(n for sink, n in self.after.sinks.items() if sink.what.rpartition(".")[2] == name)
+        return calls >= read
 
     def _case_of_seeding(self, sink: Sink, values: tuple[Value, ...]) -> tuple[str, str, bool]:
         if sink.reach is Reach.DEAD:
@@ -216,7 +237,7 @@ class _Change:
         if sink.reach is Reach.WORKER:
             plain = all(map(is_fixed, values)) and not any(map(_is_drawn, values))
             return "worker", "seeds the workers of a data loader", plain
-        if self.is_looped(sink) or _from_a_loop(values):
+        if self.is_looped(sink) or _from_a_loop(values) or _counts_on(values):
             seeded = any(value.seeded for value in values) and sink.kind is Kind.MAKER
             return "loop", "is reached more than once, or with a seed from a loop", not seeded
         if not any(value.seeded for value in values):
@@ -254,7 +275,30 @@ class _Change:
         if any(True for value in values for _ in fixed_beside_the_seed(value)):
             return "ignored", "does not always get the harness's seed", True
         words = "gets a number that is worked out from the harness's seed, not the seed itself"
-        return "shifted", words, not self._is_second_stream(sink, values) and not self._drops_a_number(sink)
+        followed = self._is_second_stream(sink, values) or self._drops_a_number(sink)
+        return (
+            "shifted",
+            words,
+            not (followed or self._stays_mixed(sink, values) or self._is_spread(sink, values)),
+        )
+
+    def _is_spread(self, sink: Sink, values: tuple[Value, ...]) -> bool:
+        """Whether one of the first words of a SeedSequence of the seed stands for it, with no number of one's own."""
+        if not any(
+            isinstance(one, Call) and last_of(one.called) == "generate_state"
+            for v in values
+            for one in walk(v)
+        ):
+            return False
+        olds = [self.old_values(other) for other in self.gone if other.what == sink.what]
+        known = {repr(one) for old in olds for value in old for one in walk(value)}
+        fresh = [
+            one
+            for value in values
+            for one in walk(value)
+            if isinstance(one, Constant) and repr(one) not in known
+        ]
+        return all(isinstance(one.value, int) and 0 <= one.value < _FIRST_WORDS for one in fresh)
 
     def _was_seeded(self, sink: Sink) -> bool:
         return any(
@@ -278,6 +322,14 @@ class _Change:
     def _is_second_stream(self, sink: Sink, values: tuple[Value, ...]) -> bool:
         """A further generator with a number of its own beside the seed."""
         return any(value.seeded for value in values) and not self._is_in_place(sink)
+
+    def _stays_mixed(self, sink: Sink, values: tuple[Value, ...]) -> bool:
+        """Whether the seed stood beside something that is no constant (a round, a place), and still does."""
+        return _is_mixed(values) and any(
+            other.what == sink.what and _is_seeded(olds) and _is_mixed(olds)
+            for other in self.gone
+            for olds in [self.old_values(other)]
+        )
 
     def _drops_a_number(self, sink: Sink) -> bool:
         """Whether the seed was mixed with constants before, and with fewer now."""
@@ -311,8 +363,24 @@ def _is_seeded(values: tuple[Value, ...]) -> bool:
     return any(value.seeded for value in values)
 
 
+def _is_mixed(values: tuple[Value, ...]) -> bool:
+    """Whether an operation joins the seed with something that is no constant: an option, what it is told, ..."""
+    joined = (one for value in values for one in walk(value) if isinstance(one, Compound) and one.seeded)
+    return any(not part.seeded and _is_open(part) for one in joined for part in one.of)
+
+
+def _is_open(value: Value) -> bool:
+    return any(isinstance(one, Free | Option | Unknown) for one in walk(value))
+
+
 def _from_a_loop(values: tuple[Value, ...]) -> bool:
     return any(isinstance(one, Each) for value in values for one in walk(value))
+
+
+def _counts_on(values: tuple[Value, ...]) -> bool:
+    """Whether a number that grows from itself (an epoch) stands beside the harness's seed."""
+    counts = any(isinstance(one, Counting) for value in values for one in walk(value))
+    return counts and _is_seeded(values) and not any(True for v in values for _ in fixed_beside_the_seed(v))
 
 
 def _is_drawn(value: Value) -> bool:

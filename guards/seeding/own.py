@@ -7,7 +7,7 @@ from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
 from guards.source.index import Index, NameScope, Seen
 from guards.source.program import SourceProgram, last_name
-from guards.source.value import Constant
+from guards.source.value import Call, Constant, Each, Value, is_fixed, last_of
 from guards.source.values import Values
 
 # Multipliers and increments of published generators (Knuth, Numerical Recipes, glibc, java.util.Random, MINSTD,
@@ -22,6 +22,20 @@ _SINE_SCALE = 1000.0
 _LARGE = 1000
 _BITS = (ast.BitXor, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift)
 _FAST_SINE = 12.0
+_DIGESTS = {
+    "hash",
+    "md5",
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "blake2b",
+    "blake2s",
+    "crc32",
+    "adler32",
+}
+_COUNTERS = {"range", "count", "arange", "enumerate"}
 
 
 def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
@@ -37,6 +51,27 @@ def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
             if getattr(seen.node, "value", None) in _KNOWN:
                 yield Kind.OWN, "a published generator's constant", (), seen, True
         yield from _mixing_functions(index, values)
+    for call in program.calls:
+        if _is_digest_of_a_counter(call, values):
+            yield Kind.OWN, "hash of a counter", (), call, False
+
+
+def _is_digest_of_a_counter(call: Seen, values: Values) -> bool:
+    """`sha256(f"{i}")` for i in a range: numbers for the asking. A hash of words or tokens is none."""
+    assert isinstance(call.node, ast.Call)
+    node, name = call.node, last_name(call.node.func)
+    if name not in _DIGESTS or not node.args:
+        return False
+    given = [values.of(one, call.scope) for one in node.args]
+    return any(map(_is_counter, given)) and all(_is_counter(one) or is_fixed(one) for one in given)
+
+
+def _is_counter(value: Value) -> bool:
+    """Whether it is made of constants and of at least one counter."""
+    if isinstance(value, Each):
+        return isinstance(value.of, Call) and last_of(value.of.called) in _COUNTERS
+    parts = list(value.parts())
+    return any(map(_is_counter, parts)) and all(_is_counter(one) or is_fixed(one) for one in parts)
 
 
 def _mixing_functions(index: Index, values: Values) -> Iterator[Handed]:

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Sequence
 
 from guards.source import folding
-from guards.source.value import Compound, Constant, Item, Value, all_constant, constant, plain, union
+from guards.source.value import (
+    Compound,
+    Constant,
+    Counting,
+    Item,
+    Value,
+    all_constant,
+    constant,
+    plain,
+    union,
+)
 
 
 def folded(compute: Callable[[], object]) -> Value | None:
@@ -73,7 +83,8 @@ def method(receiver: Value, name: str, arguments: Sequence[Value]) -> Value | No
 def augmented(value: Value, changes: Sequence[tuple[str, Value]]) -> Value:
     """A name that is changed in place, here and there: before or after any of the changes."""
     for name, right in changes:
-        value = union([value, binary(name, value, right)])
+        once = [value, binary(name, value, right)]
+        value = union([*once, Counting()] if (name, right) == ("Add", constant(1)) else once)
     return value
 
 

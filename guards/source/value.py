@@ -74,6 +74,11 @@ class Unknown(Value):
 
 
 @dataclass(frozen=True, slots=True)
+class Counting(Value):
+    """Any of the numbers that a name takes that is raised by one again and again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Free(Value):
     """A parameter that nobody in the program gives a value, by its place."""
 
@@ -287,9 +292,9 @@ def _label(value: Value) -> tuple[object, ...]:
 
 
 def is_fixed(value: Value) -> bool:
-    """Whether a value is made of constants and a library's functions alone."""
+    """Whether a value is made of constants, counters and a library's functions alone."""
     leaves = [one for one in walk(value) if not any(True for _ in one.parts())]
-    return all(isinstance(one, Constant | Path) for one in leaves)
+    return all(isinstance(one, Constant | Counting | Path) for one in leaves)
 
 
 def fixed_beside_the_seed(value: Value) -> Iterator[Value]:

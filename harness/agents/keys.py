@@ -51,3 +51,8 @@ def redacted(text: str) -> str:
         if len(value) >= _LEAST_SECRET or text == value:
             text = text.replace(value, f"<{name.partition('#')[0]}>")
     return text
+
+
+def redacted_bytes(content: bytes) -> bytes:
+    """The same for a file's content, whatever it is."""
+    return redacted(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

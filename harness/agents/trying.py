@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.agents.api.asking import NOTHING_LEFT
-from harness.agents.api.watch import Ended, Watch, watched
+from harness.agents.api.watch import Watch, watched
 from harness.agents.data_text import one_line
 from harness.agents.keys import redacted
 from harness.errors import UserError
@@ -58,9 +58,11 @@ def _problem(request: TinyRequest, watch: Watch) -> str:
     client = watched(httpx2.Client, timeout=_SECONDS)
     try:
         answer = watch.run(lambda: _sent(client, request))
-    except (httpx2.HTTPError, httpx2.InvalidURL, Ended, OSError) as error:
+        status, text = answer.status_code, answer.content.decode("utf-8", "replace")
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a provider can break its client in any way
         return _line(error)
-    status, text = answer.status_code, answer.text
     refused = _LOGIN_REFUSED if request.body is None else _REFUSED_STATUS
     if status in refused or (status == 429 and any(mark in text for mark in NOTHING_LEFT)):
         raise UserError(f"{request.model} cannot be used: {status}: {_words(text)}")

@@ -6,6 +6,7 @@ can have counts as not said; counts within one stream only ever grow, as provide
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from harness.records import Usage
 _MOST_TOKENS = 10_000_000  # more than any context window; a larger count is no count
 _BYTES_PER_TOKEN = 3  # fewer than any tokeniser in use needs for source code and English
 _TAIL = 240  # characters
+_LINE_END = re.compile(rb"\r\n|\n|\r")  # of server-sent events
 _SAYS_NOTHING = ("ping", "keepalive", "heartbeat")
 _LAST_WORDS = ("message", "message_stop", "response.completed", "response.incomplete", "response.failed")
 _NAMES = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
@@ -22,10 +24,12 @@ _NAMES = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_t
 
 @dataclass
 class UsageReader:
-    """Feed it the body of a reply as it comes. Server-sent events or one JSON object; anything else counts nothing.
+    """Feed it the body of a reply as it comes. Server-sent events or one JSON object, whichever of them its header
+    promises; anything else counts nothing.
 
-    words: events so far that say something; pings and comments do not. whole: whether its final word was seen.
-    misreported: counts that could not be believed. tail: the end of what was said so far, for those who watch.
+    streamed: what the header says, until an event or the end shows what it is. words: events so far that say
+    something; pings and comments do not. whole: whether its final word was seen. misreported: counts that could not be
+    believed. tail: the end of what was said so far, for those who watch.
     """
 
     streamed: bool
@@ -37,6 +41,9 @@ class UsageReader:
     tail: str = ""
     _said_bytes: int = 0
     _rest: bytes = b""
+    _body: bytearray | None = field(default_factory=bytearray)  # as long as it may be one JSON object
+    _finished: bool = False  # chat completions: the reply has its end, but perhaps not yet its count
+    _output_known: bool = False  # what a reply begins with is a placeholder
     _data: list[bytes] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
 
@@ -50,8 +57,11 @@ class UsageReader:
     def spent(self, sent_bytes: int, most_output: int | None = None) -> Usage:
         """What the request costs as far as is known: where the provider has not said it, an estimate from what was
         sent and what has streamed that is not too low. most_output: what the provider was allowed to say."""
-        said = self.usage or Usage(input_tokens=-(-sent_bytes // _BYTES_PER_TOKEN), requests=1)
-        if self.whole and "output_tokens" in self._counts:
+        said = self.usage or Usage(requests=1)
+        if "input_tokens" not in self._counts:
+            known = said.cached_input_tokens + said.cache_write_tokens
+            said = replace(said, input_tokens=max(-(-sent_bytes // _BYTES_PER_TOKEN) - known, 0))
+        if self.whole and self._output_known:
             return said
         streamed = self._said_bytes if self.streamed else self.received_bytes
         estimate = -(-streamed // _BYTES_PER_TOKEN)
@@ -61,23 +71,31 @@ class UsageReader:
 
     def feed(self, piece: bytes) -> None:
         self.received_bytes += len(piece)
+        if self._body is not None:
+            self._body += piece
         self._rest += piece
-        if self.streamed and b"\n" in piece:
-            *lines, self._rest = self._rest.split(b"\n")
+        if b"\n" in piece or b"\r" in piece:
+            held = b"\r" if self._rest.endswith(b"\r") else b""  # the first half of a line end, perhaps
+            *lines, rest = _LINE_END.split(self._rest.removesuffix(held))
+            self._rest = rest + held
             for line in lines:
-                self._line(line.removesuffix(b"\r"))
+                self._line(line)
 
     def end(self) -> None:
         """Nothing more will come."""
-        if self.streamed:
-            self._line(self._rest)
-            self._line(b"")
+        if self._body is not None:
+            words = self.words
+            self._take(bytes(self._body))
+            self.streamed &= self.words == words
         else:
-            self._take(self._rest)
+            for line in (*_LINE_END.split(self._rest), b""):
+                self._line(line)
+        self._rest, self._body = b"", None
 
     def _line(self, line: bytes) -> None:
         if line.startswith(b"data:"):
             self._data.append(line[5:])
+            self.streamed, self._body = True, None
         elif not line and self._data:
             self._take(b"\n".join(self._data))
             self._data = []
@@ -101,37 +119,44 @@ class UsageReader:
         inner = value.get("message") or value.get("response") or value
         counted = inner.get("usage") if isinstance(inner, dict) else None
         if isinstance(counted, dict):
-            self._count(counted)
-        self.whole |= kind in _LAST_WORDS or (kind is None and isinstance(counted, dict))
+            self._count(counted, begins=kind == "message_start")
+        choices = value.get("choices")
+        self._finished |= kind is None and (not choices or _has_end(choices))
+        stopped = kind == "message_delta" and isinstance(counted, dict) and _has_end([value.get("delta")])
+        self.whole |= (
+            stopped or kind in _LAST_WORDS or (kind is None and self._finished and bool(self._counts))
+        )
 
-    def _count(self, counted: Mapping[str, Any]) -> None:
+    def _count(self, counted: Mapping[str, Any], begins: bool) -> None:
         known = _Known(counted)
+        name = "completion_tokens" if "prompt_tokens" in counted else "output_tokens"
+        output = known.tokens(name)
+        if not begins and counted.get(name) is not None:
+            self._output_known = output is not None
+        self._raise("output_tokens", output)
         if "prompt_tokens" in counted:  # chat completions
             details = known.inside("prompt_tokens_details")
-            total, output = known.tokens("prompt_tokens"), known.tokens("completion_tokens")
-            self._split(details, total, output)
+            self._split(details, known.tokens("prompt_tokens"))
         elif "input_tokens_details" in counted:  # Responses
             details = known.inside("input_tokens_details")
-            self._split(details, known.tokens("input_tokens"), known.tokens("output_tokens"))
+            self._split(details, known.tokens("input_tokens"))
             details.misreported += known.misreported
         else:  # Messages API
             details = known.inside("cache_creation")
             self._raise("input_tokens", known.tokens("input_tokens"))
             self._raise("cached_input_tokens", known.tokens("cache_read_input_tokens"))
             self._raise("cache_write_tokens", known.tokens("cache_creation_input_tokens"))
-            self._raise("output_tokens", known.tokens("output_tokens"))
             hours = details.tokens("ephemeral_1h_input_tokens") or 0
             self.hour_writes = min(max(self.hour_writes, hours), self._counts.get("cache_write_tokens", 0))
         self.misreported += known.misreported + details.misreported
 
-    def _split(self, details: "_Known", total: int | None, output: int | None) -> None:
+    def _split(self, details: "_Known", total: int | None) -> None:
         """OpenAI counts what was read from and written to the cache among the input; we keep them apart."""
         if total is not None:
             cached = min(details.tokens("cached_tokens") or 0, total)
             written = min(details.tokens("cache_write_tokens") or 0, total - cached)
             for name, count in zip(_NAMES, (total - cached - written, cached, written), strict=False):
                 self._counts[name] = count  # together or not at all: parts of one total
-        self._raise("output_tokens", output)
 
     def _raise(self, name: str, count: int | None) -> None:
         if count is not None:
@@ -160,6 +185,14 @@ class _Known:
     def inside(self, name: str) -> "_Known":
         inner = self.counts.get(name)
         return _Known(inner if isinstance(inner, Mapping) else {})
+
+
+def _has_end(parts: Any) -> bool:
+    """Whether one of them says why the reply ends."""
+    ends = ("finish_reason", "stop_reason")
+    return isinstance(parts, list) and any(
+        isinstance(part, dict) and any(part.get(name) for name in ends) for part in parts
+    )
 
 
 def _texts(value: Any) -> list[str]:

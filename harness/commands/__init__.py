@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+_MOST_CHARACTERS = 4000  # of an error's line
 
 if sys.platform != "linux":  # before anything is imported that only Linux has
     print(
@@ -129,5 +130,8 @@ def _unknown(name: str) -> str:
 
 
 def _complain(name: str, error: HarnessError, code: int) -> int:
-    print(f"{name}: " + " ".join(str(error).split()), file=sys.stderr)
+    """One line; what a file's text or name holds cannot steer the terminal."""
+    from harness.report.escape import one_line
+
+    print(f"{name}: {one_line(error, _MOST_CHARACTERS)}", file=sys.stderr)
     return code

@@ -16,6 +16,7 @@ Examples:
     harness guard train.py new/train.py
     harness guard tasks/digits change.patch --json
     git diff | harness guard tasks/digits/train.py -
+    harness guard <(git show HEAD:train.py) train.py
 """
 
 import argparse
@@ -104,13 +105,13 @@ def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
     old = _read(old_path)
     links: dict[str, str] = {}
     if _is_patch(new_path):
-        new, links = _patched(old, new_path, old_path.is_file())
+        new, links = _patched(old, new_path, _is_one(old_path))
     else:
         new = _read(new_path)
-        if old_path.is_file() != new_path.is_file():
+        if _is_one(old_path) != _is_one(new_path):
             raise UserError("guard takes two files or two folders, not one of each")
         links = _links(new_path)
-        if old_path.is_file():
+        if _is_one(old_path):
             new = {old_path.name: new[new_path.name]}
     names = tuple(filter(None, editable.split(","))) or _editable(old_path, {**old, **new})
     if new_path.is_dir() and "task.yaml" not in new:
@@ -119,6 +120,11 @@ def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
         raise UserError(f"{old_path}: nothing there that a proposal may change")
     _check_old(old, names)
     return Evidence("static", names, old, new, links)
+
+
+def _is_one(path: Path) -> bool:
+    """A file, or what a shell makes of `<(git show HEAD:train.py)`."""
+    return path.is_file() or path.is_fifo()
 
 
 def _is_patch(path: Path) -> bool:
@@ -132,7 +138,7 @@ def _check_old(old: Files, names: tuple[str, ...]) -> None:
             try:
                 ast.parse(old[name])
             except (SyntaxError, ValueError, RecursionError) as error:
-                where = f" line {error.lineno}" if isinstance(error, SyntaxError) else ""
+                where = f" line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
                 raise UserError(f"OLD's {name}{where} is not Python: there is nothing to compare with") from error
 
 
@@ -156,7 +162,7 @@ def _named(change: PatchedFile, name: str) -> None:
 
 def _read(path: Path) -> Files:
     """A file by its name, or the plain files below a folder by their paths; hidden ones are left out."""
-    if path.is_file():
+    if _is_one(path):
         return {path.name: _bytes(path)}
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder")
@@ -181,11 +187,13 @@ def _bytes(path: Path) -> bytes:
     if str(path) == "-":
         return sys.stdin.buffer.read(_MOST_BYTES)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path}: larger than {_MOST_BYTES >> 20} MiB: no source file")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise UserError(f"{path}: larger than {_MOST_BYTES >> 20} MiB: no source file")
+    return content
 
 
 def _editable(old: Path, files: Files) -> tuple[str, ...]:

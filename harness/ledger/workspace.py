@@ -144,8 +144,8 @@ class Workspace:
 
     @in_one_line
     def same_tree(self, one: str, other: str) -> bool:
-        trees = [self._git.rev_parse(f"{commit}^{{tree}}") for commit in (one, other)]
-        return bool(trees[0] == trees[1])
+        trees = self._text(self._git.rev_parse(f"{one}^{{tree}}", f"{other}^{{tree}}")).split()
+        return trees[0] == trees[1]
 
     @in_one_line
     def without(self, commit: str, head: str = "") -> Files | None:

@@ -36,6 +36,7 @@ __all__ = ["SandboxEvaluator", "Scoring"]
 
 _GATE = Path(__file__).resolve().parent.parent / "gate.py"
 _PREDICTORS = 2  # main and cold
+_LOST = "lost"  # in an answer: a process of ours went before it could be given
 _DEFAULTS = Scoring()
 _BLAME = {"evaluator.memory": reasons.MEMORY}  # our reason -> the candidate's, where it is to blame
 
@@ -107,7 +108,10 @@ class SandboxEvaluator:
                 f"the artefact has {size} bytes, {allowed.artefact_bytes} are allowed (scoring.size_factor)"
             )
             return _failed("invalid", reasons.ARTEFACT_SIZE, text)
-        answer = self._score(Sound(self._folder / result.artefact, source), split, result.trial_id, allowed)
+        subject = Sound(self._folder / result.artefact, source)
+        answer = self._score(subject, split, result.trial_id, allowed)
+        if answer.pop(_LOST, False):  # by whoever kills processes here, perhaps: a candidate's doing comes again
+            answer = self._score(subject, split, result.trial_id, allowed)
         if answer["status"] == "infra_failed" and self._works_with_another(split):
             self._log(result.trial_id, str(answer["detail"]))
             reason = answer.get("blame") or _BLAME.get(answer["reason"], reasons.FAILED)
@@ -145,6 +149,7 @@ class SandboxEvaluator:
                 answer = _failed("invalid", fault.reason, fault.detail)
             except EvaluatorLost as error:
                 answer = {**_failed("infra_failed", "evaluator.lost", str(error)), "blame": error.reason}
+                answer[_LOST] = error.reason == reasons.FAILED
             self._explain(answer, predictors, trial_id)
             return answer
 
@@ -196,8 +201,11 @@ class SandboxEvaluator:
             return
         if answer["reason"] in ("predictor.crashed", "predictor.not_loaded"):
             for predictor in predictors:
-                if (end := predictor.process.wait(0.5)) and end.limit:
+                end = predictor.process.wait(0.5)
+                if end and end.limit:
                     answer["reason"] = f"predictor.{end.limit}"
+                if end and not end.proven:  # its launcher went, which is ours
+                    answer[_LOST] = True
         said = [str(answer.get("words", "")), *(predictor.process.log for predictor in predictors)]
         self._log(trial_id, "\n".join(said))
 

@@ -82,6 +82,7 @@ def main(descriptor: int, early: Sequence[str] = ()) -> None:
         importlib.import_module(name)
     ready = loss_workers(1, gpu=True) if "torch" in early else None
     try:
+        wire.send(channel, {"op": "ready"})
         message, descriptors = wire.receive_with_files(channel, 4)
     except wire.ChannelClosed:
         return

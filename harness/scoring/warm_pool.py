@@ -141,6 +141,7 @@ class RefereeProcess:
 
     def __init__(self, threads: int, gpu: int | None) -> None:
         """gpu: where it may do its arithmetic."""
+        self._ready = False
         self.channel, theirs = wire.make_channel()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in `close`
         code = _REFEREE.format(
@@ -160,6 +161,19 @@ class RefereeProcess:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+
+    def await_ready(self) -> None:
+        """Until its imports are over. Raises InfrastructureError."""
+        if self._ready:
+            return
+        try:
+            message = wire.receive(self.channel, _READY_SECONDS)
+        except (wire.ChannelClosed, wire.BadMessage, TimeoutError) as error:
+            raise InfrastructureError(
+                f"the evaluator did not start ({type(error).__name__}): {self.log[-400:]}"
+            ) from None
+        assert message == {"op": "ready"}
+        self._ready = True
 
     @property
     def alive(self) -> bool:
@@ -265,6 +279,8 @@ class WarmPool:
         self._fill()
         for predictor in self._predictors:
             predictor.await_ready()
+        if self._referee:
+            self._referee.await_ready()
 
     def take(self) -> tuple[RefereeProcess, list[Predictor]]:
         """Fresh processes, now the caller's to `dispose` of. Raises SandboxUnavailable, InfrastructureError."""

@@ -1,7 +1,8 @@
 """SHA-256 of everything that a trial must not change, from the bytes themselves."""
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import guards
@@ -10,6 +11,7 @@ from harness.task.task import Task, TaskData
 
 Manifest = dict[str, str]
 _SKIPPED = ("__pycache__",)
+_WHOLE_BYTES = 1 << 17  # files below that, most of them, are read in one call
 
 
 def manifest(task: Task, data: TaskData) -> Manifest:
@@ -25,20 +27,34 @@ def manifest(task: Task, data: TaskData) -> Manifest:
         ("harness", PACKAGE),
         ("guards", Path(guards.__file__).parent),
     ):
-        for file in _files(folder):
-            found[f"{label}/{file.relative_to(folder).as_posix()}"] = _digest(file)
+        for name, file in _files(str(folder)):
+            found[f"{label}/{name}"] = _digest(file)
     return found
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(part in _SKIPPED for part in path.parts):
-            yield path
+def _files(folder: str, within: str = "") -> Iterator[tuple[str, str]]:
+    """Name seen from the folder, and path. Plain words for paths, not Path: this is done for every trial."""
+    try:
+        with os.scandir(folder) as entries:
+            there = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in there:
+        if entry.name in _SKIPPED:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path, f"{within}{entry.name}/")
+        elif entry.is_file():
+            yield f"{within}{entry.name}", entry.path
 
 
-def _digest(file: Path) -> str:
+def _digest(file: str) -> str:
     try:
         with open(file, "rb") as stream:
+            content = stream.read(_WHOLE_BYTES)
+            if len(content) < _WHOLE_BYTES:
+                return hashlib.sha256(content).hexdigest()
+            stream.seek(0)
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return "unreadable"

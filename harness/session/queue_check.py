@@ -69,7 +69,10 @@ def _check(setup: "Setup", folder: Path) -> int:
 def _answer(slots: RemoteSlots) -> Measured | None:
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end:
-        if found := slots.finished(5.0):
+        found = slots.finished(5.0)
+        for notice in slots.notices():
+            print(f"  {notice}", flush=True)
+        if found:
             return found[0]
     return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.ledger.ahead import INTERRUPTED, MARK, NOT_WANTED, STOPPED, AheadTrial
-from harness.ledger.rows import Row, ScoredRow, TrialFinishedRow, TrialStartedRow, TrialTakenRow
+from harness.ledger.rows import NoticeRow, Row, ScoredRow, TrialFinishedRow, TrialStartedRow, TrialTakenRow
 from harness.ledger.session_record import SessionRecord
 from harness.records import Level, Outcome, Role, TrialResult
 from harness.session import item_files
@@ -145,10 +145,12 @@ class SideBySide:
                 return
 
     def _collect(self, seconds: float) -> None:
-        """Write down what has ended; waits for the first so long."""
+        """Write down what has ended, and what is to be said; waits for the first so long."""
         for measured in self.slots.finished(seconds if self._orders else 0.0):
             if (order := self._orders.pop(measured.id, None)) is not None:
                 self._write(order, measured)
+        for text in self.slots.notices():
+            self.record(NoticeRow(text=text))
 
     def _write(self, order: Order, measured: Measured) -> None:
         """Scores first: a trial without its last row has not been measured."""

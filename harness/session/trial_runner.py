@@ -175,8 +175,6 @@ class TrialRunner:
         """One that was perhaps begun before it was asked for."""
         self.before_trial()
         side_by_side.take(order)
-        for text in side_by_side.slots.notices():
-            self.notice(text)
         trial = self.state.trial(order.id)
         assert trial is not None
         if trial.scored is not None and trial.scored.status == "infra_failed":

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness.errors import InfrastructureError
+from harness.errors import HarnessError, InfrastructureError
 from harness.ledger.ahead import NOT_WANTED
 from harness.slots.node import ISOLATION
 from harness.slots.order import Measured, Order
@@ -23,23 +25,29 @@ from harness.slots.parcel import (
     order_bytes,
     order_of,
     received,
-    short,
     write,
 )
 from harness.slots.slot import nothing
 from harness.trial.turns import Turn
 
 FOLDER = "slots"
+_NAME = "name"
 _AGAIN_SECONDS = 5.0
+_PLACE = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """over: it will not answer any more, if it has not. reason: one word for why. place: where it was."""
+    """over: it will not answer any more, if it has not. reason: one word for why. place: where it was.
+
+    log: what people should know of it. waits: why it has not begun, where that is unusual.
+    """
 
     over: bool = False
     reason: str = ""
     place: str = ""
+    log: str = ""
+    waits: str = ""
 
 
 class NotNow(InfrastructureError):
@@ -49,14 +57,21 @@ class NotNow(InfrastructureError):
 class Transport(Protocol):
     """How orders get to where they are made. An order's handle survives the harness in its folder."""
 
+    @property
+    def most(self) -> int:
+        """How many orders it takes in one call."""
+
     def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
-        """Start them. Raises InfrastructureError where they are refused, NotNow where nobody answers."""
+        """Start all of them or none. Raises InfrastructureError where they are refused, NotNow where nobody answers."""
 
     def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
-        """Of orders that have not answered, by id; {} for those of which nothing is known now."""
+        """Of orders that have not answered, by id; {} for those of which nothing is known now.
+
+        Raises InfrastructureError where nobody answers now, another HarnessError where nobody will any more.
+        """
 
     def end(self, order_id: str, folder: Path) -> None:
-        """It is not wanted any more."""
+        """It is not wanted any more. Raises InfrastructureError where nobody answers now; it is tried again then."""
 
     def find_again(self, order_id: str, folder: Path) -> bool:
         """After a restart: whether it was really sent."""
@@ -75,12 +90,16 @@ class Transport(Protocol):
 
 @dataclass(eq=False)
 class _SentOrder:
+    """avoided: places that took no orders when it was sent. pinned: to one place."""
+
     order: Order
     folder: Path
     nonce: str
     turn: Turn = field(default_factory=Turn)
     over: State | None = None
     over_since: float = 0.0
+    avoided: frozenset[str] = frozenset()
+    pinned: bool = False
 
 
 class RemoteSlots:
@@ -116,11 +135,18 @@ class RemoteSlots:
         return len(self._sent) < (1 if order.alone else self._count)
 
     def start(self, order: Order) -> None:
-        folder = self._folder / folder_name(order.id)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        sent = _SentOrder(order, folder, new_nonce())
-        write(folder / ORDER, order_bytes(order, sent.nonce))
-        self._sent[order.id] = sent
+        self._sent[order.id] = sent = _SentOrder(order, self._folder / folder_name(order.id), new_nonce())
+        self._prepare(sent)
+
+    def _prepare(self, sent: _SentOrder) -> None:
+        """Its folder, fresh; it is sent with the next ones. Where that cannot be written the trial has failed."""
+        try:
+            shutil.rmtree(sent.folder, ignore_errors=True)
+            sent.folder.mkdir(mode=0o700)
+            write(sent.folder / ORDER, order_bytes(sent.order, sent.nonce))
+        except OSError as error:
+            self._refused.append(self._failed(sent, f"os_error_{error.errno}", str(error)))
+            return
         self._unsent.append(sent)
 
     def kinds(self) -> Mapping[str, str]:
@@ -131,6 +157,7 @@ class RemoteSlots:
         """For looking at one node: there and nowhere else."""
         self._transport.only_on(place)
         self.start(order)
+        self._sent[order.id].pinned = True
         self._send()
 
     def cancel(self, order_id: str) -> None:
@@ -140,7 +167,7 @@ class RemoteSlots:
         if sent in self._unsent:
             self._unsent.remove(sent)
         else:
-            with contextlib.suppress(InfrastructureError):
+            with contextlib.suppress(HarnessError):
                 self._transport.end(order_id, sent.folder)
         sent.over, sent.over_since = State(over=True, reason=NOT_WANTED), -self._grace
 
@@ -157,29 +184,36 @@ class RemoteSlots:
         if time.monotonic() < self._silent_until:
             return
         unsent = [sent for sent in self._unsent if sent.turn.granted()]
-        self._unsent = [sent for sent in self._unsent if sent not in unsent]
-        if not unsent:
-            return
+        for start in range(0, len(unsent), self._transport.most):
+            self._send_together(unsent[start : start + self._transport.most])
+
+    def _send_together(self, orders: Sequence[_SentOrder]) -> None:
         try:
-            self._transport.send([(sent.order, sent.folder) for sent in unsent])
+            for sent in orders:
+                sent.avoided = frozenset(self._avoided)
+            self._transport.send([(sent.order, sent.folder) for sent in orders])
         except NotNow as error:
-            self._unsent += unsent
             self._silent_until = time.monotonic() + _AGAIN_SECONDS
             self._say(f"{error}; it is tried again")
+            return
         except InfrastructureError as error:
-            self._refused += [self._failed(sent, "not_sent", str(error)) for sent in unsent]
+            self._refused += [self._failed(sent, "not_sent", str(error)) for sent in orders]
+        self._unsent = [sent for sent in self._unsent if sent not in orders]
 
     def _answers(self) -> list[Measured]:
         found, self._refused = self._refused, []
         for sent in list(self._sent.values()):
-            if (sent.folder / RESULT).exists():
-                found.append(self._received(sent))
+            if (sent.folder / RESULT).exists() and not self._sent_elsewhere(
+                measured := self._received(sent), sent
+            ):
+                found.append(measured)
         self._ask()
         now = time.monotonic()
         for sent in list(self._sent.values()):
             if sent.over is not None and now - sent.over_since >= self._grace:
+                where = f"on {sent.over.place}: " if sent.over.place else ""
                 found.append(
-                    self._failed(sent, sent.over.reason, f"on {sent.over.place}" if sent.over.place else "")
+                    self._failed(sent, sent.over.reason, f"{where}{sent.over.log}".removesuffix(": "))
                 )
         return found
 
@@ -200,6 +234,8 @@ class RemoteSlots:
             self._say(f"{error}; answers are waited for all the same")
             return
         for order_id, state in states.items():
+            if state.waits:
+                self._say(state.waits)
             if state.over:
                 self._sent[order_id].over, self._sent[order_id].over_since = state, now
 
@@ -213,8 +249,6 @@ class RemoteSlots:
             return self._failed(sent, "bad_answer", str(error))
         self._copy_logs(sent.folder)
         self._forget(sent)
-        if measured.result.reason == ISOLATION:
-            self._avoid(measured)
         return measured
 
     def _copy_logs(self, folder: Path) -> None:
@@ -224,11 +258,21 @@ class RemoteSlots:
             with contextlib.suppress(OSError):
                 shutil.copyfile(file, self._session / "logs" / file.name, follow_symlinks=False)
 
-    def _avoid(self, measured: Measured) -> None:
-        if measured.place not in self._avoided:
-            self._avoided.add(measured.place)
-            self._transport.avoid(measured.place)
-            self._say(f"{measured.place} gets no trial: {measured.result.log}")
+    def _sent_elsewhere(self, measured: Measured, sent: _SentOrder) -> bool:
+        """An order that a place could not take costs its trial nothing, unless that place was to be left alone."""
+        place = measured.place
+        if measured.result.reason != ISOLATION or not _PLACE.fullmatch(place):
+            return False
+        if place not in self._avoided:
+            self._avoided.add(place)
+            self._transport.avoid(place)
+            self._say(f"{place} gets no trial: {measured.result.log}")
+        if sent.pinned or sent.over is not None or place in sent.avoided:
+            return False
+        again = _SentOrder(sent.order, sent.folder, new_nonce())
+        self._sent[sent.order.id] = again
+        self._prepare(again)
+        return True
 
     def _failed(self, sent: _SentOrder, reason: str, log: str) -> Measured:
         self._forget(sent)
@@ -260,13 +304,19 @@ class RemoteSlots:
         return told
 
     def close(self) -> None:
-        """What is under way goes on; the next start finds it again."""
+        """What is under way goes on; the next start finds it again. What was cancelled leaves nothing."""
+        for sent in [sent for sent in self._sent.values() if sent.over is not None]:
+            self._forget(sent)
         self._transport.close()
 
 
 def job_name(session: Path) -> str:
-    """Of a session in a queue: the same whenever it is resumed."""
-    return f"harness-{short(str(session.resolve()))}"
+    """Of a session in a queue: the same whenever it is resumed, and no other session has it."""
+    file = session / FOLDER / _NAME
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True, mode=0o700)
+        write(file, secrets.token_hex(4).encode())
+    return f"harness-{file.read_text()}"
 
 
 SAFE_VARIABLES = (

@@ -24,6 +24,7 @@ from harness.slots.this_machine import fixed_work, probe_for
 from harness.trial.local import Local
 
 PLACE = "HARNESS_PLACE"  # in the agent's environment: what its node is called by those who sent it
+_BEGUN = "begun"
 ISOLATION = "isolation"  # the reason of an order that a node could not take
 
 
@@ -31,14 +32,31 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     order, nonce = order_of((folder / ORDER).read_bytes())
     if not (folder / RESULT).exists():  # a queue that starts it twice gets the first answer
-        measured = made(Kit.of((folder.parent / KIT).read_bytes()), order, folder)
+        measured = _once(order, folder) or made(Kit.of((folder.parent / KIT).read_bytes()), order, folder)
         write(folder / RESULT, result_bytes(measured, nonce))
     return 0
 
 
+def _once(order: Order, folder: Path) -> Measured | None:
+    """None for the first one at it. A seed that a program has seen is not given to it again: who requeues it gets no
+    trial, and the harness asks with a fresh one.
+    """
+    try:
+        (folder / _BEGUN).touch(exist_ok=False)
+    except FileExistsError:
+        return Measured(
+            order.id, nothing(order, "started_twice", "the queue started it again"), place=_name()
+        )
+    return None
+
+
+def _name() -> str:
+    return os.environ.get(PLACE) or os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
 def made(kit: Kit, order: Order, folder: Path) -> Measured:
     """Never raises for what a candidate can do, nor for what this node lacks."""
-    name = os.environ.get(PLACE) or os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    name = _name()
     try:
         sandbox = open_sandbox(kit.level, kit.allow_unsafe)
         if sandbox.level < kit.least_level and not kit.allow_unsafe:

@@ -5,22 +5,25 @@ harness, which finds it again by its name. That an actor, its node or its memory
 an agent that ends without an answer has an exit code, and is told apart from these by it.
 """
 
+import contextlib
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InfrastructureError, UserError
-from harness.slots.elsewhere import RemoteSlots, State, job_name, safe_environment
+from harness.errors import HarnessError, InfrastructureError, UserError
+from harness.slots.elsewhere import NotNow, RemoteSlots, State, job_name, safe_environment
 from harness.slots.node import PLACE
 from harness.slots.order import Order
 from harness.slots.parcel import KIT, ORDER, RESULT, Kit, folder_name, write
@@ -31,6 +34,10 @@ NAMESPACE = "harness"
 _NODE_ID = "ray.io/node-id"
 _EXTRA_GIB = 2.0  # beside a trial's own memory: the referee's agent and its predictors
 _KEPT_SECONDS = 3600.0  # an answer that nobody fetches is given up, and with it the actor's resources
+_MOST_ASKING = 16  # of a harness that is begun again and again, while a trial goes on
+Answer = tuple[dict[str, bytes], int, str]  # files by name, exit code of the agent, id of the node
+_FETCH_SECONDS = 120.0  # for an answer that is ready, its artefact included
+_HEAD_ANSWERS_SECONDS, _HEAD_AWAY_SECONDS = 3.0, 40.0
 _DIED = {  # by the names of Ray's exceptions
     "OutOfMemoryError": "ray_out_of_memory",
     "NodeDiedError": "ray_node_died",
@@ -78,6 +85,8 @@ class Ray:
 
 def _connect(address: str) -> None:
     """Raises UserError."""
+    # Else Ray ends this process by itself, a minute after the head has gone; see Actors._check_head.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "86400")
     try:
         import ray
     except ImportError:
@@ -88,9 +97,26 @@ def _connect(address: str) -> None:
             "RAY_AUTH_MODE=token and a token (RAY_AUTH_TOKEN), and set both here"
         )
     try:
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f"executor=ray: no cluster at {address}: {_line(error)}") from None
+        with _silent():
+            ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise UserError(
+            f"executor=ray: no cluster at {address} that knows this token (RAY_AUTH_TOKEN): {_line(error)}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Ray's own programs write to our standard error what is said by an exception, too."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class Actors:
@@ -109,6 +135,9 @@ class Actors:
         self._answers: dict[str, Any] = {}
         self._avoided: list[str] = []
         self._only = ""
+        self._not_ended: list[Any] = []  # actors that are to be killed
+        self._head: str = ray.get_runtime_context().gcs_address
+        self._away_since = 0.0
 
     def _needed(self, profile: Profile) -> dict[str, Any]:
         options = self._options
@@ -120,19 +149,40 @@ class Actors:
             "resources": options.resources,
         }
 
+    @property
+    def most(self) -> int:
+        return 1
+
+    def _check_head(self) -> None:
+        """Before whatever blocks while Ray's head is away. Raises NotNow, HarnessError when that has been for long."""
+        host, _, port = self._head.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_HEAD_ANSWERS_SECONDS).close()
+        except OSError as error:
+            self._away_since = self._away_since or time.monotonic()
+            away = time.monotonic() - self._away_since
+            if away < _HEAD_AWAY_SECONDS:
+                raise NotNow(f"Ray's head does not answer at {self._head}") from error
+            raise HarnessError(
+                f"Ray's head has not answered at {self._head} for {away:.0f} s, and with it the cluster is gone: "
+                "start it again, then repeat the command"
+            ) from error
+        self._away_since = 0.0
+
     def send(self, orders: Sequence[tuple[Order, Path]]) -> None:
+        self._check_head()
+        self._check_avoided()
         for order, folder in orders:
             kind = self._ray.remote(Bench)
             options = {**self._resources, **self._where()}
             try:
                 actor = kind.options(
                     name=self._actor_name(order.id), namespace=NAMESPACE, lifetime="detached", max_restarts=0,
-                    max_task_retries=0, max_concurrency=2, **options,
+                    max_task_retries=0, max_concurrency=_MOST_ASKING, **options,
                 ).remote(self._kit, (folder / ORDER).read_bytes())  # fmt: skip
             except (self._ray.exceptions.RayError, ValueError) as error:
                 raise InfrastructureError(f"Ray refused: {_line(error)}") from error
             self._follow(order.id, actor)
-            self._answers[order.id] = actor.work.remote(*self._parts())
 
     def _parts(self) -> list[Any]:
         return [list(self._sent), *self._sent.values()]
@@ -163,35 +213,63 @@ class Actors:
         return f"{self._name}-{folder_name(order_id)}"
 
     def _follow(self, order_id: str, actor: Any) -> None:
+        """Asks for its answer; that begins the work, where it was not begun before."""
         self._actors[order_id] = actor
-        self._answers[order_id] = None
+        self._answers[order_id] = actor.work.remote(*self._parts())
+
+    def _check_avoided(self) -> None:
+        """Ray would let an order that no node may take wait for ever. Raises InfrastructureError."""
+        there = [str(node["NodeID"]) for node in self._ray.nodes() if node["Alive"]]
+        if self._avoided and set(there) <= set(self._avoided):
+            raise InfrastructureError("every node of the cluster is below the wanted isolation")
 
     def states(self, folders: Mapping[str, Path]) -> Mapping[str, State]:
+        self._end_again()
+        waits = self._waits()
+        hopeless = bool(self._only and waits)
+        waiting = State(over=True, reason="too_small", log=waits) if hopeless else State(waits=waits)
         found = {}
         for order_id, folder in folders.items():
-            if (answer := self._answers.get(order_id)) is None:
-                continue
-            ready, _ = self._ray.wait([answer], timeout=0)
-            if ready:
-                found[order_id] = self._fetched(order_id, answer, folder)
+            if (answer := self._answers.get(order_id)) is not None:
+                ready, _ = self._ray.wait([answer], timeout=0)
+                found[order_id] = self._fetched(order_id, answer, folder) if ready else waiting
         return found
+
+    def _waits(self) -> str:
+        """Why orders may wait for ever, unless another node joins; "" where one of them has what they need."""
+        needed = {"CPU": self._resources["num_cpus"], "GPU": self._resources["num_gpus"]}
+        needed |= {"memory": self._resources["memory"], **self._resources["resources"]}
+        for node in self._ray.nodes():
+            there = node["Resources"] if node["Alive"] and self._only in ("", node["NodeID"]) else {}
+            if all(there.get(name, 0.0) >= least for name, least in needed.items() if least):
+                return ""
+        said = ", ".join(f"{name} {_amount(name, least)}" for name, least in needed.items() if least)
+        return f"no node of the cluster has what a trial needs ({said}): it waits for one that has"
 
     def _fetched(self, order_id: str, answer: Any, folder: Path) -> State:
         try:
-            files, code, place = self._ray.get(answer)
+            files, code, place = self._ray.get(answer, timeout=_FETCH_SECONDS)
             state = State(over=RESULT not in files, reason=f"agent_exit_{code}", place=place)
             _lay_out(files, folder)
         except self._ray.exceptions.RayError as error:
             state = State(over=True, reason=_cause(error))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             state = State(over=True, reason="bad_answer", place=_line(error))
-        self.end(order_id, folder)
+        with contextlib.suppress(NotNow):
+            self.end(order_id, folder)
         return state
 
     def end(self, order_id: str, folder: Path) -> None:  # noqa: ARG002 -- the actor has a name
         self._answers.pop(order_id, None)
         if (actor := self._actors.pop(order_id, None)) is not None:
-            self._ray.kill(actor)
+            self._not_ended.append(actor)
+            self._end_again()
+
+    def _end_again(self) -> None:
+        """Actors that nobody wants any more: until Ray's head has heard of it. Raises as _check_head does."""
+        self._check_head()
+        while self._not_ended:
+            self._ray.kill(self._not_ended.pop())
 
     def find_again(self, order_id: str, folder: Path) -> bool:  # noqa: ARG002 -- the actor has a name
         try:
@@ -199,14 +277,15 @@ class Actors:
         except ValueError:
             return False
         self._follow(order_id, actor)
-        self._answers[order_id] = actor.answer.remote()
         return True
 
     def avoid(self, place: str) -> None:
-        self._avoided.append(place.partition(" ")[0])
+        self._avoided.append(place)
 
     def close(self) -> None:
-        self._ray.shutdown()
+        with contextlib.suppress(HarnessError):
+            self._end_again()
+            self._ray.shutdown()
 
 
 class Bench:
@@ -214,11 +293,20 @@ class Bench:
 
     def __init__(self, kit: bytes, order: bytes) -> None:
         self._kit, self._order = kit, order
-        self._answer: tuple[dict[str, bytes], int, str] | None = None
-        self._done = threading.Event()
+        self._answer: Answer | None = None
+        self._one = threading.Lock()
 
-    def work(self, names: list[str], *parts: bytes) -> tuple[dict[str, bytes], int, str]:
-        """The answer's files by name, the exit code of the agent, and which node this is."""
+    def work(self, names: list[str], *parts: bytes) -> Answer:
+        """The same answer however often it is asked for: a harness that has begun anew asks again."""
+        with self._one:
+            if self._answer is None:
+                self._answer = self._made(names, parts)
+                leave = threading.Timer(_KEPT_SECONDS, os._exit, (0,))
+                leave.daemon = True
+                leave.start()
+            return self._answer
+
+    def _made(self, names: Sequence[str], parts: Sequence[bytes]) -> Answer:
         import ray
 
         place = str(ray.get_runtime_context().get_node_id())
@@ -236,18 +324,7 @@ class Bench:
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
-            self._answer = (collected(folder), done.returncode, place)
-        self._done.set()
-        leave = threading.Timer(_KEPT_SECONDS, os._exit, (0,))
-        leave.daemon = True
-        leave.start()
-        return self._answer
-
-    def answer(self) -> tuple[dict[str, bytes], int, str]:
-        """The same, for a harness that has begun anew."""
-        self._done.wait()
-        assert self._answer is not None
-        return self._answer
+            return collected(folder), done.returncode, place
 
 
 def _cards() -> dict[str, str]:
@@ -333,6 +410,10 @@ def _cause(error: BaseException) -> str:
             )
             return "ray_node_died" if node else reason
     return f"ray_{names[0]}"
+
+
+def _amount(name: str, least: float) -> str:
+    return f"{least / (1 << 30):.1f} GiB" if name == "memory" else f"{least:g}"
 
 
 def _line(said: object) -> str:

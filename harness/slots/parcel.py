@@ -9,7 +9,6 @@ prepared data do. What comes back is checked as if anybody could have written it
 """
 
 import base64
-import hashlib
 import json
 import os
 import re
@@ -226,8 +225,3 @@ def _read(kind: type[T], values: Any) -> T:
 
     (found,) = TypeAdapter(tuple[kind], config=ConfigDict(extra="forbid")).validate_python((values,))  # type: ignore[valid-type]
     return found
-
-
-def short(text: str) -> str:
-    """Eight characters that stand for a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -18,7 +18,7 @@ from harness.trial.turns import turn
 class Slot:
     """cores: of the processor; its thread and whatever that starts run there only. None: all of them.
 
-    quiet: held while a trial runs on a wall clock, see TrialRunner.
+    quiet: held while a trial runs on a wall clock, see TrialRunner. gpu: the card, if it is one of several.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Slot:
     cores: frozenset[int] | None = None
     quiet: "threading.Lock | nullcontext[None]" = field(default_factory=nullcontext)
     close: Callable[[], None] = field(default=lambda: None)
+    gpu: int | None = None
 
     def pin(self) -> None:
         """Of the thread that calls it."""
@@ -41,7 +42,7 @@ class Slot:
             return cancelled.is_set() or bool(order.stop and order.stop(share, claims))
 
         scores: list[Score] = []
-        with turn():
+        with turn(gpu=self.gpu):
             if cancelled.is_set():
                 return self._not_wanted(order)
             kind = order.spec.clock.kind

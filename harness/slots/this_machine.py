@@ -167,7 +167,7 @@ def _place(
         stack.callback(evaluator.close)
         probe = probe_for(gpu, fixed)
         stack.callback(probe.close)
-        return Slot(name, executor, evaluator, probe, cores, quiet, stack.pop_all().close)
+        return Slot(name, executor, evaluator, probe, cores, quiet, stack.pop_all().close, gpu)
 
 
 def probe_for(gpu: int | None, fixed: bool) -> MachineProbe:

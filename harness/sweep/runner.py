@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness.config.compose import sweeper_params
+from harness.config.setup import Setup
 from harness.errors import UserError
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
@@ -37,7 +38,7 @@ from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
 from harness.sweep.estimate import estimate_lines
 from harness.sweep.live import LiveArms, shown
 from harness.task.task import Profile
-from harness.trial.turns import VARIABLE, Turns
+from harness.trial.turns import VARIABLE, Turns, card_variable
 
 _PATIENCE_SECONDS = 60.0  # for a session to end in order, before it is killed
 _INTERRUPTED = 130
@@ -67,7 +68,7 @@ def main(argv: list[str], dry: bool = False) -> int:
         if not record.rows:
             arms = {arm.name: arm.choices for arm in sweep.arms}
             record.add("sweep_started", arguments=argv, arms=arms)
-        Runner(sweep, record, places, abreast).run()
+        Runner(sweep, record, places, abreast, several=_on_several(sweep, setups)).run()
         failed = [row for row in record.ended().values() if row["code"] != 0]
         _say(f"{len(sweep.arms)} arms, {len(failed)} failed; compare: harness compare {sweep.folder}")
         return 1 if len(failed) == len(sweep.arms) else 0
@@ -84,13 +85,17 @@ sys.exit(main())
 
 @dataclass
 class Runner:
-    """slots: one entry a trial that may run at a time: the GPU that it gets, or None. abreast: sessions a slot."""
+    """slots: one entry a trial that may run at a time: the GPU that it gets, or None. abreast: sessions a slot.
+
+    several: names of arms that use several cards themselves; they take turns for each.
+    """
 
     sweep: Sweep
     record: Record
     slots: list[int | None]
     abreast: int = 1
     command: tuple[str, ...] = (sys.executable, "-c", _SESSION)
+    several: frozenset[str] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _processes: set["subprocess.Popen[bytes]"] = field(default_factory=set)
@@ -190,7 +195,8 @@ class Runner:
 
     def _process(self, arm: Arm, folder: Path, gpu: int | None) -> int:
         arguments = [*arm.arguments, f'session.folder="{folder}"']
-        if gpu is not None and not any(argument.startswith("executor.gpu=") for argument in arguments):
+        named = arm.name in self.several or any(one.startswith("executor.gpu=") for one in arguments)
+        if gpu is not None and not named:
             arguments.append(f"executor.gpu={gpu}")
         with (folder / "output.log").open("ab") as log, self._lock:
             if self._stopping.is_set():
@@ -201,13 +207,18 @@ class Runner:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its sessions
-                env={**os.environ, IN_SWEEP: self.sweep.folder.name, VARIABLE: self._turns[gpu].path},
+                env={**os.environ, IN_SWEEP: self.sweep.folder.name, **self._turns_for(arm, gpu)},
             )
             self._processes.add(process)
         code = process.wait()
         with self._lock:
             self._processes.discard(process)
         return code
+
+    def _turns_for(self, arm: Arm, gpu: int | None) -> dict[str, str]:
+        """Where it asks for its turns."""
+        cards = {card_variable(card): turns.path for card, turns in self._turns.items() if card is not None}
+        return {VARIABLE: self._turns[gpu].path, **(cards if arm.name in self.several else {})}
 
     def _position(self, arm: Arm) -> str:
         return f"[{self.sweep.arms.index(arm) + 1}/{len(self.sweep.arms)}]"
@@ -276,16 +287,20 @@ def trial_places(
 
 
 def _slots_elsewhere(config: Mapping[str, Any]) -> int | None:
-    """How many trials of an arm a queue or cluster may have at a time; None where they are made on this machine.
-
-    Raises UserError for an arm that wants cards which the sweep shares out.
-    """
+    """How many trials of an arm a queue or cluster may have at a time; None where they are made on this machine."""
     executor = config["executor"]
     if str(executor.get("_target_", "")).startswith("harness.trial."):
-        if executor.get("gpus") is not None:
-            raise UserError("executor.gpus: a sweep gives each arm its card, trial by trial; leave it out")
         return None
     return int(executor.get("slots") or 1)
+
+
+def _on_several(sweep: Sweep, setups: Sequence[Setup]) -> frozenset[str]:
+    """Names of arms whose trials are made on several cards of this machine."""
+    return frozenset(
+        arm.name
+        for arm, setup in zip(sweep.arms, setups, strict=True)
+        if setup.config["executor"].get("gpus") is not None
+    )
 
 
 def _abreast(arms: int, slots: int) -> int:

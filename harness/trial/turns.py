@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-VARIABLE = "HARNESS_TURNS"  # the socket's path, in a session's environment
+VARIABLE = (
+    "HARNESS_TURNS"  # the socket's path, in a session's environment; with _GPU and a number: of that card
+)
 _GO = b"!"
 _LONGEST_FOLDER = 60
 
@@ -81,18 +83,25 @@ class Turns:
         self._folder.cleanup()
 
 
+def card_variable(gpu: int) -> str:
+    """For sessions that use several cards: each of them has turns of its own."""
+    return f"{VARIABLE}_GPU{gpu}"
+
+
 def in_sweep() -> bool:
     """Whether this session takes turns with others."""
     return VARIABLE in os.environ
 
 
 @contextlib.contextmanager
-def turn(timeout_seconds: float | None = None) -> Iterator[float]:
+def turn(timeout_seconds: float | None = None, gpu: int | None = None) -> Iterator[float]:
     """Has the machine inside the block; gives the seconds that were waited for it. At once outside of a sweep.
 
-    Raises TimeoutError. Where the sweep is gone nobody hands out turns, and nobody waits for one.
+    gpu: whose turn it is, where the session uses several. Raises TimeoutError. Where the sweep is gone nobody hands out
+    turns, and nobody waits for one.
     """
-    path = os.environ.get(VARIABLE)
+    own = None if gpu is None else os.environ.get(card_variable(gpu))
+    path = own or os.environ.get(VARIABLE)
     if not path:
         yield 0.0
         return

@@ -20,9 +20,9 @@ def test_what_a_script_compiles_is_not_billed(adopted: Adopted, measure: Measure
 
     It makes its steps on random tokens in a process of its own: neither weights nor dice nor data of the trial know.
     """
-    cold, plain_score = measure(COMPILED, seconds=900)
-    source = {"adopted.json": with_facts(adopted, compiles=True)}
-    warm, score = measure(COMPILED, seconds=900, more=source)
+    unseen = {"adopted.json": with_facts(adopted, editable=[])}
+    cold, plain_score = measure(COMPILED, seconds=900, more=unseen)
+    warm, score = measure(COMPILED, seconds=900)  # an edit that begins to compile: the adopted script does not
     assert plain_score.value is not None
     assert score.value == plain_score.value
     assert warm.claims["rehearsal_seconds"] > 0
@@ -30,9 +30,9 @@ def test_what_a_script_compiles_is_not_billed(adopted: Adopted, measure: Measure
     assert warm.billed_seconds < 0.7 * cold.billed_seconds
 
 
-def test_a_script_that_fails_in_its_rehearsal_fails_in_its_trial(adopted: Adopted, measure: Measure) -> None:
+def test_a_script_that_fails_in_its_rehearsal_fails_in_its_trial(measure: Measure) -> None:
     """And its last words are those of the trial."""
     broken = changed(COMPILED, ("loss.backward()", "raise RuntimeError('no luck today')"))
-    result, _ = measure(broken, more={"adopted.json": with_facts(adopted, compiles=True)}, scored=False)
+    result, _ = measure(broken, scored=False)
     assert result.reason == "exit_1"
     assert "no luck today" in result.log

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from checkout import PREPARE, make_checkout
-from guard_table import program
+from guard_table import programs
 from honest_sessions import parts, stopped
 from shapes import changed
 
@@ -25,9 +25,9 @@ def test_no_honest_edit_of_an_adopted_script_is_blocked_in_the_end(
     number: int, home: Path, vocabulary: dict, tmp_path: Path
 ) -> None:
     """The script seeds itself with a constant, which the referee salts: nothing of that stands in an edit's way."""
-    text = program("script")
-    checkout = make_checkout(tmp_path / "checkout", train=text, prepare=PAIRS, night=False)
+    files = programs("script")
+    checkout = make_checkout(tmp_path / "checkout", train=files["train.py"], prepare=PAIRS, night=False)
     write(survey(checkout, home), vocabulary, tmp_path / "tasks" / "mine")
     cache = str(tmp_path / "cache")
     cases = parts("script", SIZE)[number]
-    assert stopped(text, cases, tmp_path, "task=mine", "budget.seconds=3", HARNESS_CACHE=cache) == []
+    assert stopped(files, cases, tmp_path, "task=mine", "budget.seconds=3", HARNESS_CACHE=cache) == []

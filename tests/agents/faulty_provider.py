@@ -6,6 +6,7 @@ It writes raw bytes: every layer from TCP to the words of a tool call can be wro
 
 import contextlib
 import json
+import re
 import socket
 import struct
 import threading
@@ -18,6 +19,7 @@ Event = dict[str, Any]
 EDIT = {"path": "train.py", "old": "BATCH = 32", "new": "BATCH = 16"}
 SUBMIT = {"rationale": "smaller batches", "hypothesis": "more steps"}
 WIRES = ("messages", "chat", "responses")
+_SERVED = re.compile(rb"\s*HTTP/\S+ 2(?!04)")
 COUNTS = {"input": 100, "cached": 20, "output": 30}
 
 
@@ -60,6 +62,12 @@ class Wire:
             calls, usage, stop, text
         )
 
+    def whole(self, events: list[Event]) -> Event:
+        """The same as one JSON object, as it comes where no stream is asked for."""
+        if self.name == "responses":
+            return dict(events[-1]["response"])
+        return whole_message(events) if self.name == "messages" else _whole_completion(events)
+
     def good(self) -> list[Event]:
         return self.events([("edit_file", EDIT), ("submit", SUBMIT)])
 
@@ -76,6 +84,29 @@ class Wire:
                 + b"\n\n"
             )
         return [*lines, b"data: [DONE]\n\n"] if self.name == "chat" else lines
+
+
+def whole_message(events: list[Event]) -> Event:
+    """The Messages API's answer to a request that asks for no stream: what these events add up to."""
+    message: Event = {**events[0]["message"], "content": []}
+    for event in events[1:]:
+        if event["type"] == "content_block_start":
+            message["content"].append(dict(event["content_block"]))
+        elif event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta":
+            message["content"][-1]["text"] += event["delta"]["text"]
+        elif event["type"] == "content_block_delta":
+            message["content"][-1]["input"] = json.loads(event["delta"]["partial_json"])
+        elif event["type"] == "message_delta":
+            message |= event["delta"]
+            message["usage"] = {**message["usage"], **event["usage"]}
+    return message
+
+
+def _whole_completion(events: list[Event]) -> Event:
+    calls = [call for event in events[:-2] for call in event["choices"][0]["delta"].get("tool_calls", [])]
+    message = {"role": "assistant", "content": "", "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": events[-2]["choices"][0]["finish_reason"]}
+    return {**events[-1], "object": "chat.completion", "choices": [choice]}
 
 
 def _arguments(value: Any) -> str:
@@ -175,13 +206,17 @@ def _responses(calls: list[tuple[Any, Any]], usage: Any, stop: Any, text: Any) -
 
 @dataclass
 class Line:
-    """One connection: the request has been read. told: whether the reply's usage counts as said."""
+    """One connection: the request has been read. begun: a reply that costs something, and its cost is not told yet."""
 
     connection: socket.socket
     wire: Wire
     provider: "FaultyProvider"
+    begun: bool = False
 
     def raw(self, content: bytes) -> None:
+        if _SERVED.match(content):
+            self.provider.untold += 1
+            self.begun = True
         self.connection.sendall(content)
 
     def head(self, status: int = 200, kind: str = "text/event-stream", **headers: str) -> None:
@@ -197,7 +232,15 @@ class Line:
         if told:
             self.tell()
 
+    def whole(self, events: list[Event]) -> None:
+        content = json.dumps(self.wire.whole(events)).encode()
+        self.head(200, "application/json", content_length=str(len(content)))
+        self.raw(content)
+        self.tell()
+
     def tell(self, **changes: int) -> None:
+        self.provider.untold -= self.begun
+        self.begun = False
         for name, count in {**COUNTS, **changes}.items():
             self.provider.told[name] += count
 
@@ -223,12 +266,13 @@ Act = Callable[[Line], None]
 @dataclass
 class FaultyProvider:
     """act: what happens at the first `times` requests. reply: the events of a good answer to a body, where the wire's
-    own would not do."""
+    own would not do. untold: replies whose cost was not told, so that there is nothing to compare an estimate with."""
 
     wire: Wire
     act: Act
     times: int = 1
     requests: int = 0
+    untold: int = 0
     closed: bool = False
     told: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     bodies: list[bytes] = field(default_factory=list)
@@ -254,6 +298,10 @@ class FaultyProvider:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection:
+            if self.requests < self.times and getattr(self.act, "before_reading", False):
+                self.requests += 1
+                self.act(Line(connection, self.wire, self))
+                return
             head, body = _request(connection)
             self.headers.append(head)
             self.bodies.append(body)
@@ -262,7 +310,19 @@ class FaultyProvider:
             if self.requests <= self.times:
                 self.act(line)
             else:
-                line.stream(self.reply(body) if self.reply else self.wire.good())
+                events = _numbered(self.reply(body) if self.reply else self.wire.good(), self.requests)
+                line.whole(events) if self._wants_whole(body) else line.stream(events)
+
+    def _wants_whole(self, body: bytes) -> bool:
+        """Claude Code asks again without a stream where one failed."""
+        return self.wire.name == "messages" and not json.loads(body).get("stream")
+
+
+def _numbered(events: list[Event], request: int) -> list[Event]:
+    """Calls have numbers of their own in a whole conversation: where one comes twice, Claude Code asks for ever."""
+    text = re.sub(r'"(toolu|call|fc)_(?=\d)', rf'"\1_{request}_', json.dumps(events))
+    numbered: list[Event] = json.loads(text)
+    return numbered
 
 
 def _request(connection: socket.socket) -> tuple[str, bytes]:

@@ -11,7 +11,7 @@ from fake_provider import FakeProvider, Fault, Script, Turn
 from harness.agents import keys
 from harness.agents.api.chat_agent import ChatAgent
 from harness.agents.api.claude import Claude
-from harness.agents.api.openai import OpenAI
+from harness.agents.api.openai import OpenAI, _Message
 from harness.agents.prices import Prices
 from harness.agents.spending import ProposalLimits
 from harness.errors import AgentError, UserError
@@ -375,3 +375,25 @@ def test_a_night_with_a_provider_that_fails_one_request_in_five(
     assert total.dollars == pytest.approx(expected_dollars(provider), rel=1e-9)
     assert failed == len(provider.seen) // 5
     assert resident[99] < resident[30] + (40 << 20)  # the server keeps every request; the agent nothing
+
+
+def test_calls_that_share_an_index_are_told_apart() -> None:
+    """Some servers number every call of a reply 0, or not at all: a name with an id of its own begins another. Twin:
+    one call in pieces, its id repeated, stays one."""
+
+    def chunk(**call: Any) -> dict[str, Any]:
+        function = {name: call.pop(name) for name in ("name", "arguments") if name in call}
+        return {"choices": [{"delta": {"tool_calls": [{**call, "function": function}]}}]}
+
+    end = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+    whole = [chunk(index=0, id="a", name="read_file", arguments="{}"), chunk(index=0, id="b", name="submit")]
+    pieces = [
+        chunk(index=0, id="a", name="submit", arguments='{"x"'),
+        chunk(index=0, id="a", arguments=": 1}"),
+    ]
+    for chunks, expected in ((whole, [("a", "read_file"), ("b", "submit")]), (pieces, [("a", "submit")])):
+        message = _Message()
+        for said in (*chunks, end):
+            message.add(said)
+        assert [(call.number, call.name) for call in message.reply().calls] == expected
+    assert message.reply().calls[0].input == {"x": 1}

@@ -234,7 +234,7 @@ def test_the_proxy_lets_nothing_else_through(
     assert not any("web_search" in str(seen.body["tools"]) for seen in provider.seen)
     faults = proposal.state["faults"]
     assert isinstance(faults, dict)
-    assert (faults["refused_path"], faults["refused_model"]) == (1, 2)
+    assert (faults["refused_path"], faults["refused_model"], faults["unreadable_request"]) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 from fake_provider import FakeProvider, Fault, Script, Turn
+from faulty_provider import FaultyProvider, Wire
+
+from harness.agents.trying import TinyRequest, tried
+from harness.errors import UserError
 
 MakeProvider = Callable[[Script], FakeProvider]
 PRICE = "{date: '2026-11', input: 3.0, output: 15.0, cached_input: 0.3}"
@@ -66,6 +70,39 @@ def test_a_key_is_tried_before_anything_slow_is_imported(make_provider: MakeProv
     assert done.stdout.splitlines() == ["small cannot be used: 401: no"] * 2 + ["[]"]
     assert [seen.path for seen in provider.seen] == ["/v1/messages", "/v1/chat/completions"]
     assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in provider.seen)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 401 X\r\ncontent-type: text/html; charset=rot13\r\ncontent-length: 5\r\n\r\nhello",
+        b"HTTP/1.1 401 X\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello",
+        b"HTTP/1.1 302 X\r\nlocation: http://[::1\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"\x16\x03\x01 no HTTP at all\r\n\r\n",
+    ],
+)
+def test_a_trial_of_a_key_survives_every_answer(answer: bytes) -> None:
+    """One line, whatever comes back."""
+    provider = FaultyProvider(Wire("messages"), lambda line: line.raw(answer), times=9)
+    request = TinyRequest("small", f"{provider.url}/v1/messages", lambda _: {}, {"model": "small"})
+    with pytest.raises(UserError) as refused:
+        tried(request)
+    provider.close()
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "http://", "http://[::1", "http://a b/", "http://127.0.0.1:99999/", "x"]
+)
+@pytest.mark.parametrize("key", ["sk-canary-4711", "sk-\u2026-canary", "sk-canary\n4711"])
+def test_an_address_or_a_key_that_is_none_is_one_line(address: str, key: str) -> None:
+    """Pasted with an ellipsis, with a line end, without a scheme."""
+    headers = {"authorization": f"Bearer {key}"}
+    with pytest.raises(UserError) as refused:
+        tried(TinyRequest("small", address, lambda _: headers, {"model": "small"}))
+    assert len(str(refused.value).splitlines()) == 1
+    assert "canary" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from test_command_line import EDIT, PROGRAM, WORDS, make_agent, sandbox, shell  
 
 from harness.agents import keys
 from harness.agents.api.claude import Claude
+from harness.agents.command_line import agent as cli
 from harness.agents.command_line import logins
 from harness.agents.command_line.claude_code import ClaudeCode
 from harness.agents.command_line.codex import Codex
@@ -313,6 +314,29 @@ def test_a_subscriptions_usage_limit_is_waited_for(
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any("transcripts" in str(path) for path in kept)
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(("reset", "attempts"), [("1", 3), ("-1e300", 1), ("1e300", 1), ("99999999999", 1)])
+def test_a_usage_limit_that_never_passes_is_not_waited_for_for_ever(
+    reset: str,
+    attempts: int,
+    make_agent: Callable[..., Any],  # noqa: F811  # the fixture
+    make_provider: Callable[[Script], FakeProvider],
+    make_view: Callable[..., View],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that has passed long ago and still holds is waited for a number of times, one beyond all weeks not at all."""
+    monkeypatch.setattr(cli, "_MOST_PAUSES", 2)
+    monkeypatch.setattr(cli, "_least_pause", lambda _: 0.0)
+    headers = {"anthropic-ratelimit-unified-reset": reset, "retry-after": "0"}
+    agent = make_agent("claude_code", make_provider(lambda *_: Fault(429, headers)))
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", SECRET)
+    agent._login = logins.claude_code("subscription", lambda: None)
+    begun: list[View] = []
+    attempt = agent._attempt
+    agent._attempt = lambda view: (begun.append(view), attempt(view))[1]
+    assert agent.propose(make_view()).problem
+    assert len(begun) == attempts
 
 
 def _by_environment(variable: str) -> Callable[[pytest.MonkeyPatch, Path], str]:

@@ -96,6 +96,75 @@ def test_usage_of_a_reply_in_one_piece() -> None:
     assert reader.usage == Usage(5, 9, 11, 13, 1)
 
 
+@pytest.mark.parametrize("kind", sorted(EVENTS))
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("header", [True, False])
+def test_usage_is_read_in_every_spelling_of_a_stream(
+    kind: str, line_end: str, size: int, header: bool
+) -> None:
+    """All line ends that events may have, data in two lines, no empty line at the end; whatever the header promises."""
+    events, expected, hour = EVENTS[kind]
+    texts = [json.dumps(event).replace(", ", f",{line_end}data: ", 1) for event in events]
+    stream = (line_end * 2).join(f"data: {text}" for text in texts).encode()
+    reader = UsageReader(streamed=header)
+    for start in range(0, len(stream), size):
+        reader.feed(stream[start : start + size])
+    reader.end()
+    assert (reader.spent(10**6), reader.hour_writes, reader.streamed) == (expected, hour, True)
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_one_object_is_read_whatever_the_header_promises(header: bool) -> None:
+    """A gateway that was asked for a stream and knows none."""
+    reader = UsageReader(streamed=header)
+    usage = {"prompt_tokens": 20, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
+    reader.feed(json.dumps({"choices": [{"finish_reason": "stop"}], "usage": usage}, indent=1).encode())
+    reader.end()
+    assert (reader.spent(10**6), reader.streamed) == (Usage(12, 8, 0, 3, 1), False)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ({"input_tokens": 5, "output_tokens": 1}, {"output_tokens": 9}, Usage(5, 0, 0, 9, 1)),
+        ({"input_tokens": 5, "output_tokens": 1}, {"output_tokens": -9}, Usage(5, 0, 0, 23, 1)),
+        ({"input_tokens": 5, "output_tokens": 1}, {}, Usage(5, 0, 0, 23, 1)),
+        ({"input_tokens": -5, "output_tokens": 1}, {"output_tokens": 9}, Usage(100, 0, 0, 9, 1)),
+        ({"cache_read_input_tokens": 30}, {"output_tokens": 9}, Usage(70, 30, 0, 9, 1)),
+        ({"input_tokens": 5}, {"output_tokens": 30, "novelty": [1]}, Usage(5, 0, 0, 30, 1)),
+    ],
+)
+def test_what_was_not_told_or_is_no_count_is_estimated(
+    first: dict[str, int], last: dict[str, int], expected: Usage
+) -> None:
+    """Not too low: of 300 bytes sent a hundred tokens, of 68 that came 23; what a reply begins with is no count of
+    its end."""
+    delta = {"type": "content_block_delta", "delta": {"text": "x" * 60}}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": last}
+    reader = UsageReader(streamed=True)
+    for event in (
+        {"type": "message_start", "message": {"usage": first}},
+        delta,
+        end,
+        {"type": "message_stop"},
+    ):
+        reader.feed(f"data: {json.dumps(event)}\n\n".encode())
+    assert reader.spent(300, 1000) == expected
+
+
+def test_counts_that_grow_with_every_piece_are_final_at_the_end_only() -> None:
+    """Chat completions that count in every chunk: a reply that is cut costs what has streamed."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    chunk = {"choices": [{"delta": {"content": "x" * 300}, "finish_reason": None}], "usage": usage}
+    reader = UsageReader(streamed=True)
+    reader.feed(f"data: {json.dumps(chunk)}\n\n".encode())
+    assert reader.spent(10).output_tokens == 100
+    last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {**usage, "completion_tokens": 7}}
+    reader.feed(f"data: {json.dumps(last)}\n\n".encode())
+    assert reader.spent(10).output_tokens == 7
+
+
 @given(content=st.binary(max_size=200), streamed=st.booleans())
 def test_any_bytes_are_survived(content: bytes, streamed: bool) -> None:
     """A broken provider costs nothing and breaks nothing."""

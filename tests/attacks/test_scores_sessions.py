@@ -89,11 +89,11 @@ def test_unbilled_work_of_digits_is_rejected_in_a_session(tmp_path: Path) -> Non
 END = 'if __name__ == "__main__":\n'
 NANOCHAT_LATE = """
 plain_gate, plain_save, plain_read, plain_load = open_gate, save_file, load_file, load_predictor
-plain_model = GPT
+plain_model = Model
 carried, models = {}, []
 
 
-def GPT(*sizes):
+def Model(*sizes):
     models.append(plain_model(*sizes))
     return models[-1]
 

@@ -21,19 +21,22 @@ WORSE = {
     "still": ("LEARNING_RATE = 0.03", "LEARNING_RATE = 0.00001"),
     "narrow": ("HIDDEN = 32", "HIDDEN = 2"),
 }
+# Work is fixed, so that the machine's load bears on no score; what looks at the machine's speed is left out, as these
+# sessions share two cores with each other's daemons. Three certificate trials: a repeated one has another seed.
 SETTINGS = (
     "task=digits", "agent=replay", "keep=race", "budget=smoke", "budget.steps=400", "budget.seconds=20",
-    "budget.certificate=2",
+    "budget.certificate=3", "~guards.budget_honesty",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def proposals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The task's six recorded proposals and six that make it plainly worse."""
+    """The task's six recorded proposals and six that make it plainly worse once the first of those is kept."""
     folder = tmp_path_factory.mktemp("proposals")
     for file in REPLAY.glob("*.patch"):
         shutil.copy(file, folder)
-    lines = (ROOT / "tasks" / "digits" / "train.py").read_text().splitlines()
+    text = (ROOT / "tasks" / "digits" / "train.py").read_text()
+    lines = text.replace("MOMENTUM = 0.0", "MOMENTUM = 0.9").splitlines()
     for number, (name, (old, new)) in enumerate(WORSE.items(), 7):
         place = next(index for index, line in enumerate(lines) if line.startswith(old))
         around = lines[place - 1 : place + 2]
@@ -57,7 +60,7 @@ def command(folder: Path, tag: str, proposals: Path, *more: str) -> list[str]:
 def started(arguments: list[str], log: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     with log.open("ab") as stream:
         return subprocess.Popen(
-            arguments, stdout=stream, stderr=stream, start_new_session=True, env={**os.environ, **environment}
+            arguments, stdout=stream, stderr=stream, process_group=0, env={**os.environ, **environment}
         )
 
 
@@ -89,14 +92,17 @@ def verdicts(rows: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
     return decided + [(0, "certificate", str(row["passed"])) for row in rows if row["kind"] == "certificate"]
 
 
-def assert_settled(folder: Path, one_slot: Path) -> None:
-    """The ledger is whole, every trial was made and taken once, nothing is left, the verdicts are those of one slot."""
+def assert_settled(folder: Path, one_slot: Path, proposals: int | None = None) -> None:
+    """The ledger is whole, every trial was made and taken once, nothing is left, the verdicts are those of one slot.
+
+    proposals: that the session made, where it stopped before the others and without a certificate.
+    """
     chain.check(folder)
     rows = rows_of(folder)
     for kind in ("trial_started", "trial_finished", "trial_taken"):
         ids = [row.get("ahead") or row["trial_id"] for row in rows if row["kind"] == kind]
         assert len(ids) == len(set(ids)), kind
-    assert verdicts(rows) == verdicts(rows_of(one_slot))
+    assert verdicts(rows) == verdicts(rows_of(one_slot))[:proposals]
     left = {entry.name for entry in (folder / "slots").iterdir() if entry.is_dir()} - {"slurm"}
     assert not left
     assert not list(folder.rglob("*.new"))

@@ -7,6 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -135,3 +137,9 @@ def _free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+if __name__ == "__main__":  # COMMAND...: runs it where such a cluster is
+    with tempfile.TemporaryDirectory(prefix="slurm-") as place, SlurmCluster(Path(place)) as made:
+        code = subprocess.run(sys.argv[1:], env=made.environment, check=False).returncode
+    sys.exit(code)

@@ -1,12 +1,14 @@
 """Sessions on a real Slurm that the tests start on this machine: three nodes, and whatever befalls them."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,99 @@ def test_a_session_under_faults(
     while cluster.job_ids() and time.monotonic() < end:
         time.sleep(1)
     assert not cluster.job_ids()
+
+
+# On the nodes, before the referee's agent starts: node3 has lost its rights, and files of the first two jobs of node2
+# cannot grow (a full shared folder).
+_POOR_NODES = """
+if [ "$SLURMD_NODENAME" = node3 ] && [ -z "$POOR" ]; then
+  POOR=1 exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs bash "$0"
+fi
+if [ "$SLURMD_NODENAME" = node2 ] && { mkdir FOLDER/full1 || mkdir FOLDER/full2; } 2>/dev/null; then ulimit -f 4; fi
+"""
+# Instead of sbatch: the third time the harness is killed once Slurm has taken the job, before anybody knows its id.
+_DEADLY_SBATCH = """#!/bin/sh
+"REAL" "$@"
+code=$?
+{ mkdir FOLDER/sent1 || mkdir FOLDER/sent2 || { mkdir FOLDER/sent3 && kill -KILL -$(cat FOLDER/group); }; } 2>/dev/null
+exit $code
+"""
+
+
+def test_what_befalls_jobs_costs_no_candidate(
+    cluster: SlurmCluster, one_slot: Path, proposals: Path, tmp_path: Path
+) -> None:
+    """A node below the wanted isolation, one whose folder is full, a kill between submission and the id on record,
+    jobs cancelled in the queue (the whole array), a job that is requeued: the verdicts of one slot, nothing left."""
+    folder, log = tmp_path / "many", tmp_path / "log"
+    same_secret(one_slot, folder)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    real = shutil.which("sbatch") or ""
+    (programs / "sbatch").write_text(_DEADLY_SBATCH.replace("REAL", real).replace("FOLDER", str(tmp_path)))
+    (programs / "sbatch").chmod(0o755)
+    environment = {**cluster.environment, "PATH": f"{programs}:{cluster.environment['PATH']}"}
+    lines = [line for line in _POOR_NODES.replace("FOLDER", str(tmp_path)).splitlines() if line]
+    setup = "executor.setup=" + json.dumps(lines)
+    more = (*ON_SLURM, setup, "budget.proposals=4", "budget.certificate=0")
+    session = started(command(tmp_path, "many", proposals, *more), log, environment)
+    (tmp_path / "group").write_text(str(session.pid))
+    assert session.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    for name in cluster.nodes:
+        cluster.said("scontrol", "update", f"nodename={name}", "state=drain", "reason=test")
+    session = started(command(tmp_path, "many", proposals, *more), log, environment)
+    until(lambda: "a job waits in Slurm's queue" in log.read_text(), session)
+    cluster.said("scancel", "--state=PENDING", *{name.partition("_")[0] for name in cluster.job_ids()})
+    for name in cluster.nodes:
+        cluster.said("scontrol", "update", f"nodename={name}", "state=resume")
+    until(lambda: bool(requeued(cluster)), session)
+    assert session.wait(PATIENCE_SECONDS) == 0, log.read_text()[-3000:]
+    assert_settled(folder, one_slot, proposals=4)
+    rows = rows_of(folder)
+    failed = {row["reason"] for row in rows if row.get("outcome") == "infra_failed"}
+    assert "cancelled" in failed
+    assert failed <= {"cancelled", "started_twice", "interrupted", "not_wanted", "failed", "os_error_27"}
+    said = [row["text"] for row in rows if row["kind"] == "notice" and "node3 gets no trial" in row["text"]]
+    assert len(said) <= 2  # once a sitting
+    assert not cluster.job_ids()
+
+
+def requeued(cluster: SlurmCluster) -> str:
+    """A running job that somebody requeued though it said that it must not be; "" where none ran."""
+    running = cluster.said("squeue", "-h", "-r", "-t", "R", "-o", "%A").split()
+    for number in running[:1]:
+        cluster.said("scontrol", "update", f"jobid={number}", "requeue=1")
+        cluster.said("scontrol", "requeue", number)
+        return number
+    return ""
+
+
+def until(ready: Callable[[], bool], session: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not ready() and session.poll() is None and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+def test_a_job_that_would_wait_for_ever_ends_the_session(
+    cluster: SlurmCluster, proposals: Path, tmp_path: Path
+) -> None:
+    """With Slurm's own word for why; and minutes in which no trial can be over are refused at once."""
+    log = tmp_path / "log"
+    arguments = command(tmp_path, "long", proposals, *ON_SLURM, "executor.minutes=120")
+    assert started(arguments, log, cluster.environment).wait(PATIENCE_SECONDS) == 1
+    assert "PartitionTimeLimit" in log.read_text().splitlines()[-1]
+    assert not cluster.job_ids()
+    short = command(
+        tmp_path,
+        "short",
+        proposals,
+        *ON_SLURM,
+        "executor.minutes=1",
+        "budget.steps=null",
+        "budget.seconds=90",
+    )
+    assert started(short, log, cluster.environment).wait(PATIENCE_SECONDS) == 2
+    assert "executor.minutes=1" in log.read_text().splitlines()[-1]
 
 
 def test_nothing_secret_reaches_a_node(cluster: SlurmCluster, proposals: Path, tmp_path: Path) -> None:

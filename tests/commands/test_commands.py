@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from harness.commands import about, commands
+from harness.commands import about, commands, run_named
 from harness.config.options import options
 from tests.config.test_config import call
 
@@ -70,3 +71,13 @@ def test_the_help_names_every_command_and_every_option() -> None:
     ):
         assert option in out
     assert options([]).overrides == ()
+
+
+def test_an_error_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a file holds is quoted in an error's line with its control characters spelt out."""
+    file = tmp_path / "results.tsv"
+    file.write_text("commit\tva\x1b[31ml\x9b2J\tdescription\na\t1\tx\n")
+    assert run_named("replay-night", [str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "va\\x1b[31ml\\x9b2j" in said.lower()
+    assert said.rstrip("\n").isprintable()

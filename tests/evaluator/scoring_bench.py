@@ -187,6 +187,9 @@ class LocalReferee:
     def __init__(self, threads: int, gpu: int | None) -> None:
         del threads, gpu
 
+    def await_ready(self) -> None:
+        pass
+
     def ask(self, plan, descriptors, seconds, main):
         del seconds
         held = [os.dup(descriptor) for descriptor in descriptors]  # the predictors' ends become its own

@@ -1,5 +1,7 @@
 """Scores through the real sandbox, with new interpreters: what the candidate's code finds there."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,26 @@ def test_waiting_processes_are_used_and_ended(real: EvaluatorBench, model) -> No
     finally:
         evaluator.close()
     assert all(process.wait(0) is not None for process in fresh)
+
+
+def test_a_launcher_that_is_killed_is_not_the_candidates_fault(real: EvaluatorBench, model) -> None:
+    """Whoever ends processes of the referee's: the score is made once more."""
+    evaluator = real.evaluator(FAST.__class__(warm=True, cuts=0, replays=0, random_rows=0))
+    try:
+        evaluator.await_ready()
+        launcher = evaluator._pool._predictors[0].process._launcher
+        result = real.store(model)
+        with ThreadPoolExecutor(1) as pool:
+            score = pool.submit(evaluator.score, result, source("import time\ntime.sleep(2)\nreturn model"), Split.VAL)
+            time.sleep(0.7)
+            launcher.kill()
+            found = score.result()
+            assert (found.status, found.reason, found.detail) == ("scored", "", "")
+    finally:
+        evaluator.close()
+
+
+def test_a_predictor_that_ends_itself_stays_the_candidates_fault(real: EvaluatorBench, model) -> None:
+    score = real.score(model, source("import os\nos._exit(9)\n"))
+    assert score.status == "invalid"
+    assert score.reason in ("predictor.not_loaded", "predictor.crashed")  # seen by who asks, or by who waits

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from guard_table import ROOT, TASKS, changed, entries
+from guard_table import ROOT, changed, entries
 
 REACHED = "last.reached"
+SITTINGS = 3
 MACHINES = "keep.unlike_conditions"  # said by the referee where the machine changed: nothing about the edit
 
 
@@ -28,34 +29,70 @@ def parts(base: str, size: int) -> list[list[dict[str, Any]]]:
 
 
 def stopped(
-    text: str, cases: Sequence[Mapping[str, Any]], folder: Path, *settings: str, **environment: str
+    files: Mapping[str, str],
+    cases: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *settings: str,
+    **environment: str,
 ) -> list[tuple[str, str, str]]:
     """Name, reason and message of every edit that did not come to the door of a keep.
 
-    text: the program that they change. What changes nothing may be called a duplicate. A session has to end well.
+    files: what they change. What changes nothing may be called a duplicate. What was measured while the
+    machine changed is taken through another session, as the referee then says nothing of the edit.
     """
-    (folder / "patches").mkdir()
+    found, left = [], list(cases)
+    for sitting in range(SITTINGS):
+        decided = _decided(files, left, folder, sitting, *settings, **environment)
+        left = [case for case, row in decided if row["reason"] == MACHINES]
+        found += [
+            (case["name"], row["reason"], row["message"])
+            for case, row in decided
+            if row["reason"] not in (REACHED, MACHINES) and not _duplicate(case, row)
+        ]
+        if not left:
+            break
+    return found + [(case["name"], MACHINES, f"{SITTINGS} times") for case in left]
+
+
+def _duplicate(case: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return bool(case.get("cosmetic")) and row["reason"].startswith("duplicates.")
+
+
+def _decided(
+    files: Mapping[str, str],
+    cases: Sequence[Mapping[str, Any]],
+    folder: Path,
+    sitting: int,
+    *settings: str,
+    **environment: str,
+) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Each edit with the row that decides it. A session has to end well."""
+    patches = folder / f"patches-{sitting}"
+    patches.mkdir()
     for place, case in enumerate(cases, 1):
-        lines = difflib.unified_diff(
-            text.splitlines(True), changed(text, case).splitlines(True), "a/train.py", "b/train.py"
-        )
-        patch = f"{case['name']}.\n---\n{''.join(lines)}"
-        (folder / "patches" / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
-    rows = _session(folder, *settings, **environment)
+        patch = f"{case['name']}.\n---\n{difference(files, changed(files, case))}"
+        (patches / f"{place:04d}.patch").write_text(patch, encoding="utf-8")
+    tag = f"sitting-{sitting}"
+    rows = _session(folder, tag, f"agent.folder={patches}", *settings, **environment)
     decided = [row for row in rows if row["kind"] == "decided"]
     assert len(decided) == len(cases)
-    return [
-        (case["name"], row["reason"], row["message"])
-        for case, row in zip(cases, decided, strict=True)
-        if row["reason"] != REACHED and not (case.get("cosmetic") and row["reason"].startswith("duplicates."))
-    ]
+    return list(zip(cases, decided, strict=True))
 
 
-def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "harness", "agent=replay", f"agent.folder={folder / 'patches'}"]
+def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """As `git diff` writes it, of files by their names."""
+    parts = (
+        difflib.unified_diff(text.splitlines(True), after[name].splitlines(True), f"a/{name}", f"b/{name}")
+        for name, text in before.items()
+    )
+    return "".join(line for part in parts for line in part)
+
+
+def _session(folder: Path, tag: str, *settings: str, **environment: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "harness", "agent=replay"]
     command += [
         f"session.folder={folder}",
-        "session.tag=one",
+        f"session.tag={tag}",
         "budget.certificate=0",
         "scoring.load_factor=20",
     ]
@@ -73,9 +110,4 @@ def _session(folder: Path, *settings: str, **environment: str) -> list[dict[str,
         env={**os.environ, "PYTHONPATH": path, **environment},
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
-    return [json.loads(line) for line in (folder / "one" / "ledger.jsonl").read_text().splitlines()]
-
-
-def program_of(task: str) -> str:
-    """What is edited, as it is today."""
-    return (TASKS / task / "train.py").read_text(encoding="utf-8")
+    return [json.loads(line) for line in (folder / tag / "ledger.jsonl").read_text().splitlines()]

@@ -214,3 +214,10 @@ def test_what_cannot_be_looked_at_is_said_in_one_line(
     assert said in shown.err
     assert len(shown.err.splitlines()) == 1
     assert shown.out == ""
+
+
+def test_what_a_shell_hands_over_as_a_pipe(old: Path) -> None:
+    """`harness guard <(git show HEAD:train.py) train.py`: a pipe is a file that is read once."""
+    line = f'"{sys.executable}" -m harness guard <(cat "{old}/train.py") <(sed s/0.1/0.2/ "{old}/train.py")'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "accepted"), done.stderr

@@ -7,14 +7,19 @@ that the work is good.
 from pathlib import Path
 
 import pytest
-from honest_sessions import edits, parts, program_of, stopped
+from guard_table import programs
+from honest_sessions import edits, parts, stopped
 
 SIZE = 10  # edits a session
 BY_STEPS = {
     "digits": ("budget.steps=2000", "budget.seconds=20"),
     "nanochat": ("budget.steps=12", "budget.seconds=60"),
 }
-BY_TIME = {"digits": ("budget.seconds=1.5",), "query_expansion": ("budget.seconds=4",)}
+BY_TIME = {
+    "digits": ("budget.seconds=1.5",),
+    "query_expansion": ("budget.seconds=4",),
+    "protocol_hardening": ("budget.seconds=4",),
+}
 SETTINGS = [
     *((task, "steps", settings) for task, settings in BY_STEPS.items()),
     *((task, "time", settings) for task, settings in BY_TIME.items()),
@@ -33,7 +38,7 @@ def test_no_honest_edit_is_blocked_in_the_end(
 ) -> None:
     """Every edit comes to the door of a keep; one that changes nothing is called a duplicate."""
     cases = parts(task, SIZE)[number]
-    assert stopped(program_of(task), cases, tmp_path, f"task={task}", *settings) == []
+    assert stopped(programs(task), cases, tmp_path, f"task={task}", *settings) == []
 
 
 @pytest.mark.slow
@@ -43,10 +48,10 @@ def test_edits_of_every_kind_reach_the_door(tmp_path: Path) -> None:
     cases = [case for case in edits("digits") if case["name"] in names]
     assert len(cases) == len(names)
     settings = ("task=digits", "budget.steps=300", "budget.seconds=20")
-    assert stopped(program_of("digits"), cases, tmp_path, *settings) == []
+    assert stopped(programs("digits"), cases, tmp_path, *settings) == []
 
 
-@pytest.mark.parametrize("task", ["digits", "nanochat", "query_expansion", "script"])
+@pytest.mark.parametrize("task", ["digits", "nanochat", "query_expansion", "protocol_hardening", "script"])
 def test_every_program_has_its_share_of_the_corpus(task: str) -> None:
     """At least 30 edits of each learning task's program as it is today, and of a script as people adopt it."""
     assert len(edits(task)) >= 30

@@ -345,5 +345,24 @@ def test_arms_elsewhere_share_the_slots_of_the_queue():
     queue = composed(["task=digits", "executor=slurm", "executor.slots=7"])[0]
     assert _slots_elsewhere(queue) == 7
     assert _slots_elsewhere(composed(["task=digits"])[0]) is None
-    with pytest.raises(UserError, match="leave it out"):
-        _slots_elsewhere(composed(["task=digits", "executor.gpus=all"])[0])
+    assert _slots_elsewhere(composed(["task=digits", "executor.gpus=all"])[0]) is None
+
+
+def test_an_arm_on_several_cards_takes_turns_for_each(tmp_path: Path) -> None:
+    """It is bound to none of them; its neighbour gets one card and knows of no other."""
+    sweep = sweep_of(["agent=random,optuna", f"session.folder={tmp_path}"])
+    sweep.folder.mkdir(parents=True)
+    code = (
+        "import json, os, sys; print(json.dumps([sys.argv[2:], "
+        "{name: value for name, value in os.environ.items() if 'TURNS' in name}]))"
+    )
+    several = frozenset({sweep.arms[0].name})
+    command = (sys.executable, "-c", code)
+    Runner(sweep, Record(sweep.folder), [0, 1], 1, command, several).run()
+    told = [json.loads((sweep.folder / arm.name / "output.log").read_text()) for arm in sweep.arms]
+    words, turns = zip(*told, strict=True)
+    bound = [any(word.startswith("executor.gpu=") for word in each) for each in words]
+    assert bound == [False, True]
+    assert turns[0].keys() == {"HARNESS_TURNS", "HARNESS_TURNS_GPU0", "HARNESS_TURNS_GPU1"}
+    assert len(set(turns[0].values())) == 2
+    assert turns[1].keys() == {"HARNESS_TURNS"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.trial.turns import VARIABLE, Turn, Turns, turn
+from harness.trial.turns import VARIABLE, Turn, Turns, card_variable, turn
 from tests.report.conftest import recorded, wait_until
 
 SESSION = """
@@ -77,6 +77,16 @@ def test_as_many_as_there_is_room_for() -> None:
         patch.setenv(VARIABLE, turns.path)
         with turn(), turn(), pytest.raises(TimeoutError), turn(0.1):
             pass
+
+
+def test_each_card_has_turns_of_its_own(one: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody named a card for shares those of the whole."""
+    with contextlib.closing(Turns(1)) as other:
+        monkeypatch.setenv(card_variable(1), other.path)
+        with turn(), turn(gpu=1):
+            for gpu in (None, 0, 1):
+                with pytest.raises(TimeoutError), turn(0.1, gpu):
+                    pass
 
 
 def test_nobody_waits_for_a_sweep_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

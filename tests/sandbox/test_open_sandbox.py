@@ -72,10 +72,15 @@ def test_a_broken_setup_is_told_not_hidden(bench: TrialBench, monkeypatch: pytes
 
 
 def test_a_lost_launcher_is_ours(bench: TrialBench) -> None:
-    """The launcher killed from outside: infra_failed, and its trial's processes are gone."""
+    """The launcher killed from outside: infra_failed, and its trial's processes are gone.
+
+    Also when what it watches has been looked at: the kernel then forgets what it was to do at the launcher's end.
+    """
     word = f"lost-{os.getpid()}"
     source = b"import time; time.sleep(60)"
     with bench.sandbox.start(Command("a.py", (word,), {"a.py": source})) as process:
+        while not process.memory_bytes:
+            assert process.wait(0.05) is None
         process._launcher.kill()
         end = process.wait(20)
     assert end is not None

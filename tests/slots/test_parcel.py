@@ -1,5 +1,6 @@
 """What travels to a node and back, and what a forged or broken answer comes to."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ import pytest
 from harness.config.setup import load
 from harness.errors import InfrastructureError
 from harness.records import Clock, Level, Limits, Observation, Outcome, Role, Score, TrialResult, TrialSpec
-from harness.slots.elsewhere import NotNow, RemoteSlots, State
+from harness.slots import node
+from harness.slots.elsewhere import NotNow, RemoteSlots, State, job_name
 from harness.slots.on_ray import pack, unpack, with_folders
 from harness.slots.order import Measured, Order, digest
 from harness.slots.parcel import RESULT, Kit, order_bytes, order_of, received, result_bytes, write
@@ -151,6 +153,9 @@ class PlayedQueue:
     ended: list[str] = field(default_factory=list)
     avoided: list[str] = field(default_factory=list)
     refuses: bool = False
+    refuses_ids: frozenset[str] | set[str] = frozenset()
+    most: int = 64
+    waits: str = ""
     absent: int = 0
     silent: bool = False
     answer: Callable[[Order], Measured] = lambda order: Measured(
@@ -161,7 +166,7 @@ class PlayedQueue:
         if self.absent:
             self.absent -= 1
             raise NotNow("sbatch: Unable to contact slurm controller")
-        if self.refuses:
+        if self.refuses or self.refuses_ids & {order.id for order, _ in orders}:
             raise InfrastructureError("sbatch refused: no such partition")
         for order, folder in orders:
             self.sent.append(order.id)
@@ -173,7 +178,7 @@ class PlayedQueue:
         if self.silent:
             raise InfrastructureError("squeue: cannot contact the controller")
         return {
-            name: State(over=True, reason=self.loses[name], place="node2")
+            name: State(over=not self.waits, reason=self.loses[name], place="node2", waits=self.waits)
             for name in folders
             if name in self.loses
         }
@@ -236,20 +241,91 @@ def test_orders_wait_for_a_daemon_that_is_away(tmp_path: Path, monkeypatch: pyte
     assert len(slots.notices()) == 1
 
 
-def test_a_node_below_the_wanted_isolation_is_left_alone(tmp_path: Path) -> None:
-    def refuses(order: Order) -> Measured:
-        return Measured(
-            order.id,
-            TrialResult(order.id, Outcome.INFRA_FAILED, "isolation", log="L0 is measured"),
-            place="node3",
-        )
+def refused_on(*places: str) -> Callable[[Order], Measured]:
+    """By each of these places in turn, then measured on node9."""
+    left = list(places)
 
-    queue = PlayedQueue(answer=refuses)
+    def answer(order: Order) -> Measured:
+        if not left:
+            return Measured(order.id, TrialResult(order.id, Outcome.CRASHED, "exit_1"), place="node9")
+        result = TrialResult(order.id, Outcome.INFRA_FAILED, "isolation", log="L0 is measured")
+        return Measured(order.id, result, place=left.pop(0))
+
+    return answer
+
+
+def test_a_node_below_the_wanted_isolation_is_left_alone(tmp_path: Path) -> None:
+    """Its trial is made elsewhere, at no cost of an attempt; each such node is named once."""
+    queue = PlayedQueue(answer=refused_on("node3", "node4"))
+    slots = remote(tmp_path, queue)
+    slots.start(ORDER)
+    (found,) = slots.finished(5.0)
+    assert (found.result.reason, found.place) == ("exit_1", "node9")
+    assert queue.avoided == ["node3", "node4"]
+    assert queue.sent == [ID] * 3
+    assert slots.notices() == [f"node{number} gets no trial: L0 is measured" for number in (3, 4)]
+
+
+@pytest.mark.parametrize(
+    "places", [("node3", "node3"), ("node3,node4",), ("node3\n#SBATCH --wrap=x",), ("",)]
+)
+def test_a_refusal_that_cannot_be_avoided_is_a_failure(places: tuple[str, ...], tmp_path: Path) -> None:
+    """By a place that gets orders all the same, and by what is no name of a place: that reaches no queue."""
+    queue = PlayedQueue(answer=refused_on(*places))
     slots = remote(tmp_path, queue)
     slots.start(ORDER)
     assert slots.finished(5.0)[0].result.outcome is Outcome.INFRA_FAILED
-    assert queue.avoided == ["node3"]
-    assert slots.notices() == ["node3 gets no trial: L0 is measured"]
+    assert queue.avoided in ([], ["node3"])
+
+
+def test_orders_go_out_in_parts_that_a_queue_takes(tmp_path: Path) -> None:
+    """A part that is refused takes no other one with it."""
+    queue = PlayedQueue(most=2, refuses_ids={"p0001-3@1"})
+    slots = remote(tmp_path, queue)
+    for number in range(1, 5):
+        name = f"p0001-{number}@1"
+        slots.start(Order(name, TrialSpec(name, "", Role.CANDIDATE, 1, Clock(), Limits()), {}))
+    found = {measured.id: measured.result.reason for measured in slots.finished(5.0)}
+    assert queue.sent == ["p0001-1@1", "p0001-2@1"]
+    assert found == {
+        "p0001-1@1": "exit_1", "p0001-2@1": "exit_1", "p0001-3@1": "not_sent", "p0001-4@1": "not_sent",
+    }  # fmt: skip
+
+
+def test_an_unusual_wait_is_said_once(tmp_path: Path) -> None:
+    queue = PlayedQueue(loses={ID: ""}, waits="a job waits in Slurm's queue: JobHeldAdmin")
+    slots = remote(tmp_path, queue)
+    slots.start(ORDER)
+    assert slots.finished(0.1) == []
+    assert slots.finished(0.1) == []
+    assert slots.notices() == ["a job waits in Slurm's queue: JobHeldAdmin"]
+
+
+def test_a_full_shared_folder_fails_the_trial_and_not_the_harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = remote(tmp_path, PlayedQueue())
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("harness.slots.elsewhere.write", full)
+    slots.start(ORDER)
+    (found,) = slots.finished(5.0)
+    assert (found.result.outcome, found.result.reason) == (Outcome.INFRA_FAILED, "os_error_28")
+    assert not list((tmp_path / "slots").glob("p*"))
+
+
+def test_an_order_that_is_started_again_is_not_measured_again(tmp_path: Path) -> None:
+    """Whoever requeues a job gives its program no second look at its seed."""
+    folder = tmp_path / "order"
+    folder.mkdir()
+    write(folder / "order.json", order_bytes(ORDER, "word"))
+    write(tmp_path / "kit.json", kit().to_bytes())
+    (folder / "begun").touch()
+    assert node.main([str(folder)]) == 0
+    found = received(folder, ID, "word", Limits(), "weights.safetensors", tmp_path)
+    assert (found.result.outcome, found.result.reason) == (Outcome.INFRA_FAILED, "started_twice")
 
 
 def test_what_was_sent_is_found_again_and_what_was_not_is_not(tmp_path: Path) -> None:
@@ -271,6 +347,27 @@ def test_an_order_that_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
     slots.cancel(ID)
     assert queue.ended == [ID]
     assert slots.finished(5.0)[0].result.reason == "not_wanted"
+
+
+def test_a_sessions_name_in_a_queue_is_its_own(tmp_path: Path) -> None:
+    """The same when it is resumed; another one for a folder of the same path on another machine."""
+    (tmp_path / "here").mkdir()
+    first = job_name(tmp_path / "here")
+    assert job_name(tmp_path / "here") == first
+    (tmp_path / "here").rename(tmp_path / "there")
+    (tmp_path / "here").mkdir()
+    assert job_name(tmp_path / "here") != first
+
+
+def test_what_was_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Also where nobody asks any more."""
+    queue = PlayedQueue(loses={ID: "never"}, silent=True)
+    slots = remote(tmp_path, queue)
+    slots.start(ORDER)
+    slots.finished(0.0)
+    slots.cancel(ID)
+    slots.close()
+    assert not list((tmp_path / "slots").glob("p*"))
 
 
 def test_a_programs_digest_tells_programs_apart() -> None:

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from harness.agents import keys
-from harness.agents.api.model import Hopeless, Refused, Reply, Trouble
+from harness.agents.api.model import Failure, Hopeless, Refused, Reply, Trouble
 from harness.agents.api.watch import Ended, Watch
 from harness.agents.data_text import finite_number, one_line
 from harness.records import Usage
@@ -34,56 +34,53 @@ def asked(
     try:
         reply = read(watch.run(send))
     except Exception as error:  # noqa: BLE001  # a provider can break its client in any way; the night goes on
-        raise _explained(error, watch, watch.reader.spent(sent_bytes, most_output)) from None
-    said = watch.reader.usage or reply.usage
+        cost = watch.reader.spent(sent_bytes, most_output)
+        raise _explained_somehow(error, watch, cost) from None
+    reader = watch.reader
+    unread = reader.usage is None and reply.usage is not None  # of a client whose bytes are framed (Bedrock)
     return replace(
         reply,
-        usage=said
-        if said is not None and watch.reader.whole
-        else _at_least(reply, watch, sent_bytes, most_output),
-        hour_writes=watch.reader.hour_writes or reply.hour_writes,
-        misreported=watch.reader.misreported + (said is None),
+        usage=reply.usage if unread else reader.spent(sent_bytes, most_output),
+        hour_writes=reader.hour_writes or reply.hour_writes,
+        misreported=reader.misreported + (reader.usage is None and not unread),
     )
 
 
-def _at_least(reply: Reply, watch: Watch, sent_bytes: int, most_output: int) -> Usage:
-    """reply.usage: of clients whose bytes cannot be read on the way (Bedrock's frames)."""
-    if watch.reader.usage is None and reply.usage is not None:
-        return reply.usage
-    return watch.reader.spent(sent_bytes, most_output)
-
-
-def _explained(error: Exception, watch: Watch, cost: Usage) -> Exception:
-    import httpx2
-
+def _explained_somehow(error: Exception, watch: Watch, cost: Usage) -> Failure:
+    """With what it cost, if anything. An error can be as broken as the reply that it came of."""
     reader = watch.reader
     begun = watch.served and (reader.words > 0 or reader.usage is not None)
-    spent = cost if begun else None
+    try:
+        failure = _explained(error, begun)
+    except Exception as broken:  # noqa: BLE001  # whatever it is, it is the provider's
+        failure = Trouble("malformed", f"unreadable reply: {type(error).__name__}, {type(broken).__name__}")
+    failure.usage = failure.usage or (cost if begun else None)
+    failure.hour_writes = failure.hour_writes or reader.hour_writes
+    return failure
 
-    def trouble(kind: str, text: str, wait: float | None = None) -> Trouble:
-        return Trouble(kind, text, wait, spent, reader.hour_writes)
 
-    if isinstance(error, Trouble | Refused | Hopeless):
-        if isinstance(error, Trouble):
-            error.usage, error.hour_writes = error.usage or spent, reader.hour_writes
+def _explained(error: Exception, begun: bool) -> Failure:
+    import httpx2
+
+    if isinstance(error, Failure):
         return error
     cause = next((e for e in (error, error.__cause__, error.__context__) if isinstance(e, Ended)), None)
     if cause is not None:
-        return trouble(cause.kind, str(cause))
+        return Trouble(cause.kind, str(cause))
     if hasattr(error, "status_code") and hasattr(error, "response"):
-        return _by_status(error, trouble)
+        return _by_status(error)
     lost = ("APIConnectionError", "APITimeoutError")
     if isinstance(error, httpx2.TransportError) or type(error).__name__ in lost:
         inner = error.__cause__ or error
         if "Timeout" in type(inner).__name__ or "Timeout" in type(error).__name__:
-            return trouble("timeout", "the provider did not answer in time")
-        return trouble("cut" if begun else "connection", f"connection lost: {type(inner).__name__}")
+            return Trouble("timeout", "the provider did not answer in time")
+        return Trouble("cut" if begun else "connection", f"connection lost: {type(inner).__name__}")
     if getattr(error, "body", None):  # an error inside a stream
-        return _by_words(error, trouble)
-    return trouble("malformed", f"unreadable reply: {type(error).__name__}")
+        return _by_words(error)
+    return Trouble("malformed", f"unreadable reply: {type(error).__name__}")
 
 
-def _by_status(error: Any, trouble: Callable[..., Trouble]) -> Exception:
+def _by_status(error: Any) -> Failure:
     """Inside a stream the status is 200; what it says of itself then counts."""
     status = int(error.status_code)
     text = f"{status}: {said_by(error)}"
@@ -92,21 +89,21 @@ def _by_status(error: Any, trouble: Callable[..., Trouble]) -> Exception:
         return Hopeless(f"the account has nothing left: {text}")
     wait = retry_after(error.response.headers)
     if status == 429 or kind in _RATE_KINDS:
-        return trouble("rate_limit", text, wait)
+        return Trouble("rate_limit", text, wait)
     if status in _PASSING_STATUS or status >= 500 or kind in _PASSING_KINDS:
-        return trouble("server", text, wait)
+        return Trouble("server", text, wait)
     if status in _REFUSED_STATUS:
         return Refused(f"the provider refuses the request: {text}")
     if status < 400:
-        return trouble("malformed", f"unexpected answer {text}")
+        return Trouble("malformed", f"unexpected answer {text}")
     return Hopeless(f"the provider refuses the request: {text}")
 
 
-def _by_words(error: Any, trouble: Callable[..., Trouble]) -> Exception:
+def _by_words(error: Any) -> Failure:
     kind, text = _kind(error), said_by(error)
     if any(mark in f"{kind} {text}" for mark in NOTHING_LEFT):
         return Hopeless(f"the account has nothing left: {text}")
-    return trouble("rate_limit" if kind in _RATE_KINDS else "server", text)
+    return Trouble("rate_limit" if kind in _RATE_KINDS else "server", text)
 
 
 def _kind(error: Any) -> str:
@@ -135,5 +132,5 @@ def retry_after(headers: Any) -> float | None:
         import datetime
 
         return max((moment - datetime.datetime.now(datetime.UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -105,6 +105,7 @@ class ChatAgent:
                     raise UserError(f"{self._name} cannot be used: {_line(trouble)}") from None
                 time.sleep(_CHECK_PAUSE_SECONDS)
             except (Hopeless, Refused) as refusal:
+                self._pay(refusal.usage)
                 raise UserError(f"{self._name} cannot be used: {_line(refusal)}") from None
 
     def _pay(self, usage: Usage | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent, tiny
 from harness.agents.api.clients import ApiLogin, claude_address, claude_client, claude_login, plain_headers
-from harness.agents.api.model import Exchange, Reply, Request, ToolCall, Trouble, given, sendable
+from harness.agents.api.model import Exchange, Reply, Request, ToolCall, Trouble, given, repeatable, sendable
 from harness.agents.api.patience import Patience
 from harness.agents.api.rules import claude_settings
 from harness.agents.api.watch import Watch, most_bytes
@@ -154,13 +154,13 @@ def _reply(message: "Message") -> Reply:
         plain = block.model_dump(mode="json", exclude_unset=True, exclude={"parsed_output"}, warnings="none")
         if block.type == "tool_use":
             plain["input"] = given(block.input) or {}
-            calls.append(ToolCall(block.id, str(block.name), given(block.input)))
+            calls.append(ToolCall(block.id, block.name, given(block.input)))
         elif block.type == "text":
             texts.append(block.text)
         elif block.type == "thinking":
             thoughts.append(block.thinking)
         raw.append(plain)
-    if not sendable(raw) or len({call.number for call in calls}) < len(calls):
+    if not sendable(raw) or not repeatable(calls):
         raise Trouble("malformed", "unreadable reply: it could not be sent back")
     return Reply(
         "".join(texts),

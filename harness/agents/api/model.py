@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -97,12 +97,17 @@ class Model(Protocol):
         """Ends a request that is under way, from any thread."""
 
 
-class Trouble(Exception):
-    """A passing failure. kind: "rate_limit", "server", "timeout", "silence", "too_large", "closed", "connection",
-    "cut", "malformed".
+class Failure(Exception):
+    """What came of a request instead of a reply. usage: what the provider had counted when it happened; hour_writes: as
+    in a Reply."""
 
-    usage: what the provider had counted when it happened; hour_writes: as in a Reply.
-    """
+    usage: Usage | None = None
+    hour_writes: int = 0
+
+
+class Trouble(Failure):
+    """A passing failure. kind: "rate_limit", "server", "timeout", "silence", "too_large", "closed", "connection",
+    "cut", "malformed"."""
 
     def __init__(
         self,
@@ -119,11 +124,11 @@ class Trouble(Exception):
         self.hour_writes = hour_writes
 
 
-class Hopeless(Exception):
+class Hopeless(Failure):
     """The provider refuses to serve us: wrong key, unknown model, nothing left on the account."""
 
 
-class Refused(Exception):
+class Refused(Failure):
     """The provider refuses this request, for instance because it is too long; another one may be served."""
 
 
@@ -141,6 +146,12 @@ def sendable(value: Any) -> bool:
     except (ValueError, TypeError, RecursionError):
         return False
     return True
+
+
+def repeatable(calls: Sequence[ToolCall]) -> bool:
+    """Whether calls can be sent back and answered: each needs a number of its own, and a name."""
+    named = all(isinstance(text, str) and text for call in calls for text in (call.number, call.name))
+    return named and len({call.number for call in calls}) == len(calls)
 
 
 def given(value: Any) -> dict[str, Json] | None:

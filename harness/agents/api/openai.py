@@ -10,7 +10,17 @@ from typing import Any
 from harness.agents import keys
 from harness.agents.api.asking import asked
 from harness.agents.api.chat_agent import CLASSES, ChatAgent, tiny
-from harness.agents.api.model import Exchange, Model, Reply, Request, ToolCall, Trouble, given, sendable
+from harness.agents.api.model import (
+    Exchange,
+    Model,
+    Reply,
+    Request,
+    ToolCall,
+    Trouble,
+    given,
+    repeatable,
+    sendable,
+)
 from harness.agents.api.patience import Patience
 from harness.agents.api.responses import Responses
 from harness.agents.api.responses import settings as response_settings
@@ -162,7 +172,7 @@ class _Message:
         self._text = ""
         self._thoughts = ""
         self._refusal = ""
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls: list[tuple[int, dict[str, str]]] = []  # with the index that each came with
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         for choice in chunk.get("choices", [])[:1]:
@@ -171,20 +181,27 @@ class _Message:
             self._refusal += delta.get("refusal") or ""
             self._thoughts += delta.get("reasoning_content") or delta.get("reasoning") or ""
             for part in delta.get("tool_calls") or []:
-                call = self._calls.setdefault(
-                    int(part.get("index", 0)), {"id": "", "name": "", "arguments": ""}
-                )
-                call["id"] = part.get("id") or call["id"]
                 function = part.get("function", {})
+                call = self._call(int(part.get("index", 0)), str(part.get("id") or ""), function.get("name"))
                 call["name"] += function.get("name") or ""
                 call["arguments"] += function.get("arguments") or ""
             self.stop = choice.get("finish_reason") or self.stop
+
+    def _call(self, index: int, number: str, name: Any) -> dict[str, str]:
+        """The call that a part belongs to. Some servers give all calls of a reply one index: a name with an id of its
+        own begins another."""
+        call = next((call for at, call in reversed(self._calls) if at == index), None)
+        if call is None or (name and number and call["id"] not in ("", number)):
+            call = {"id": "", "name": "", "arguments": ""}
+            self._calls.append((index, call))
+        call["id"] = call["id"] or number
+        return call
 
     def reply(self) -> Reply:
         """Raises Trouble for a reply that has no end, or that could not be sent back."""
         if not self.stop:
             raise Trouble("cut", "the reply ended in the middle")
-        calls = [self._calls[index] for index in sorted(self._calls)]
+        calls = [call for _, call in sorted(self._calls, key=lambda item: item[0])]
         for number, call in enumerate(calls):
             call["id"] = call["id"] or f"call_{number}"
         raw: dict[str, Any] = {"role": "assistant", "content": self._text}
@@ -197,10 +214,10 @@ class _Message:
                 }
                 for c in calls
             ]
-        if not sendable(raw) or len({call["id"] for call in calls}) < len(calls):
+        parsed = tuple(ToolCall(call["id"], call["name"], json_object(call["arguments"])) for call in calls)
+        if not sendable(raw) or not repeatable(parsed):
             raise Trouble("malformed", "unreadable reply: it could not be sent back")
         stop = "refusal" if self._refusal else _STOPS.get(self.stop, "end")
-        parsed = tuple(ToolCall(call["id"], call["name"], json_object(call["arguments"])) for call in calls)
         return Reply(self._text, parsed, stop, None, raw, thoughts=self._thoughts)
 
 

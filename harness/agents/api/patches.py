@@ -6,7 +6,7 @@ hunk announces is refused and not dropped.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ _HYPOTHESIS = re.compile(r"^Hypothesis: *(.+)\n?", re.MULTILINE)
 _LINK = "file mode 120000"
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _FRACTION = re.compile(r"\.0+(?= )")
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
+_ESCAPED = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 _BETWEEN = re.compile(r"(---|\+\+\+) |-- ?$")  # the next file's header, or a mail's signature
 
 
@@ -110,25 +112,86 @@ def _words(text: str) -> tuple[str, str]:
 
 def apply(patch: Patch, tree: Files) -> Edit:
     """The patch's effect on `tree`. Raises PatchError when any part of it does not apply."""
-    files: dict[str, bytes] = {}
-    deleted: list[str] = []
-    links: dict[str, str] = {}
+    work = _Work(tree, [_paths(change) for change in patch.files])
     for change in patch.files:
+        work.take(change)
+    return work.edit()
+
+
+class _Work:
+    """A tree under a patch, as `git apply` sees it: a later part of a file that was changed before changes the result,
+    renames and copies read what was there at first, and what any part takes away makes room for another.
+    """
+
+    def __init__(self, tree: Files, paths: Sequence[tuple[str | None, str | None]]) -> None:
+        self._tree = tree
+        self._going = {old for old, new in paths if old is not None and old != new}
+        self._new: dict[str, bytes] = {}
+        self._links: dict[str, str] = {}
+        self._deleted: set[str] = set()
+
+    def take(self, change: PatchedFile) -> None:
+        """Raises PatchError."""
         if change.is_binary_file:
             raise PatchError(f"{change.path}: binary patches are not supported")
-        if not (len(change) or change.is_rename or "file mode" in str(change.patch_info)):
+        info = str(change.patch_info)
+        if not (len(change) or change.is_rename or "file mode" in info or "new mode" in info):
             raise PatchError("there is no diff in the patch")
         old, new = _paths(change)
-        if old is None and new in tree:
+        self._check_new(old, new, info)
+        moved = change.is_rename or "copy from" in info
+        content = _changed(change, b"" if old is None else self._content(old, moved))
+        if old is not None and old != new and "copy from" not in info:
+            self._deleted.add(old)
+            if not moved:
+                self._forget(old)
+        if new is not None:
+            self._put(new, content, _LINK in info)
+
+    def edit(self) -> Edit:
+        """Raises PatchError where a file would stand in a folder's place or below a file."""
+        kept = {*(set(self._tree) - self._deleted), *self._new, *self._links}
+        made = {*self._new, *self._links}
+        for path in sorted(kept):
+            if both := next((one for one in _parents(path) if one in kept and {one, path} & made), None):
+                raise PatchError(f"{both}: a file there, and {path} below it")
+        return Edit(self._new, tuple(sorted(self._deleted - set(self._new) - set(self._links))), self._links)
+
+    def _check_new(self, old: str | None, new: str | None, info: str) -> None:
+        for path in filter(None, (old, new)):
+            if any(part in ("", ".", "..") or part.lower() == ".git" for part in path.split("/")):
+                raise PatchError(f"{path}: no path that a patch may name")
+        if "file mode 160000" in info:
+            raise PatchError(f"{new or old}: submodules are not supported")
+        if new is not None and new != old and new not in self._going and self._is_there(new):
             raise PatchError(f"{new}: the patch makes a file that is already there")
-        content = _changed(change, b"" if old is None else _content(tree, old))
-        if new is not None and _LINK in str(change.patch_info):
-            links[new] = content.decode("utf-8", "surrogateescape").rstrip("\n")
-        elif new is not None:
-            files[new] = content
-        if old is not None and old != new and "copy from" not in str(change.patch_info):
-            deleted.append(old)
-    return Edit(files, tuple(deleted), links)
+
+    def _is_there(self, path: str) -> bool:
+        return path in self._tree or path in self._new or path in self._links
+
+    def _content(self, path: str, moved: bool) -> bytes:
+        if path in self._new and not moved:
+            return self._new[path]
+        if path not in self._tree or (path in self._deleted and not moved):
+            raise PatchError(f"{path}: there is no such file to change")
+        return self._tree[path]
+
+    def _put(self, path: str, content: bytes, is_link: bool) -> None:
+        self._forget(path)
+        if is_link:
+            self._links[path] = content.decode("utf-8", "surrogateescape").rstrip("\n")
+        else:
+            self._new[path] = content
+
+    def _forget(self, path: str) -> None:
+        self._new.pop(path, None)
+        self._links.pop(path, None)
+
+
+def _parents(path: str) -> Iterator[str]:
+    """The folders above a path."""
+    parts = path.split("/")
+    return ("/".join(parts[:length]) for length in range(1, len(parts)))
 
 
 def _paths(change: PatchedFile) -> tuple[str | None, str | None]:
@@ -149,7 +212,16 @@ def _paths(change: PatchedFile) -> tuple[str | None, str | None]:
 def _plain(name: str) -> str | None:
     """Without its first folder (a/, b/, or what people call it), as git takes it off; a line end is no part of it."""
     name = name.rstrip("\r")
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        quoted = name[1:-1].encode("utf-8", "surrogateescape")
+        name = _ESCAPE.sub(_unescaped, quoted).decode("utf-8", "surrogateescape")
     return None if name == "/dev/null" else name.partition("/")[2] or name
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    """A byte of a name that git has put in quotes."""
+    code = found[1]
+    return bytes([int(code, 8) & 0xFF]) if code.isdigit() else _ESCAPED.get(code, code)
 
 
 def _is_zero(timestamp: str | None) -> bool:
@@ -160,12 +232,6 @@ def _is_zero(timestamp: str | None) -> bool:
         return False
 
 
-def _content(tree: Files, path: str) -> bytes:
-    if path not in tree:
-        raise PatchError(f"{path}: there is no such file to change")
-    return tree[path]
-
-
 def _changed(change: PatchedFile, content: bytes) -> bytes:
     """The file after all hunks. They are placed as `git apply` places them (apply.c, find_pos and match_fragment): the
     nearest match to the line that the hunk names, after it first; lines that an earlier hunk has written are no
@@ -174,6 +240,8 @@ def _changed(change: PatchedFile, content: bytes) -> bytes:
     written = [False] * len(lines)
     for number, hunk in enumerate(change, 1):
         old, new = _sides(hunk)
+        if all(kind not in "+-" for kind, _ in _announced(hunk)):
+            raise PatchError(f"{change.path.strip()}: hunk {number} changes nothing")
         place = _find(lines, written, old, _Anchor.of(hunk))
         if place is None:
             raise PatchError(f"{change.path.strip()}: hunk {number} does not apply, {_why_not(lines, old)}")
@@ -193,7 +261,7 @@ class _Anchor(NamedTuple):
 
     @classmethod
     def of(cls, hunk: Any) -> "_Anchor":
-        kinds = [line.line_type for line in hunk if line.line_type != "\\"]
+        kinds = [kind for kind, _ in _announced(hunk) if kind != "\\"]
         trailing = kinds[-1:] == [" "]
         return cls(max(hunk.target_start - 1, 0), hunk.source_start <= 1, not trailing)
 
@@ -213,19 +281,33 @@ def _why_not(lines: list[bytes], old: list[bytes]) -> str:
     return "its context is not there"
 
 
-def _sides(hunk: object) -> tuple[list[bytes], list[bytes]]:
+def _sides(hunk: Any) -> tuple[list[bytes], list[bytes]]:
     """Old and new lines of a hunk, each with its line end; `\\ No newline` takes it from the line above."""
     sides: dict[str, list[bytes]] = {"old": [], "new": []}
     last: tuple[str, ...] = ()
-    for line in hunk:  # type: ignore[attr-defined]  # unidiff's Hunk is a list of lines, untyped
-        if line.line_type == "\\":
+    for kind, value in _announced(hunk):
+        if kind == "\\":
             for side in last:
                 sides[side][-1] = sides[side][-1].removesuffix(b"\n")
             continue
-        last = {" ": ("old", "new"), "-": ("old",), "+": ("new",)}.get(line.line_type, ("old", "new"))
+        last = {" ": ("old", "new"), "-": ("old",), "+": ("new",)}[kind]
         for side in last:
-            sides[side].append(line.value.encode("utf-8", "surrogateescape"))
+            sides[side].append(value.encode("utf-8", "surrogateescape"))
     return sides["old"], sides["new"]
+
+
+def _announced(hunk: Any) -> Iterator[tuple[str, str]]:
+    """Kind (" ", "-", "+", or a backslash for a word about the line above) and text of the lines of a hunk.
+
+    An empty line is context whose blank was lost; unidiff also takes those behind a hunk for its own.
+    """
+    old = 0
+    for line in hunk:
+        kind = line.line_type or " "
+        if line.line_type == "" and old >= hunk.source_length:
+            continue
+        old += kind in " -"
+        yield kind, line.value
 
 
 def _find(lines: list[bytes], written: list[bool], wanted: list[bytes], anchor: _Anchor) -> int | None:

@@ -13,7 +13,7 @@ from tenacity import (
 )
 from tenacity import stop_after_attempt as after_attempts
 
-from harness.agents.api.model import Faults, Model, Reply, Request, Trouble
+from harness.agents.api.model import Failure, Faults, Model, Reply, Request, Trouble
 from harness.agents.spending import Meter
 
 _LONGEST_PAUSE_SECONDS = 120.0  # where the provider does not say how long
@@ -44,11 +44,12 @@ class Patience:
             most_output = meter.affordable_output(request.new_bytes())
             try:
                 reply = model.ask(request, most_output, meter.seconds_left)
-            except Trouble as trouble:
-                faults[trouble.kind] += 1
-                if trouble.usage is not None:
+            except Failure as failure:
+                if isinstance(failure, Trouble):
+                    faults[failure.kind] += 1
+                if failure.usage is not None:
                     before = meter.context
-                    meter.add(trouble.usage, trouble.hour_writes)
+                    meter.add(failure.usage, failure.hour_writes)
                     meter.context = before  # the next attempt sends the same request again
                 raise
             assert reply.usage is not None

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.agents.api.asking import asked
+from harness.agents.api.asking import NOTHING_LEFT, asked
 from harness.agents.api.model import (
     Exchange,
+    Hopeless,
     Reply,
     Request,
     ToolCall,
     Trouble,
     given,
+    repeatable,
     sendable,
 )
 from harness.agents.api.watch import Watch, most_bytes
@@ -69,9 +71,12 @@ def settings(model: str, reasoning: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trouble(error: Mapping[str, Any]) -> Trouble:
+def _trouble(error: Mapping[str, Any]) -> Trouble | Hopeless:
     code = str(error.get("code") or "")
-    return Trouble("rate_limit" if "rate_limit" in code else "server", f"{code}: {error.get('message')}")
+    text = f"{code}: {error.get('message')}"
+    if any(mark in text for mark in NOTHING_LEFT):
+        return Hopeless(f"the account has nothing left: {text}")
+    return Trouble("rate_limit" if "rate_limit" in code else "server", text)
 
 
 def _reply(response: Mapping[str, Any]) -> Reply:
@@ -84,13 +89,13 @@ def _reply(response: Mapping[str, Any]) -> Reply:
             continue
         raw.append({k: v for k, v in item.items() if k != "status" and v is not None})
         if item["type"] == "function_call":
-            calls.append(ToolCall(str(item["call_id"]), str(item["name"]), _arguments(item["arguments"])))
+            calls.append(ToolCall(item["call_id"], item["name"], _arguments(item["arguments"])))
         elif item["type"] == "message":
             texts += [part["text"] for part in item["content"] if part["type"] == "output_text"]
             refused |= any(part["type"] == "refusal" for part in item["content"])
         else:
             thoughts += [part["text"] for part in item.get("summary") or []]
-    if not sendable(raw) or len({call.number for call in calls}) < len(calls):
+    if not sendable(raw) or not repeatable(calls):
         raise Trouble("malformed", "unreadable reply: it could not be sent back")
     stop = "refusal" if refused else "tools" if calls else "end"
     if response.get("status") == "incomplete":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.agents.api.model import Tool, ToolCall, ToolResult
 from harness.agents.data_text import as_data, finite_number, one_line, tail
+from harness.agents.keys import redacted
 from harness.records import Files, Json, PastProposal, View
 
 SmokeTest = Callable[[Files, float], tuple[bool, str]]
@@ -206,7 +207,7 @@ def _checked(tool: Tool, given: Mapping[str, Json] | None) -> dict[str, Json]:
 
 def _converted(name: str, kind: str, value: Json) -> Json:
     if kind == "string" and isinstance(value, str):
-        return value
+        return redacted(value)  # a provider knows the key that it was sent; no candidate shall
     number = None if isinstance(value, bool | str) else finite_number(value)
     if kind in ("integer", "number") and number is not None:
         return int(number) if kind == "integer" else number

@@ -46,6 +46,7 @@ EMPTY = "the agent stopped without a change"
 SMOKE_PATH = "/harness/smoke_test"
 _HERE = Path(__file__).parent
 _MOST_SMOKE_TESTS = 10
+_MOST_PAUSES, _LONGEST_PAUSE_SECONDS = 24, 8 * 86400.0  # no limit of a subscription lasts longer than a week
 _LOOK_SECONDS, _PAUSE_LOOK_SECONDS = 0.25, 30.0
 _FAILURES = {
     "rate_limit": ("usage limit", "rate limit", "rate_limit", "limit reached", "quota", "429"),
@@ -200,12 +201,14 @@ class CommandLineAgent:
         A usage limit of a subscription is waited for, and then the proposal is thought out again.
         """
         before = Usage()
-        while True:
+        for pauses in range(_MOST_PAUSES + 1):
             proposal, resets_at = self._attempt(view)
             proposal = replace(proposal, usage=added(before, proposal.usage))
-            if not (proposal.problem and resets_at and self._waited_until(resets_at, view)):
-                return proposal
+            limited = proposal.problem and resets_at and pauses < _MOST_PAUSES
+            if not (limited and self._waited_until(max(resets_at, time.time() + _least_pause(pauses)), view)):
+                break
             before = proposal.usage
+        return proposal
 
     def _attempt(self, view: View) -> "tuple[Proposal, float]":
         """One run of the program, and when a usage limit that stopped it passes (0.0: none did)."""
@@ -259,7 +262,7 @@ class CommandLineAgent:
         """Waits for a usage limit to pass, as long as the session's hours allow; whether it is worth asking again."""
         wait = max(moment - time.time(), 1.0)
         left = self._spending.seconds_left()
-        if self._closed.is_set() or (left is not None and wait >= left):
+        if self._closed.is_set() or wait > _LONGEST_PAUSE_SECONDS or (left is not None and wait >= left):
             return False
         meter = Meter(self._limits, self._prices, self._spending, list_price=True)
         until = time.strftime("%H:%M", time.localtime(moment))
@@ -304,6 +307,7 @@ class CommandLineAgent:
             broker.close()
             if self._proxy is not None:
                 self._proxy.close()
+                self._proxy.settle()
 
     def _followed(self, process: Process, stream: Stream, meter: Meter) -> tuple[int, str, bool]:
         """Until the program ends, or has said its last word, or says nothing more, or its time is over.
@@ -445,7 +449,8 @@ class _SmokeTests:
 def _proposal(view: View, left: _Left) -> Proposal:
     """What was changed against the copy that the agent got."""
     before: Files = {**view.readable, **view.editable}
-    files = {path: content for path, content in left.found.files.items() if before.get(path) != content}
+    taken = left.found.files.items()
+    files = {path: keys.redacted_bytes(content) for path, content in taken if before.get(path) != content}
     words = files.pop(PROPOSAL, b"").decode("utf-8", "replace")
     gone = (
         ()
@@ -461,6 +466,11 @@ def _proposal(view: View, left: _Left) -> Proposal:
         deleted=gone,
         links=left.found.links,
     )
+
+
+def _least_pause(pauses: int) -> float:
+    """Seconds, where a limit was to have passed so many times already and has not."""
+    return min(30.0 * 2**pauses, 3600.0) if pauses else 0.0
 
 
 def kind_of_failure(words: str) -> str:

@@ -95,7 +95,7 @@ class Broker:
             answer = staticmethod(handle)
 
         try:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(Exception):  # a broken connection is its sandbox's own business
                 Handler(connection, ("sandbox", 0), None)  # type: ignore[arg-type]  # serves without a server
         finally:
             with self._lock:
@@ -125,7 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         headers = {name.lower(): text for name, text in self.headers.items()}
-        self._send(self.answer(self.command, self.path.partition("?")[0], headers, body))
+        try:
+            answer = self.answer(self.command, self.path.partition("?")[0], headers, body)
+        except Exception as error:  # noqa: BLE001  # neither end is trusted not to break what is between them
+            answer = json_answer({"error": {"type": "api_error", "message": type(error).__name__}}, 500)
+        self._send(answer)
 
     def _body(self) -> bytes | None:
         if "chunked" in self.headers.get("transfer-encoding", ""):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.agents import keys
-from harness.agents.api.watch import Ended, Watch, watched
-from harness.agents.data_text import finite_number
+from harness.agents.api.watch import Watch, watched
+from harness.agents.data_text import finite_number, one_line
 from harness.errors import UserError
 
 PLACEHOLDER = "the-harness-has-it"
@@ -194,10 +194,11 @@ def get_json(address: str, headers: Headers, seconds: float = 20.0) -> Mapping[s
     try:
         answer = watch.run(lambda: client.get(address, headers=dict(headers)))
         value = answer.json() if answer.status_code == 200 else None
-    except (httpx2.HTTPError, Ended, ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001  # a provider can break its client in any way
         raise UserError(f"the login cannot be checked: {type(error).__name__}") from None
     if not isinstance(value, dict):
-        raise UserError(f"the login is refused: {answer.status_code} {keys.redacted(answer.text[:200])}")
+        words = one_line(keys.redacted(answer.content.decode("utf-8", "replace")))
+        raise UserError(f"the login is refused: {answer.status_code} {words}")
     return value
 
 

@@ -5,6 +5,7 @@ the configuration can be asked, and tools that the provider itself would run (we
 taken out of every request: they would be a way round the sandbox. A watchdog ends a request that has no end.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -22,6 +23,7 @@ from harness.agents.data_text import finite_number, one_line
 from harness.agents.keys import redacted
 from harness.agents.spending import Exhausted, Meter, total_tokens
 from harness.agents.usage import UsageReader
+from harness.errors import UserError
 from harness.records import Json
 
 _PASSED_ON = ("content-type", "accept", "user-agent", "originator", "session-id", "thread-id", "x-app")
@@ -32,6 +34,7 @@ _LOCAL_TOOLS = ("function", "custom", "local_shell", "shell", "apply_patch", "na
 _LOCAL_CLAUDE_TOOLS = ("bash_", "text_editor_", "memory_")
 _REMOTE_KEYS = ("mcp_servers", "container", "background", "conversation")
 _SILENCE_SECONDS = 300.0
+_SETTLE_SECONDS = 3.0
 _MOST_ERROR_BYTES = 1 << 16
 
 
@@ -82,7 +85,10 @@ class Proxy:
             value = json.loads(body)
         except (ValueError, RecursionError):
             value = None
-        if not isinstance(value, dict) or value.get("model") != self.upstream.model:
+        if not isinstance(value, dict):
+            self.faults["unreadable_request"] += 1
+            return _refusal("the request is no JSON object that can be read")
+        if value.get("model") != self.upstream.model:
             self.faults["refused_model"] += 1
             return _refusal(f"only the model {self.upstream.model} can be asked")
         self._strip(value)
@@ -110,6 +116,11 @@ class Proxy:
         """Ends a request that is under way, from any thread."""
         if self._watch is not None:
             self._watch.end("closed")
+
+    def settle(self) -> None:
+        """Waits until the last request is on the bill; it must have been ended before."""
+        if self._lock.acquire(timeout=_SETTLE_SECONDS):
+            self._lock.release()
 
     def _strip(self, value: dict[str, Any]) -> None:
         for key in _REMOTE_KEYS:
@@ -144,7 +155,11 @@ class Proxy:
         status = reply.response.status_code
         if status >= 400:
             return self._failed(reply, status, back)
-        costs = counted and status != HTTPStatus.NO_CONTENT
+        costs = (
+            counted
+            and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+            and status != HTTPStatus.NO_CONTENT
+        )
         return Answer(status, back, _Passing(self, reply, text, costs))
 
     def _sent(self, path: str, headers: Mapping[str, str], content: bytes, renewed: bool) -> "_Sent | Answer":
@@ -162,9 +177,12 @@ class Proxy:
                 headers={**sent, **self.upstream.headers(renewed)},
             )
             return _Sent(client, client.send(request, stream=True), watch)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  # a provider can break its client in any way
             watch.finish()
             client.close()
+            if isinstance(error, UserError):  # the login can no longer be read
+                self.hopeless = str(error)
+                return _refusal(self.hopeless)
             self.faults[watch.ended or "connection"] += 1
             return json_answer({"error": {"type": "api_error", "message": type(error).__name__}}, 502)
 
@@ -225,22 +243,21 @@ class _Sent:
     watch: Watch
 
     def read(self, most_bytes: int) -> bytes:
-        import httpx2
-
         content = b""
-        try:
+        with contextlib.suppress(Exception):  # whatever it is, what came until then is all there is
             for piece in self.response.iter_raw():
                 content += piece
                 if len(content) >= most_bytes:
                     break
-        except (httpx2.HTTPError, OSError, RuntimeError):
-            pass
         return content[:most_bytes]
 
     def close(self) -> None:
-        self.watch.finish()
-        self.response.close()
-        self.client.close()
+        """What is left of the reply is read for its cost, under the watchdog's eyes."""
+        try:
+            self.response.close()
+        finally:
+            self.watch.finish()
+            self.client.close()
 
 
 class _Passing:

@@ -146,6 +146,7 @@ class Process:
                 self._control.shutdown(socket.SHUT_WR)  # hanging up is the order to kill
             if not self.wait(_KILL_SECONDS):
                 self._launcher.kill()  # the kernel, or else `sweep`, takes the rest along
+                self._kill_what_is_left()
         end = self.wait(_KILL_SECONDS)
         if end is None:
             raise InfrastructureError("a trial's processes could not be killed")
@@ -216,7 +217,7 @@ class Process:
         return bool(chunk)
 
     def _kill_what_is_left(self) -> None:
-        """The launcher was lost. Its namespace goes with its pid 1; without one this reaches the program itself."""
+        """The launcher was lost or hangs. Its namespace goes with its pid 1; without one this reaches the program."""
         handle = self._descriptors.get("handle")
         if handle is None:
             return

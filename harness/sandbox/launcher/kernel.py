@@ -19,7 +19,7 @@ CLONE_NEWNET = 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 2, 4, 24
 PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT = 38, 36, 47
 PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 PR_SET_KEEPCAPS = 8
@@ -96,8 +96,11 @@ def as_user(user: int | None) -> Iterator[None]:
     """Files and other processes are looked at as that user would (None: as we are); signals are still ours.
 
     Where root lacks CAP_SYS_PTRACE, as in a container, this is the way to see the program that we have started.
+    The kernel then forgets which signal follows the end of our parent: it is set again.
     """
     before = (os.geteuid(), os.getegid())
+    at_parents_end = ctypes.c_int(0)
+    _libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(at_parents_end), 0, 0, 0)
     if user is not None:
         _libc.setfsgid(user)
         _libc.setfsuid(user)
@@ -107,6 +110,7 @@ def as_user(user: int | None) -> Iterator[None]:
         if user is not None:
             _libc.setfsuid(before[0])
             _libc.setfsgid(before[1])
+            prctl(PR_SET_PDEATHSIG, at_parents_end.value)
 
 
 def limit_capabilities(keep: int) -> None:

@@ -39,6 +39,7 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
     }
     return {
         "script": found.script,
+        "editable": list(found.editable),
         "metric": found.metric,
         "evaluate": found.evaluate,
         "loader": {
@@ -56,7 +57,6 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         "validation_shard": found.validation_shard,
         "most_shards": MOST_SHARDS,
         "kernels": list(found.kernels),
-        "compiles": found.compiles,
         "counts_decoded": found.counts_decoded,
     }
 

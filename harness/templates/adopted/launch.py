@@ -4,6 +4,7 @@ python launch.py --data DIR --out DIR --seed N --seconds S
 """
 
 import argparse
+import ast
 import contextlib
 import importlib.util
 import json
@@ -25,11 +26,28 @@ def main():
     stand_in = _stand_in(options.data)
     stand_in.in_trial(options.data, options.out, options.seconds)
     claims = _kernels_claim()
-    if ADOPTED.get("compiles"):
+    if asks_to_compile():
         claims["rehearsal_seconds"] = round(rehearsed(stand_in), 1)
     if claims:
         (Path(options.out) / "claims.jsonl").write_text(json.dumps(claims) + "\n", encoding="utf-8")
     run_script()
+
+
+def asks_to_compile():
+    """Whether the script as it is now, edits included, asks torch to compile: torch.compile(...), @torch.compile,
+    model.compile(...), or that name imported from torch.
+    """
+    texts = [(HERE / name).read_bytes() for name in ADOPTED.get("editable", [ADOPTED["script"]])]
+    try:
+        return any(_compiles(node) for text in texts for node in ast.walk(ast.parse(text)))
+    except SyntaxError:
+        return False  # shows in the trial itself
+
+
+def _compiles(node):
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "torch" and any(each.name == "compile" for each in node.names)
+    return isinstance(node, ast.Attribute) and node.attr == "compile" and ast.unparse(node.value) != "re"
 
 
 def rehearsed(stand_in):
