@@ -15,7 +15,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from harness.scoring import reasons
 from harness.scoring.inference import ARTEFACT_BYTES, Allowance, allowance
 from harness.scoring.settings import Scoring
 from harness.scoring.sound_artefact import Sound, SoundArtefact
-from harness.scoring.warm_pool import EvaluatorLost, Predictor, RefereeProcess, WarmPool, close_together
+from harness.scoring.warm_pool import EvaluatorLost, Predictor, RefereeProcess, WarmPool
 from harness.task.imports import early_imports, imports
 from harness.task.task import Profile, Task, TaskData
 
@@ -140,7 +140,7 @@ class SandboxEvaluator:
             if self._task.predictor != "none":
                 files.append(stack.enter_context(_open(wire.sealed_file(packed(self._tree(subject.source))))))
             referee, predictors = self._pool.take()
-            stack.callback(close_together, [referee, *predictors])
+            stack.callback(self._pool.dispose, [referee, *predictors])
             files += [predictor.end.fileno() for predictor in predictors]
             try:
                 self._import_early(predictors, subject.source)
@@ -215,6 +215,14 @@ class SandboxEvaluator:
         logs.mkdir(exist_ok=True)
         with (logs / f"{trial_id}.predictor.log").open("a", encoding="utf-8", errors="replace") as file:
             file.write(text + "\n")
+
+    def overlap(self, first: Callable[[], None] = lambda: None) -> Callable[[], bool]:
+        """From now on a score's processes are ended, and the next one's started, beside what follows the score.
+
+        What is returned tells whether that is over: no trial's time is to run before. first: is done likewise, now.
+        """
+        self._pool.overlap(first)
+        return lambda: self._pool.settled
 
     def await_ready(self) -> None:
         """Until the next score can begin without starting anything: for measurements of time."""

@@ -221,7 +221,8 @@ class _Scoring:
         plan = self._plan
         workers = self._on_gpu or loss_workers(plan.settings.threads, gpu=bool(plan.load["pinned"]))
         noise = plan.allowed.noise_nats if plan.allowed else 0.0
-        tokens = TokenSubject(main, cold, plan.classes, plan.settings, workers, noise)
+        small = plan.clock == "cpu" and not plan.load["pinned"]
+        tokens = TokenSubject(main, cold, plan.classes, plan.settings, workers, noise, small_batches=small)
         metrics = evaluate(tokens, Path(plan.private), plan.split)
         _raise_swallowed(tokens.fault)
         return self._metrics(metrics, tokens.finish())

@@ -16,7 +16,8 @@ class Scoring:
     are clean, less than 3 / (cuts / 2) of the positions leak, and less than that share of the gain over token counts
     came from leaks (95 % confidence): 300 give 2 %. replays: rows asked twice, for memory and noise. random_rows: rows
     of random tokens. The cost is about (cuts + replays) / rows of the held-out data: 3 % of 10240 rows.
-    batch_tokens: at most so many in a batch, 0 for what suits the machine; batch_mib bounds the bytes of its logits.
+    batch_tokens: at most so many in a batch, 0 for what suits the machine; batch_mib bounds the bytes of its logits,
+    and 4 MiB do where processor time is billed (subjects.py).
     threads: for log-softmax where no GPU does it, 0 for what suits the machine. warm: start predictors for the next
     score while a trial is under way. shared_memory: false sends the bytes as packets. on_device: with a GPU, logits
     stay in its memory (three batches of them); false, or where it cannot be shared, they cross the bus twice.

@@ -22,6 +22,7 @@ from harness.scoring.settings import Scoring
 _ITEM_BATCH = 64
 _ITEM_BYTES = 64 << 20
 _SAME = 1e-3
+_NEAR_BYTES, _FEWEST_TOKENS = 4 << 20, 512  # of a batch's logits on a processor: what stays near it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,15 @@ class TokenSubject:
         settings: Scoring,
         workers: LossWorkers | GpuLosses,
         baseline_noise: float = 0.0,
+        *,
+        small_batches: bool = False,
     ) -> None:
-        """cold: ends the main predictor for good, then connects the cold one. baseline_noise: see tolerance_of."""
-        self._baseline_noise = baseline_noise
+        """cold: ends the main predictor for good, then connects the cold one. baseline_noise: see tolerance_of.
+
+        small_batches: as a processor likes them. Not where answers are timed by the wall: a pause of the machine's is
+        long beside a small one, and would pass for work that was put off (see AnswerMeter).
+        """
+        self._baseline_noise, self._small_batches = baseline_noise, small_batches
         self._main, self._cold, self._classes, self._settings = main, cold, classes, settings
         self._workers = workers
         self._random = np.random.default_rng()
@@ -92,6 +99,9 @@ class TokenSubject:
         most = min(self._main.question_bytes, self._main.answer_bytes // self._classes) // (4 * length)
         if not most:
             raise OverflowError(f"a row of {length} tokens does not fit: raise batch_mib and batch_tokens")
+        if self._small_batches:
+            tokens = max(_FEWEST_TOKENS, _NEAR_BYTES // (4 * self._classes))
+            most = min(most, max(1, tokens // length))
         batches = -(-count // most)
         return -(-count // batches)
 

@@ -7,8 +7,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -224,17 +224,47 @@ class WarmPool:
         self._wanted, self._threads = predictors, threads
         self._predictors: deque[Predictor] = deque()
         self._referee: RefereeProcess | None = None
+        self._beside: ThreadPoolExecutor | None = None
+        self._under_way: deque[Future[None]] = deque()
 
     def begin(self) -> None:
         """Before the first score: predictors that are quickly started wait until they are wanted."""
         if not self._warm or not self._sandbox.begin(self._command):
             self.prepare()
 
+    def overlap(self, first: Callable[[], None]) -> None:
+        """From now on processes are ended and started beside what follows a score; see `settled`."""
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="predictors")
+        self._do(first)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is being ended or started any more."""
+        return all(work.done() for work in self._under_way)
+
     def prepare(self) -> None:
         """Start what is missing, without waiting for it. A failure here is met again, and told, at the next score."""
         if self._warm:
-            with contextlib.suppress(InfrastructureError):
-                self._fill()
+            self._do(self._fill_if_possible)
+
+    def dispose(self, used: Sequence[Closable]) -> None:
+        """Ends what a score has used. What goes wrong is told here or at the next score, as InfrastructureError."""
+        self._do(lambda: close_together(used))
+
+    def _do(self, work: Callable[[], None]) -> None:
+        if self._beside is None:
+            work()
+        else:
+            self._under_way.append(self._beside.submit(work))
+
+    def _settle(self) -> None:
+        """Raises InfrastructureError when something could not be ended."""
+        while self._under_way:
+            self._under_way.popleft().result()
+
+    def _fill_if_possible(self) -> None:
+        with contextlib.suppress(InfrastructureError):
+            self._fill()
 
     def _fill(self) -> None:
         self._predictors = deque(predictor for predictor in self._predictors if _kept(predictor))
@@ -245,6 +275,7 @@ class WarmPool:
 
     def await_ready(self) -> None:
         """Until nothing more has to be started for the next score."""
+        self._settle()
         self._fill()
         for predictor in self._predictors:
             predictor.await_ready()
@@ -252,7 +283,7 @@ class WarmPool:
             self._referee.await_ready()
 
     def take(self) -> tuple[RefereeProcess, list[Predictor]]:
-        """Fresh processes, now the caller's to close. Raises SandboxUnavailable, InfrastructureError."""
+        """Fresh processes, now the caller's to `dispose` of. Raises SandboxUnavailable, InfrastructureError."""
         self.await_ready()
         referee, predictors = self._referee, list(self._predictors)
         assert referee is not None
@@ -261,12 +292,16 @@ class WarmPool:
         return referee, predictors
 
     def close(self) -> None:
+        if self._beside is not None:
+            self._beside.shutdown()
+            self._beside = None
         for predictor in self._predictors:
             predictor.close()
         self._predictors.clear()
         if self._referee:
             self._referee.close()
             self._referee = None
+        self._settle()
 
 
 def _kept(predictor: Predictor) -> bool:

@@ -1,9 +1,11 @@
 """A session's folder, open: lock, secret, ledger, repository and trial_runner, for whatever measures in it."""
 
+import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from harness.slots.node import least_level
 from harness.slots.order import Elsewhere, Slots
 from harness.slots.parcel import Kit
 from harness.slots.this_machine import Parts, side_by_side
+from harness.task.imports import early_imports
 from harness.task.prepare import prepared
 from harness.task.secret import kept_secret
 from harness.task.shuffled_control import shuffled
@@ -190,9 +193,18 @@ def _one_at_a_time(
     stack.callback(executor.close)
     evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
     stack.callback(evaluator.close)
+    if gpu is None and hasattr(executor, "hold_gate_until"):  # a GPU is looked at before each trial, and idle then
+        executor.hold_gate_until(evaluator.overlap(partial(_import_for_certificate, setup)))
     machine_probe: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
     stack.callback(machine_probe.close)
     return executor, evaluator, machine_probe
+
+
+def _import_for_certificate(setup: Setup) -> None:
+    """What its intervals need takes a second to import: made use of while an interpreter with torch is waited for."""
+    if setup.budget.certificate and "torch" in early_imports(setup.task):
+        with suppress(ImportError):
+            importlib.import_module("scipy.stats")
 
 
 def _check_begun(task: Task, folder: Path) -> None:

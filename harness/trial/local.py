@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -203,6 +203,10 @@ class LocalExecutor:
         self._script, self._imports = task.script, early_imports(task)
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
+
+    def hold_gate_until(self, settled: Callable[[], bool]) -> None:
+        """From now on no trial's time begins to run before this is true; start-up goes on meanwhile."""
+        self._bench = replace(self._bench, settled=settled)
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         """Returns when the process tree is gone and the artefact is ours. Raises UserError for a missing GPU."""

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from harness.trial.stall import StallWatch
 
 ARTEFACTS = "artefacts"
 _LOOK_SECONDS = 0.05
+_SETTLING_SECONDS = 0.01
 _STOP_SECONDS = 1.0  # between two looks at what the candidate claims
 _SUSPENDED_SECONDS = 1.0
 _STALLED_SECONDS = 1.0
@@ -105,11 +107,15 @@ class Times(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrialSetting:
-    """What the trials of a session have in common. artefact: file name in out/. folder: the session's."""
+    """What the trials of a session have in common. artefact: file name in out/. folder: the session's.
+
+    settled: whether what the referee does beside a trial's start-up is over; until then no time is billed.
+    """
 
     sandbox: Sandbox
     artefact: str
     folder: Path
+    settled: Callable[[], bool] = lambda: True
 
 
 def run_trial(
@@ -123,6 +129,8 @@ def run_trial(
     timers: list[Timer] = []
     gate = GateKeeper(training, spec.clock, lambda: timers[0].open())
     try:
+        while not training.files and not bench.settled():
+            time.sleep(_SETTLING_SECONDS)  # billing starts with the process
         command = replace(
             command,
             environment={**command.environment, VARIABLE: str(gate.candidate.fileno())},
@@ -132,7 +140,7 @@ def run_trial(
             gate.candidate.close()
             _refuse_inexact(spec.clock, process)
             timers.append(Timer(spec.clock, process, gated=bool(training.files)))
-            end = _watch(process, timers[0], gate, stop)
+            end = _watch(process, timers[0], gate, stop, bench.settled)
             return _result(bench, spec, process, timers[0], end)
     except BadTree as error:
         return replace(failed, outcome=Outcome.CRASHED, reason="bad_tree", log=str(error))
@@ -153,7 +161,9 @@ def _refuse_inexact(clock: Clock, process: Process) -> None:
         )
 
 
-def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) -> End:
+def _watch(
+    process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None, settled: Callable[[], bool]
+) -> End:
     next_stop = time.monotonic() + _STOP_SECONDS
     while (end := process.wait(0)) is None:
         timer.stall.look()
@@ -165,7 +175,9 @@ def _watch(process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None) 
                 timer.ended_for, seconds = "hopeless", 0.0
         if seconds <= 0:
             return process.kill()
-        if not gate.serve(seconds):
+        if not settled():
+            process.wait(min(seconds, _SETTLING_SECONDS))
+        elif not gate.serve(seconds):
             process.wait(seconds)
     return end
 

@@ -130,14 +130,14 @@ class Model(nn.Module):
         self.head.weight.copy_(right * values.sqrt())
 
     def forward(self, tokens):
-        return self.counted(tokens) + self.learned(tokens)
+        return self.counted(tokens).add_(self.learned(tokens))
 
     def counted(self, tokens):
         """The logits of the counts, as if the earlier tokens were independent of each other."""
-        logits = self.single.expand(*tokens.shape, -1)
+        logits = self.single.repeat(*tokens.shape, 1)
         for table, (distance, weight) in zip(self.odds, COUNTED.items(), strict=True):
             earlier = tokens[:, : tokens.size(1) - distance + 1]
-            logits = logits + F.pad(weight * F.embedding(earlier, table), (0, 0, distance - 1, 0))
+            logits[:, distance - 1 :].add_(F.embedding(earlier, table), alpha=weight)
         return logits
 
     def learned(self, tokens):

@@ -5,7 +5,7 @@ A plugin of tests/conftest.py. A level that this machine cannot give is skipped,
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,10 @@ class TrialBench:
         tree: Mapping[str, bytes] | None = None,
         gpu: int | None = None,
         temporary_bytes: int = 32 << 20,
+        settled: Callable[[], bool] = lambda: True,
         **limits: int,
     ) -> TrialResult:
-        """gated: there are training data. limits: fields of records.Limits."""
+        """gated: there are training data. settled: as TrialSetting's. limits: fields of records.Limits."""
         self.count += 1
         size = Limits(**{"memory_bytes": 1 << 30, "out_bytes": 32 << 20, **limits})
         spec = TrialSpec(
@@ -84,7 +85,7 @@ class TrialBench:
             most_files=1024,
             warm=self.warm,
         )
-        bench = TrialSetting(self.sandbox, artefact, self.folder)
+        bench = TrialSetting(self.sandbox, artefact, self.folder, settled)
         return run_trial(bench, spec, command, self.training if gated else self.nothing)
 
     def answer(self, result: TrialResult) -> Any:

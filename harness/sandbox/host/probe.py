@@ -371,3 +371,5 @@ ATTACKS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # what was imported before us may take a second to tidy up
