@@ -8,8 +8,8 @@ import time as _time
 with open(_place, "rb") as _file:
     _bytes = _file.read()
 _os.unlink(_place)
-_start = _time.perf_counter()
-while _time.perf_counter() - _start < {seconds}:
+_start = _time.{clock}()
+while _time.{clock}() - _start < {seconds}:
     pass
 with open(_place, "wb") as _file:
     _file.write(_bytes)
@@ -17,7 +17,9 @@ with open(_place, "wb") as _file:
 
 
 def delayed(program: Baseline, seconds: float) -> Candidate:
-    return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n" + LATE.format(seconds=seconds))
+    clock = "process_time" if program.profile.clock == "cpu" else "perf_counter"  # what the budget counts
+    words = LATE.format(seconds=seconds, clock=clock)
+    return program.ended_with(f"_place = _out + '/{program.task.artefact}'\n" + words)
 
 
 def attack(program: Baseline) -> Candidate:
