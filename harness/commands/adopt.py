@@ -6,7 +6,7 @@ in for its prepare.py. Nothing in PATH is written, and nothing of it runs outsid
 unmodified script measure how much of its budget goes by uncounted, and how much a score varies with the seed;
 trials=0 leaves that out. script=FILE names a training script other than train.py; data=FOLDER and vocabulary=FOLDER
 say where shards and tokenizer.pkl lie, if prepare.py works that out by more than constants; machine=gpu or
-machine=cpu what the script needs, if it does not look so.
+machine=cpu what the script needs, if it does not look so. budget.seconds=60 gives the task another time budget.
 
 Examples:
 
@@ -16,8 +16,10 @@ Examples:
     harness task=autoresearch agent=replay         # which keeps of its recorded night hold up?
 """
 
+import dataclasses
 import math
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +42,7 @@ _USAGE = "usage: harness adopt PATH [name=NAME] [tasks=FOLDER] [trials=4] [scrip
 _RESERVE = 1.15  # what the first trial took beyond its own count may be so much more another time
 _RESERVE_SECONDS = 1.0
 _PATIENCE_SECONDS = 180.0  # that the measuring trial may take beyond what the script is told
+_ROOM = 4  # what goes by uncounted is then a quarter, so that it may be misjudged a little
 _LEAST_SHARE = 0.2  # of a budget must be left for what the script itself counts
 
 
@@ -51,7 +54,7 @@ def main(arguments: list[str]) -> int:
     from harness.task.adoption.writing import write
 
     path, own, rest = _arguments(arguments)
-    found = survey(path, said=_said(own))
+    found = _with_budget(survey(path, said=_said(own)), rest)
     name = own.get("name") or _name_for(path)
     target = Path(own.get("tasks", "tasks")) / name
     if not _NAME.fullmatch(name):
@@ -69,7 +72,12 @@ def main(arguments: list[str]) -> int:
     written = write(found, tokenizer, target)
     print(f"\nwrote {target}: {', '.join(written)}")
     if int(trials):
-        _measure(found, target, name, int(trials), rest)
+        try:
+            _measure(found, target, name, int(trials), rest)
+        except BaseException:
+            shutil.rmtree(target)
+            print(f"{target} is gone again: adopt anew when that is mended", file=sys.stderr)
+            raise
     print(f"\nnext: harness check-task {name}; harness task={name} agent=claude budget.dollars=20")
     return 0
 
@@ -99,6 +107,21 @@ def _said(own: dict[str, str]) -> "Said":
         raise UserError(f"machine={machine}: give gpu or cpu")
     gpu = None if machine is None else machine == "gpu"
     return Said(own.get("script", "train.py"), folder("data"), folder("vocabulary"), gpu)
+
+
+def _with_budget(found: "Survey", rest: Sequence[str]) -> "Survey":
+    """A budget that was said becomes the task's own, for all sessions of it. Raises UserError."""
+    said = [each.split("=", 1)[1] for each in rest if each.startswith("budget.seconds=")]
+    if not said:
+        return found
+    try:
+        seconds = float(said[-1])
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"budget.seconds={said[-1]}: give seconds, above 0")
+    note = f"{seconds:g} s, as you say, instead of the checkout's {found.time_budget_seconds:g} s"
+    return dataclasses.replace(found, time_budget_seconds=seconds, notes=(*found.notes, note))
 
 
 def _name_for(path: Path) -> str:
@@ -177,7 +200,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     machine = "gpu" if found.gpu else "cpu"
     words = [f"task={name}", f"budget.profile={machine}", *rest]
     print(f"\nmeasuring: 1 + {trials} trials of the unmodified script", flush=True)
-    told = _budget(load(words).budget.seconds, found)
+    told = found.time_budget_seconds
     set_overhead(
         target, max(_PATIENCE_SECONDS, told)
     )  # beyond what it is told: so that this one ends by itself
@@ -211,7 +234,7 @@ def _check_room(seconds: float, overhead: float) -> None:
     if kept_back > (1 - _LEAST_SHARE) * seconds:
         raise UserError(
             f"of budget.seconds={seconds:g} {overhead:.0f} s go by before the script counts, or after: too little is"
-            f" left to train; give budget.seconds={2 * math.ceil(kept_back)} or more"
+            f" left to train; give budget.seconds={_ROOM * math.ceil(kept_back)} or more"
         )
 
 
@@ -237,10 +260,6 @@ def byte_lines(bench: "OpenSession") -> list[str]:
         f"the same answers give {shift[0]:+.2%} bits per byte against the checkout's own count of bytes: a piece that"
         " is no whole UTF-8 has its raw bytes here, and three (U+FFFD) there"
     ]
-
-
-def _budget(seconds: float | None, found: "Survey") -> float:
-    return seconds if seconds is not None else found.time_budget_seconds
 
 
 if __name__ == "__main__":

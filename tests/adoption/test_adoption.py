@@ -3,13 +3,14 @@ stands.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from checkout import PREPARE, TRAIN, make_checkout
-from shapes import SHAPES
+from shapes import FIXED, SHAPES, changed
 
 from harness.errors import UserError
 from harness.ledger.foreign_repository import ForeignRepository
@@ -18,6 +19,7 @@ from harness.task.adoption.constants import constants
 from harness.task.adoption.survey import Said, survey
 from harness.task.adoption.tokenizer import exported
 from harness.task.adoption.writing import write
+from harness.task.check_leak import leak
 from harness.task.task import Profile, Task
 
 
@@ -272,3 +274,49 @@ def test_the_model_is_taken_from_wherever_it_stands(tmp_path: Path, home: Path, 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
     assert found == dict.fromkeys(SHAPES, True), done.stderr[-2000:]
+
+
+def adopted_by_command(folder: Path, home: Path, *said: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", "adopt", str(folder / "co"), "name=mine", *said],
+        cwd=folder,
+        env={**os.environ, "HOME": str(home), "HARNESS_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_budget_that_is_said_is_the_tasks_own(tmp_path: Path, home: Path) -> None:
+    """Sessions that name none have it: what was measured under one budget says nothing of another."""
+    make_checkout(tmp_path / "co")
+    done = adopted_by_command(tmp_path, home, "trials=0", "budget.seconds=22")
+    assert done.returncode == 0, done.stderr
+    assert "22 s, as you say, instead of the checkout's 3 s" in done.stdout
+    assert "{seconds: 22, clock: wall" in (tmp_path / "tasks/mine/task.yaml").read_text()
+
+
+def test_an_adoption_that_fails_leaves_nothing_and_can_be_repeated(tmp_path: Path, home: Path) -> None:
+    """Its own advice, another budget, must not meet the folder of the failed one."""
+    broken = changed(FIXED, ("loader = make", "raise RuntimeError('no luck today')\nloader = make"))
+    make_checkout(tmp_path / "co", broken)
+    done = adopted_by_command(tmp_path, home, "trials=1")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "no luck today" in done.stderr
+    assert not (tmp_path / "tasks/mine").exists()
+    assert adopted_by_command(tmp_path, home, "trials=0").returncode == 0
+
+
+def test_nothing_of_the_private_folder_stands_in_the_public_one(
+    tmp_path: Path, home: Path, vocabulary: dict
+) -> None:
+    """The vocabulary is everybody's; the referee's folder has the held-out rows and what belongs to them."""
+    write(survey(make_checkout(tmp_path / "co"), home), vocabulary, tmp_path / "tasks" / "mine")
+    public, private = tmp_path / "public", tmp_path / "private"
+    path = tmp_path / "tasks" / "mine" / "prepare.py"
+    subprocess.run(
+        [sys.executable, "-c", f"import runpy; from pathlib import Path as P\nrunpy.run_path({str(path)!r})['prepare']"
+         f"(P({str(public)!r}), P({str(private)!r}))"], check=True)  # fmt: skip
+    _, whole = leak(public, private)
+    assert whole == []

@@ -20,15 +20,16 @@ def evaluate(subject, private: Path, split: str) -> dict:
     folder = Path(private)
     rows = np.load(folder / f"{split}_rows.npy").astype(np.int64)
     nats = np.asarray(subject.losses(rows), np.float64)
+    text_bytes = np.load(folder / f"{split}_bytes.npy")
     loss = float(nats.mean())
     values = {
-        "bpb": bits_per_byte(nats, np.load(folder / "token_bytes.npy")[rows[:, 1:]]),
+        "bpb": bits_per_byte(nats, text_bytes),
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),
     }
-    if (folder / "printed_bytes.npy").exists():
-        values["bpb_as_printed"] = bits_per_byte(nats, np.load(folder / "printed_bytes.npy")[rows[:, 1:]])
-    text_bytes = np.load(folder / "token_bytes.npy")[rows[:, 1:]]
+    printed = folder / f"{split}_printed_bytes.npy"
+    if printed.exists():
+        values["bpb_as_printed"] = bits_per_byte(nats, np.load(printed))
     return {METRIC: values.pop(METRIC), **values, **_items(nats, text_bytes)}
 
 

@@ -4,7 +4,8 @@ public/   tokenizer.json, token_bytes.npy    the vocabulary, and the bytes of ra
           hub/                               kernels that the checkout's hub cache holds, if any
           train/tokens.npy, documents.npy    behind the gate: tokens [n], and where each document begins and ends [d, 2]
 private/  {val,test}_rows.npy  [n, T + 1]    held-out rows, packed as the checkout's loader packs them
-          token_bytes.npy, printed_bytes.npy   the second as the checkout counts them, where that differs
+          {val,test}_bytes.npy  [n, T]       of the raw text behind every target, as the referee counts them
+          {val,test}_printed_bytes.npy       as the checkout counts them, where that differs
 """
 
 import json
@@ -35,14 +36,16 @@ def prepare(public: Path, private: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     encoding, lengths = vocabulary()
     shutil.copyfile(HERE / "tokenizer.json", public / "tokenizer.json")
-    for folder in (public, private):
-        np.save(folder / "token_bytes.npy", lengths)
+    np.save(public / "token_bytes.npy", lengths)
+    counts = {"bytes": lengths}
     if found["counts_decoded"]:
-        np.save(private / "printed_bytes.npy", decoded_lengths(encoding, lengths))
+        counts["printed_bytes"] = decoded_lengths(encoding, lengths)
     training, held_out = shards(found)
     write_tokens(public / "train", encoding, found["bos"], training)
     for name, rows in held_out_rows(encoding, found, held_out).items():
         np.save(private / f"{name}_rows.npy", rows)
+        for kind, of_token in counts.items():
+            np.save(private / f"{name}_{kind}.npy", of_token[rows[:, 1:]])
     copy_kernels(public / "hub", found["kernels"])
 
 
