@@ -69,17 +69,15 @@ class FullDisk(Recorder):
 
     def record(self, row: Row) -> None:
         if row.seq + 1 == self.stop_after:
+            signal.signal(signal.SIGXFSZ, _make_room)  # comes with the write that fails
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.size() + 40, resource.RLIM_INFINITY))
-            threading.Thread(target=self._make_room, args=(self.size() + 40,), daemon=True).start()
 
     def size(self) -> int:
         return (self.folder / FILE_NAME).stat().st_size
 
-    def _make_room(self, size: int) -> None:
-        while self.size() < size:
-            time.sleep(0.0002)
-        time.sleep(0.001)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+def _make_room(*_: object) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def start(folder: Path, full_at: int | None = None) -> "multiprocessing.process.BaseProcess":

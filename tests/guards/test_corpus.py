@@ -52,6 +52,7 @@ def test_the_corpus_is_large_enough() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_classes_are_as_labelled() -> None:
     """At least 19 of 20 honest edits fall into the class that a person gave them; no tuning is called research."""
     wrong, total = [], 0

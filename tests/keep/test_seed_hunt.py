@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 import seed_hunt
 
 
+@pytest.mark.slow
 def test_a_quick_hunt_measures_what_it_hunts(tmp_path: Path) -> None:
     """One seed of digits at 20 steps: every trial has a loss, although the program ends by os._exit."""
     file = tmp_path / "hunt.json"

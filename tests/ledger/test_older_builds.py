@@ -58,6 +58,7 @@ def test_they_make_a_report(unpacked: Path) -> None:
     assert "gain +0.3799" in (unpacked / "whole" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_goes_on(unpacked: Path) -> None:
     """The same command: earlier trials and decisions stand, the interrupted trial is repeated, the rest is decided.
 

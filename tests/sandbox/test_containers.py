@@ -99,7 +99,8 @@ def test_a_profile_without_landlock_is_called_by_its_name() -> None:
 def test_children_that_nobody_waits_for_are_billed(options: tuple[str, ...]) -> None:
     """H3: without perf, children of a parent that ignores them still count: a second of work is a second."""
     exact, by_kernel, seconds, log = json.loads(in_container(COUNT, *options, given=BURN))
-    assert log == ""
+    told = [line for line in log.splitlines() if "harness-canary-" not in line]  # a probe's, of a test beside this one
+    assert told == []
     assert exact
     assert not by_kernel
     assert seconds > 0.95

@@ -72,6 +72,7 @@ def drawn(sandbox: Sandbox, salt: str) -> Any:
         return json.loads(process.log.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_warm_and_cold_give_the_same_bits(boxes: dict[bool, Sandbox]) -> None:
     """Honest twin: with one salt every draw and a small training are alike to the bit, warm, warm again and cold."""
     cold = drawn(boxes[False], "5")
