@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -44,10 +43,23 @@ def config_folders(named: Sequence[Path] = ()) -> dict[Path, str]:
 @lru_cache(maxsize=4)
 def _installed(_: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
     """Folders of installed packages, and whose they are; read once for each of Python's paths: it takes a while."""
+    if not _announced():
+        return ()
+    from importlib.metadata import entry_points
+
     return tuple(
         (folder, entry.name)
         for entry in entry_points(group=ENTRY_POINT)
         for folder in _package_folders(entry.value)
+    )
+
+
+def _announced() -> bool:
+    """Whether any package's metadata name the group: importing what reads them well takes half of `--help`'s time."""
+    places = [Path(entry) for entry in sys.path]
+    files = (file for place in places for file in place.glob("*-info/entry_points.txt"))
+    return any(place.is_file() for place in places) or any(
+        ENTRY_POINT in file.read_text(encoding="utf-8", errors="replace") for file in files
     )
 
 
