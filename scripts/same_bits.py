@@ -4,7 +4,8 @@ Plays one session in the checkout EARLIER and in this one: the task folder of EA
 same seeds), fixed work (`budget.steps`), recorded proposals. This build's dice are switched off
 (`executor.salted_seeding`, `executor.reordering`): they change bits on purpose. Compares every trial that both made, by
 its id and the bytes of its sources: seed, outcome, SHA-256 of the artefact, score (to 1e-6); then decisions. What
-differs is printed; exit code 1 if a trial of one program at one seed is.
+differs is printed; exit code 1 if a trial of one program at one seed is. Of a safetensors file the score alone tells:
+the same weights have another digest whenever its metadata come out in another order (findings/safetensors-metadata-order.sh).
 """
 
 import json
@@ -54,7 +55,8 @@ def trials(rows: Rows) -> dict[str, dict[str, Any]]:
     for row in rows:
         if row["kind"] == "trial_finished":
             source = sources.get(row.get("proposal") or 0, "")
-            kept = {name: row[name] for name in ("seed", "outcome", "artefact_sha256")}
+            names = ("seed", "outcome", "artefact_sha256")
+            kept = {name: row[name] for name in names[: 2 if row["artefact"].endswith(".safetensors") else 3]}
             found[row["trial_id"]] = {**kept, "source": source}
         elif row["kind"] == "scored":
             found[row["trial_id"]][f"score on {row['split']}"] = row["value"]

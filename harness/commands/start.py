@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 from harness.commands import about, commands, run
-from harness.config.options import RESOLVED, options
 
 
 def main(arguments: list[str]) -> int:
@@ -19,6 +18,8 @@ def main(arguments: list[str]) -> int:
 
         print(version("harness"))
         return 0
+    from harness.config.options import RESOLVED, options
+
     given = options(arguments)
     if given.multirun:
         from harness.sweep.runner import main as sweep
@@ -50,7 +51,12 @@ def _session(arguments: list[str]) -> int:
 
 def _config_folders(arguments: list[str]) -> tuple[Path, ...]:
     """Of the help's arguments only those that add choices count."""
-    return options([each for each in arguments if each not in ("-h", "--help", "--version")]).config_dirs
+    others = [each for each in arguments if each not in ("-h", "--help", "--version")]
+    if not others:
+        return ()
+    from harness.config.options import options
+
+    return options(others).config_dirs
 
 
 if __name__ == "__main__":
