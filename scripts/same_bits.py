@@ -5,7 +5,7 @@ same seeds), fixed work (`budget.steps`), recorded proposals. This build's dice 
 (`executor.salted_seeding`, `executor.reordering`): they change bits on purpose. Compares every trial that both made, by
 its id and the bytes of its sources: seed, outcome, SHA-256 of the artefact, score (to 1e-6); then decisions. What
 differs is printed; exit code 1 if a trial of one program at one seed is. Of a safetensors file the score alone tells:
-the same weights have another digest whenever its metadata come out in another order (findings/safetensors-metadata-order.sh).
+the same weights have another digest where metadata come in another order (findings/safetensors-metadata-order.sh).
 """
 
 import json
