@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,15 @@ class EvaluatorLost(InfrastructureError):
         self.reason = reason
 
 
+def _await_ready(channel: socket.socket, what: str, log: Callable[[], str]) -> None:
+    """Until a process says that its imports are over. Raises InfrastructureError."""
+    try:
+        message = wire.receive(channel, _READY_SECONDS)
+    except (wire.ChannelClosed, wire.BadMessage, TimeoutError) as error:
+        raise InfrastructureError(f"{what} did not start ({type(error).__name__}): {log()[-400:]}") from None
+    assert message == {"op": "ready"}
+
+
 class Predictor:
     """A sandbox that waits for source and weights. `end` goes to the referee; `process` stays here."""
 
@@ -72,14 +82,7 @@ class Predictor:
         """Until it can take a candidate; nothing of one has been there yet. Raises InfrastructureError."""
         if self._ready:
             return
-        try:
-            message = wire.receive(self.end, _READY_SECONDS)
-        except (wire.ChannelClosed, wire.BadMessage, TimeoutError) as error:
-            log = self.process.log[-400:]
-            raise InfrastructureError(
-                f"an empty predictor did not start ({type(error).__name__}): {log}"
-            ) from None
-        assert message == {"op": "ready"}
+        _await_ready(self.end, "an empty predictor", lambda: self.process.log)
         self._ready = True
 
     def begin_imports(self, modules: Sequence[str]) -> None:
@@ -166,13 +169,7 @@ class RefereeProcess:
         """Until its imports are over. Raises InfrastructureError."""
         if self._ready:
             return
-        try:
-            message = wire.receive(self.channel, _READY_SECONDS)
-        except (wire.ChannelClosed, wire.BadMessage, TimeoutError) as error:
-            raise InfrastructureError(
-                f"the evaluator did not start ({type(error).__name__}): {self.log[-400:]}"
-            ) from None
-        assert message == {"op": "ready"}
+        _await_ready(self.channel, "the evaluator", lambda: self.log)
         self._ready = True
 
     @property
