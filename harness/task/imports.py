@@ -47,7 +47,7 @@ def _builds_optimisers(content: bytes) -> bool:
 
 
 def _nodes(content: bytes) -> list[ast.AST]:
-    """None for what is no Python: the interpreter will say so."""
+    """Empty for what is no Python: the interpreter will say so."""
     try:
         return list(ast.walk(ast.parse(content)))
     except (SyntaxError, ValueError, RecursionError):

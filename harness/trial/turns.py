@@ -15,9 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-VARIABLE = (
-    "HARNESS_TURNS"  # the socket's path, in a session's environment; with _GPU and a number: of that card
-)
+VARIABLE = "HARNESS_TURNS"  # the socket's path, in a session's environment; of one card: `card_variable`
 _GO = b"!"
 _LONGEST_FOLDER = 60
 

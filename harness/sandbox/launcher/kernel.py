@@ -98,19 +98,20 @@ def as_user(user: int | None) -> Iterator[None]:
     Where root lacks CAP_SYS_PTRACE, as in a container, this is the way to see the program that we have started.
     The kernel then forgets which signal follows the end of our parent: it is set again.
     """
+    if user is None:
+        yield
+        return
     before = (os.geteuid(), os.getegid())
     at_parents_end = ctypes.c_int(0)
     _libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(at_parents_end), 0, 0, 0)
-    if user is not None:
-        _libc.setfsgid(user)
-        _libc.setfsuid(user)
+    _libc.setfsgid(user)
+    _libc.setfsuid(user)
     try:
         yield
     finally:
-        if user is not None:
-            _libc.setfsuid(before[0])
-            _libc.setfsgid(before[1])
-            prctl(PR_SET_PDEATHSIG, at_parents_end.value)
+        _libc.setfsuid(before[0])
+        _libc.setfsgid(before[1])
+        prctl(PR_SET_PDEATHSIG, at_parents_end.value)
 
 
 def limit_capabilities(keep: int) -> None:
