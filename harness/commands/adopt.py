@@ -43,6 +43,7 @@ _RESERVE = 1.15  # what the first trial took beyond its own count may be so much
 _RESERVE_SECONDS = 1.0
 _PATIENCE_SECONDS = 180.0  # that the measuring trial may take beyond what the script is told
 _ROOM = 4  # what goes by uncounted is then a quarter, so that it may be misjudged a little
+_BUSY_CORES = 0.5
 _LEAST_SHARE = 0.2  # of a budget must be left for what the script itself counts
 
 
@@ -78,8 +79,22 @@ def main(arguments: list[str]) -> int:
             shutil.rmtree(target)
             print(f"{target} is gone again: adopt anew when that is mended", file=sys.stderr)
             raise
-    print(f"\nnext: harness check-task {name}; harness task={name} agent=claude budget.dollars=20")
+    print("\nnext:")
+    for line in next_commands(name, replayed=(target / "replay").is_dir()):
+        print(f"  {line}")
     return 0
+
+
+def next_commands(name: str, replayed: bool) -> list[str]:
+    """What can be done with the task, a line each."""
+    said = [(f"harness check-task {name}", "does the task keep the contract?")]
+    if replayed:
+        said.append((f"harness task={name} agent=replay", "which keeps of the recorded night hold up?"))
+    said.append(
+        (f"harness task={name} agent=claude budget.dollars=20", "go on from the files as they are now")
+    )
+    width = max(len(command) for command, _ in said)
+    return [f"{command:<{width}}  # {what}" for command, what in said]
 
 
 def _arguments(arguments: list[str]) -> tuple[Path, dict[str, str], list[str]]:
@@ -204,7 +219,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     set_overhead(
         target, max(_PATIENCE_SECONDS, told)
     )  # beyond what it is told: so that this one ends by itself
-    setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"])
+    setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"], proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
         seen = runner.measure(
@@ -213,13 +228,13 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
         if seen.score is None:
             raise UserError(failed(seen, bench.folder))
         overhead = max(0.0, seen.billed_seconds - told)
-    _check_room(told, overhead)
+    _check_room(told, overhead, seen.machine.get("foreign_cores", 0.0))
     set_overhead(target, _RESERVE * overhead + _RESERVE_SECONDS)
     print(
         f"of its budget {overhead:.1f} s go by uncounted (compilation, first steps, evaluating):"
         f" the script is told so much less"
     )
-    setup = load(words)
+    setup = load(words, proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
         for line in lines(summary(losses, rates), setup.task.unit) if len(losses) > 1 else ():
@@ -228,13 +243,16 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
             print(line)
 
 
-def _check_room(seconds: float, overhead: float) -> None:
-    """Raises UserError where the script would hardly train."""
+def _check_room(seconds: float, overhead: float, foreign_cores: float) -> None:
+    """Raises UserError where the script would hardly train. foreign_cores: that other programs kept busy meanwhile."""
     kept_back = _RESERVE * overhead + _RESERVE_SECONDS
     if kept_back > (1 - _LEAST_SHARE) * seconds:
+        busy = foreign_cores >= _BUSY_CORES
+        why = f" while other programs kept {foreign_cores:.1f} cores busy" if busy else ""
+        cure = "adopt while the machine is idle, or " if busy else ""
         raise UserError(
-            f"of budget.seconds={seconds:g} {overhead:.0f} s go by before the script counts, or after: too little is"
-            f" left to train; give budget.seconds={_ROOM * math.ceil(kept_back)} or more"
+            f"of budget.seconds={seconds:g} {overhead:.1f} s went by before the script counted, or after{why}: too"
+            f" little is left to train; {cure}give budget.seconds={_ROOM * math.ceil(kept_back)} or more"
         )
 
 
