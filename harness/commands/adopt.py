@@ -19,6 +19,7 @@ Examples:
 import dataclasses
 import math
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,22 +73,33 @@ def main(arguments: list[str]) -> int:
         print(line)
     written = write(found, tokenizer, target)
     print(f"\nwrote {target}: {', '.join(written)}")
+    sd = None
     if int(trials):
         try:
-            _measure(found, target, name, int(trials), rest)
+            sd = _measure(found, target, name, int(trials), rest)
         except BaseException:
             shutil.rmtree(target)
             print(f"{target} is gone again: adopt anew when that is mended", file=sys.stderr)
             raise
     print("\nnext:")
-    for line in next_commands(name, replayed=(target / "replay").is_dir()):
+    for line in next_commands(name, _night_of(path), sd, replayed=(target / "replay").is_dir()):
         print(f"  {line}")
     return 0
 
 
-def next_commands(name: str, replayed: bool) -> list[str]:
-    """What can be done with the task, a line each."""
+def _night_of(path: Path) -> Path | None:
+    """The checkout's results.tsv, if it can be read."""
+    from harness.task.adoption.writing import recorded
+
+    return path / "results.tsv" if recorded(path) else None
+
+
+def next_commands(name: str, night: Path | None, sd: float | None, replayed: bool) -> list[str]:
+    """What can be done with the task, a line each. sd: of one trial, as measured."""
     said = [(f"harness check-task {name}", "does the task keep the contract?")]
+    if night is not None and sd:
+        command = f"harness replay-night {shlex.quote(str(night))} --sd {sd:.2g}"
+        said.append((command, "its keeps against that spread, in a second"))
     if replayed:
         said.append((f"harness task={name} agent=replay", "which keeps of the recorded night hold up?"))
     said.append(
@@ -204,8 +216,10 @@ def vocabulary_lines(found: "Survey", tokenizer: "Mapping[str, Json]") -> list[s
     return said
 
 
-def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[str]) -> None:
-    """One trial tells what of the budget the script does not count; the others how much a score varies."""
+def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[str]) -> float | None:
+    """One trial tells what of the budget the script does not count; the others how much a score varies: the sd of one
+    trial's score, None where too few had one.
+    """
     from harness.commands.noise import folder, lines, measure, summary
     from harness.config.setup import load
     from harness.session.folder import open_session
@@ -237,10 +251,12 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     setup = load(words, proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
-        for line in lines(summary(losses, rates), setup.task.unit) if len(losses) > 1 else ():
+        noise = summary(losses, rates) if len(losses) > 1 else None
+        for line in lines(noise, setup.task.unit) if noise else ():
             print(line)
         for line in byte_lines(bench):
             print(line)
+    return noise.level.sd if noise else None
 
 
 def _check_room(seconds: float, overhead: float, foreign_cores: float) -> None:
