@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from harness.records import Json
 
-_TAIL_CHARACTERS = 2000
 _LOSS = re.compile(r"loss[\"']?\s*[:=]?\s*(-?\d+(?:\.\d*)?(?:e[-+]?\d+)?)", re.IGNORECASE)
 
 
@@ -14,5 +13,5 @@ def told_loss(claims: Mapping[str, Json], log: str) -> float | None:
     claim = claims.get("loss")
     if isinstance(claim, int | float) and not isinstance(claim, bool):
         return float(claim)
-    found = _LOSS.findall(log[-_TAIL_CHARACTERS:])
+    found = _LOSS.findall(log)
     return float(found[-1]) if found else None

@@ -28,6 +28,7 @@ from harness.trial.told import told_loss
 ARTEFACTS = "artefacts"
 _LOOK_SECONDS = 0.05
 _SETTLING_SECONDS = 0.01
+_TOLD_BYTES = 4096  # of the ends of claims and log: the last loss stands there
 _SHOWN_SECONDS = (0.5, 5.0)
 _STOP_SECONDS = 1.0  # between two looks at what the candidate claims
 _SUSPENDED_SECONDS = 1.0
@@ -207,7 +208,7 @@ def _tell(process: Process, share: float, live: LiveTrial) -> None:
     """For people who look on; nothing before the gate, where no time runs."""
     if share > 0:
         assert process.out is not None
-        loss = told_loss(read_claims(process.out), process.log)
+        loss = told_loss(read_claims(process.out, _TOLD_BYTES), process.printed_last(_TOLD_BYTES))
         if loss is not None:
             live.add(share, loss)
 
