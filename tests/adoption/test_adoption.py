@@ -12,13 +12,15 @@ import pytest
 from checkout import PREPARE, TRAIN, make_checkout
 from shapes import FIXED, SHAPES, changed
 
+from harness.agents.controls.replay import Replay
 from harness.errors import UserError
 from harness.ledger.foreign_repository import ForeignRepository
+from harness.records import Direction
 from harness.sandbox.open import open_sandbox
 from harness.task.adoption.constants import constants
 from harness.task.adoption.survey import Said, survey
 from harness.task.adoption.tokenizer import exported
-from harness.task.adoption.writing import write
+from harness.task.adoption.writing import night_found, write
 from harness.task.check_leak import leak
 from harness.task.task import Profile, Task
 
@@ -209,6 +211,47 @@ def test_the_task_folder(tmp_path: Path, home: Path, vocabulary: dict) -> None:
                 "adopted.json"))  # type: ignore[arg-type] # fmt: skip
     assert "stand_in.py" in task.source()
     assert not {"prepare.py", "evaluate.py"} & set(task.source())
+
+
+def test_a_night_that_the_checkout_stands_at_the_end_of(tmp_path: Path, home: Path, vocabulary: dict) -> None:
+    """As it is left in the morning: the task has the files of now, a replay begins with those of the evening, and
+    every change knows what it was made on. Nothing else begins there.
+    """
+    folder = make_checkout(tmp_path / "co")
+    start = (folder / "train.py").read_bytes()
+    subprocess.run(["git", "checkout", "-q", "autoresearch/nov1"], cwd=folder, check=True)
+    end = (folder / "train.py").read_bytes()
+    target = tmp_path / "tasks" / "mine"
+    found = survey(folder, home)
+    assert "2 changes as a replay series; begun with other files" in night_found(found)
+    write(found, vocabulary, target)
+    first, second = sorted((target / "replay").glob("*.patch"))
+    assert (target / "train.py").read_bytes() == end != start
+    parents = [(target / "replay" / "parents" / each.stem / "train.py").read_bytes() for each in (first, second)]
+    assert parents[0] == start
+    assert parents[1] not in (start, end)
+    task = load_task(target)
+    assert task.source()["train.py"] == end
+    replayed = task.begun_at(Replay().begins_at)
+    assert replayed.source()["train.py"] == start
+    assert replayed.source().keys() == task.source().keys()
+    assert task.begun_at(Replay(str(target / "replay")).begins_at) == task.begun_at("") == task
+
+
+def test_a_night_from_the_first_commit_on(tmp_path: Path, home: Path, vocabulary: dict) -> None:
+    """Where no other branch says where it left off, the first commit is what it began with and no change."""
+    folder = make_checkout(tmp_path / "co")
+    for command in (("checkout", "-q", "autoresearch/nov1"), ("branch", "-q", "-D", "main")):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    target = tmp_path / "tasks" / "mine"
+    write(survey(folder, home), vocabulary, target)
+    assert len(list((target / "replay").glob("*.patch"))) == 2
+    assert b"RATE = 3e-3" in (target / "night" / "train.py").read_bytes()
+
+
+def load_task(folder: Path) -> Task:
+    return Task(str(folder), "bpb", Direction.MINIMIZE, ("train.py",), {"cpu": Profile(3)}, predictor="tokens",
+                classes=300, script="launch.py", entry="launch.py", readable=("launch.py", "stand_in.py"))  # fmt: skip
 
 
 def test_a_foreign_repository_is_only_read(tmp_path: Path) -> None:
