@@ -135,8 +135,8 @@ def check_mode(wire: str, name: str, make_view: Callable[..., View]) -> None:
         provider.close()
 
 
-def failures(names: Iterable[str], check: Callable[[str], None]) -> str:
-    """Lines of those whose check failed; many at a time, because most of a fault is waiting."""
+def failures(names: Iterable[str], check: Callable[[str], None], at_a_time: int = 3) -> str:
+    """Lines of those whose check failed; several at a time, because most of a fault is waiting."""
     failed: dict[str, str] = {}
 
     def tried(name: str) -> None:
@@ -145,7 +145,7 @@ def failures(names: Iterable[str], check: Callable[[str], None]) -> str:
         except BaseException as error:  # noqa: BLE001  # all modes are tried before the first failure is shown
             failed[name] = f"{type(error).__name__}: {error}"[:400]
 
-    with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(at_a_time) as pool:
         list(pool.map(tried, [name for name in names if name not in _LONG]))
     for name in names:
         if name in _LONG:
@@ -173,7 +173,7 @@ BROKEN_TLS: dict[str, Act] = {
 
 def test_a_handshake_that_fails_or_hangs_ends_in_time(make_view: Callable[..., View]) -> None:
     """In one line; the thread that asked has ended as well, though its client would have waited for a minute."""
-    assert not failures(BROKEN_TLS, lambda name: check_handshake(name, make_view))
+    assert not failures(BROKEN_TLS, lambda name: check_handshake(name, make_view), at_a_time=len(BROKEN_TLS))
     assert wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name == "request"])
 
 
@@ -195,4 +195,4 @@ def check_handshake(name: str, make_view: Callable[..., View]) -> None:
 @pytest.mark.parametrize("wire", WIRES)
 def test_every_fault(wire: str, make_view: Callable[..., View]) -> None:
     """The same for every mode in every wire format."""
-    assert not failures(MODES, lambda name: check_mode(wire, name, make_view))
+    assert not failures(MODES, lambda name: check_mode(wire, name, make_view), at_a_time=6)
