@@ -1,13 +1,17 @@
 """The level is measured, and what is not certified does not pass for certified."""
 
 import errno
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from sandbox_levels import TrialBench
 
@@ -16,8 +20,8 @@ from harness.errors import SandboxUnavailable, UserError
 from harness.gate import open_gate
 from harness.records import Level
 from harness.sandbox.host.users import ReservedUser
-from harness.sandbox.launcher import landlock
-from harness.sandbox.open import Command, Sandbox, open_sandbox
+from harness.sandbox.launcher import begin, landlock
+from harness.sandbox.open import Command, Process, Sandbox, open_sandbox
 
 
 def test_unknown_level_is_the_users_mistake() -> None:
@@ -85,9 +89,42 @@ def test_a_lost_launcher_is_ours(bench: TrialBench) -> None:
         end = process.wait(20)
     assert end is not None
     assert not end.proven
+    assert end.unexplained
     from sandbox_levels import processes_named
 
     assert processes_named(word) == []
+
+
+def test_a_lost_first_process_is_ours(bench: TrialBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the program's namespace, with which all in it goes: infra_failed, though nobody is left."""
+    if bench.sandbox.mechanism < Level.L2:
+        pytest.skip("there are no namespaces, and nobody stands first in them")
+    monkeypatch.setattr(bench, "warm", False)
+    start = Sandbox.start
+
+    def started(sandbox: Sandbox, command: Command) -> Process:
+        process = start(sandbox, command)
+        (first,) = psutil.Process(process._launcher._process.pid).children()
+        first.kill()
+        return process
+
+    monkeypatch.setattr(Sandbox, "start", started)
+    result = bench.trial("time.sleep(60)")
+    assert (result.outcome, result.reason) == ("infra_failed", "launcher_lost")
+
+
+def test_a_program_that_is_killed_before_it_begins_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is still to be confined is no candidate yet: nothing was started."""
+    monkeypatch.setattr(begin, "become", lambda *_: os.kill(os.getpid(), 9))
+    monkeypatch.setattr(begin.kernel, "prctl", lambda *_: 0)
+    monkeypatch.setattr(begin, "may_pin", lambda _: True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    plan = SimpleNamespace(level=3, kept=())
+    with ours, theirs:
+        child, _ = begin.begin(plan, theirs, SimpleNamespace(close=lambda: None), lambda: None)
+        os.waitpid(child, 0)
+        event = json.loads(ours.recv(4096))
+    assert event["event"] == "failed"
 
 
 def test_users_are_reserved_for_one() -> None:
