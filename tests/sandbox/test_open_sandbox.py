@@ -16,9 +16,10 @@ import pytest
 from sandbox_levels import TrialBench
 
 from harness.commands import doctor
-from harness.errors import SandboxUnavailable, UserError
+from harness.errors import InfrastructureError, SandboxUnavailable, UserError
 from harness.gate import open_gate
 from harness.records import Level
+from harness.sandbox.host import measure
 from harness.sandbox.host.users import ReservedUser
 from harness.sandbox.launcher import begin, landlock
 from harness.sandbox.open import Command, Process, Sandbox, open_sandbox
@@ -125,6 +126,29 @@ def test_a_program_that_is_killed_before_it_begins_is_ours(monkeypatch: pytest.M
         os.waitpid(child, 0)
         event = json.loads(ours.recv(4096))
     assert event["event"] == "failed"
+
+
+def test_a_struck_self_attack_is_made_once_more(sandbox: Sandbox) -> None:
+    """A level is not given up because somebody killed the program that measures it; what lasts is told."""
+    started: list[Process] = []
+
+    def start(command: Command) -> Process:
+        process = sandbox.start(command)
+        started.append(process)
+        if len(started) == 1:
+            process._launcher.kill()
+            process.wait(20)
+        return process
+
+    found = measure.measured(start)
+    assert isinstance(found, dict)
+    assert found == sandbox.findings[sandbox.level.name]
+    assert len(started) == 3  # one that was struck, and two as ever
+
+    def never(_: Command) -> Process:
+        raise InfrastructureError("the sandbox's launcher ended")
+
+    assert measure.measured(never) == "the sandbox's launcher ended"
 
 
 def test_users_are_reserved_for_one() -> None:
