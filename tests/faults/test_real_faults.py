@@ -30,7 +30,7 @@ from tests.faults.checks import (
 COMMAND = (
     "task=digits", "budget=smoke", "budget.steps=400", "budget.seconds=20", "budget.certificate=2", "session.tag=one",
 )  # fmt: skip
-KINDS = ("kill", "kill_group", "child", "terminate", "interrupt", "stop")
+KINDS = ("kill", "kill_group", "child", "child", "child", "terminate", "interrupt", "stop")
 CHILDREN = ("harness.sandbox.launcher", "predictor_host", "referee_process", "machine_probe_kernel", "git")
 FAULTS = 24
 DICE = int(os.environ.get("FAULT_DICE", "0"))  # another number: other faults at other moments
@@ -86,7 +86,8 @@ def test_a_real_session_under_faults(number: int, tmp_path: Path) -> None:
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             kind = draw.choice(KINDS)
             about = strike(kind, process.pid, draw)
-            log.open("a").write(f"--- {kind}: {about}\n")
+            with log.open("a") as stream:
+                stream.write(f"--- {kind}: {about}\n")
             if kind in ("child", "stop"):
                 time.sleep(draw.uniform(0.5, 3.0))
                 os.kill(process.pid, signal.SIGTERM)
