@@ -21,6 +21,8 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "openat": (257, 56),
     "openat2": (437, 437),
     "truncate": (76, 45),
+    "preadv2": (327, 286),
+    "fadvise64": (221, 223),
 }
 DENIED: Numbers = {
     # other processes' memory and descriptors
@@ -64,6 +66,11 @@ DENIED: Numbers = {
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
+    # what of a file lies in the machine's memory, which an earlier trial's reading decides; AIO reads by its own flags
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
     # ways round this filter
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),

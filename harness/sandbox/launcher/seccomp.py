@@ -23,7 +23,7 @@ from harness.sandbox.launcher.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS
 
 _ALLOW, _ERRNO, _KILL, _ASK = 0x7FFF0000, 0x00050000, 0x80000000, 0x7FC00000
 _LOAD, _JEQ, _JGE, _JSET, _AND, _RET = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
-_NR, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
+_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3, _ARG5 = 0, 4, 16, 24, 32, 40, 56
 _NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW* of clone(2), and CLONE_NEWTIME
 _AF_UNIX, _AF_INET = 1, 2
 _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 5, 0xF
@@ -34,6 +34,8 @@ _IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0
 _FCNTLS = (8, 10, 15, 1024, 1026, 1036, 1038)
 # MADV_COLD, MADV_PAGEOUT, MADV_COLLAPSE: how a shared file lies in memory is seen by the next who maps it.
 _MADVICES = (20, 21, 25)
+# RWF_NOWAIT tells whether a part of a file lies in the machine's memory; POSIX_FADV_DONTNEED takes it out of there.
+_NO_WAIT, _DONT_NEED = 0x8, 4
 _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -97,6 +99,8 @@ def _looked_at(options: Options) -> _Rules:
         "fcntl": _if_equal(_ARG1, _FCNTLS, errno.EPERM),
         "madvise": _if_equal(_ARG2, _MADVICES, errno.EINVAL),
         "prctl": _if_equal(_ARG0, (PR_SET_DUMPABLE,), 0),
+        "preadv2": _if_any(_ARG5, _NO_WAIT, errno.EOPNOTSUPP),
+        "fadvise64": _if_equal(_ARG3, (_DONT_NEED,), 0),  # advice may be ignored
         "prlimit64": _unless_equal(_ARG0, (0,), _refuse(errno.EPERM)),
     }
     if options.truncates:
