@@ -59,6 +59,7 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         "validation_shard": found.validation_shard,
         "most_shards": MOST_SHARDS,
         "kernels": list(found.kernels),
+        "compiles": found.compiles,
         "counts_decoded": found.counts_decoded,
     }
 
