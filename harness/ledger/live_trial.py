@@ -28,6 +28,14 @@ class LiveTrial:
     def __init__(self, folder: Path, trial_id: str) -> None:
         self._file = _place(folder, trial_id)
         self._points: list[Point] = []
+        self._remove_left()
+
+    def _remove_left(self) -> None:
+        """What a harness that was killed left behind; others that are written now are fresh."""
+        for file in self._file.parent.glob("*"):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > _STALE_SECONDS:
+                    file.unlink()
 
     def add(self, share: float, loss: float) -> None:
         """A point; ever fewer of the old ones are kept once there are many."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_a_long_trial_keeps_its_shape(tmp_path: Path) -> None:
     live.close()
     assert live_curve(tmp_path, "p0001-1@1") == ()
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_what_a_killed_harness_left_is_removed(tmp_path: Path) -> None:
+    """By the next trial of the session; one that is under way beside it stays."""
+    for name in ("left", "beside"):
+        LiveTrial(tmp_path, name).add(0.5, 1.0)
+    os.utime(tmp_path / FOLDER / "left.json", (1, 1))
+    LiveTrial(tmp_path, "next")
+    assert [file.name for file in (tmp_path / FOLDER).iterdir()] == ["beside.json"]
 
 
 @pytest.mark.parametrize(

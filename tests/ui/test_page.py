@@ -275,7 +275,7 @@ def test_what_a_running_trial_tells_is_shown_as_it_comes(tmp_path: Path) -> None
         assert "proposals" not in told
         lengths.append(len(told["parts"]["now"]))
     assert lengths == sorted(set(lengths))
-    assert "so far: share of the trial (claimed loss, not a score)" in told["parts"]["now"]
+    assert "share of the trial so far (claimed loss, not a score)" in told["parts"]["now"]
     assert "so far" in session_body(watched, Look())
     assert not watched.is_behind()
     live.close()

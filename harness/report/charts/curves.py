@@ -27,7 +27,7 @@ def curves_chart(session: SessionRecord, proposal: ProposalRecord, width: float 
 
 def running_chart(session: SessionRecord, points: Sequence[tuple[float, float]], width: float = 520) -> str:
     """A trial that is under way, as far as it is: (share of its time, claimed loss); empty for fewer than two."""
-    return _chart([points], _reference(session), width, "so far: ") if len(points) > 1 else ""
+    return _chart([points], _reference(session), width, " so far") if len(points) > 1 else ""
 
 
 def _reference(session: SessionRecord) -> list[Sequence[tuple[float, float]]]:
@@ -50,7 +50,7 @@ def _chart(
 ) -> str:
     values = sorted(value for curve in (*own, *base) for _, value in curve)
     low, high = values[0], values[min(len(values) - 1, int(0.97 * len(values)))]  # the first losses are huge
-    drawing = Drawing(width, 170, f"{so_far}loss as the candidate's program tells it, over the trial")
+    drawing = Drawing(width, 170, f"loss as the candidate's program tells it, over the trial{so_far}")
     across, down = Scale(0, 1, 52, width - 10), Scale(low, high if high > low else low + 1, 140, 10)
     marks = ticks(down.low, down.high, 4)
     for value, text in zip(marks, tick_texts(marks), strict=True):
@@ -59,7 +59,7 @@ def _chart(
     drawing.text(
         (across.start + across.end) / 2,
         162,
-        f"{so_far}share of the trial (claimed loss, not a score)",
+        f"share of the trial{so_far} (claimed loss, not a score)",
         "axis middle",
     )
     for curve, style in [(each, "reference") for each in base] + [(each, "curve") for each in own]:
