@@ -43,6 +43,11 @@ class Cost:
             "CPU seconds not billed": worked / self.trials,
         }
 
+    @property
+    def billed_percent(self) -> float:
+        """Of the session's seconds; its start and end are in them."""
+        return 100 * self.billed / self.seconds
+
 
 def played(build: Path, place: Path, number: int, settings: list[str]) -> Cost:
     """A session of that build in `place`, from its start to its end. Raises SystemExit where it fails."""
@@ -97,6 +102,8 @@ def main(arguments: list[str]) -> None:
     )
     print(shown("seconds a session", {name: [one.seconds for one in costs] for name, costs in found.items()}))
     print(shown("trials", {name: [float(one.trials) for one in costs] for name, costs in found.items()}))
+    percent = {name: [one.billed_percent for one in costs] for name, costs in found.items()}
+    print(shown("billed, % of a session", percent))
     for what in found["this"][0].a_trial:
         print(shown(what, {name: [one.a_trial[what] for one in costs] for name, costs in found.items()}))
 

@@ -19,6 +19,7 @@ def test_what_is_not_billed_is_what_a_build_adds() -> None:
         "of them not billed": 3.0,
         "CPU seconds not billed": 2.0,
     }
+    assert cost.billed_percent == 40.0
     assert shown("x", {"earlier": [1.0, 2.0, 9.0], "this": [3.0]}).split() == ["x", "2.00", "3.00", "+1.00", "1.50x"]
 
 
