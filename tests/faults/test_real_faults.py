@@ -47,14 +47,9 @@ def started(folder: Path, log: Path) -> "subprocess.Popen[bytes]":
 
 
 def strike(kind: str, pid: int, draw: random.Random) -> str:
-    """What was struck, "" where there was nothing of that kind at that moment."""
+    """What was struck, "" where there was nothing of that kind until its end."""
     if kind == "child":
-        ours = children(pid)
-        if not ours:
-            return ""
-        about, chosen = draw.choice(sorted(ours.items()))
-        chosen.kill()
-        return about
+        return strike_child(pid, draw)
     if kind == "stop":
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.0)
@@ -65,6 +60,20 @@ def strike(kind: str, pid: int, draw: random.Random) -> str:
         number = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}[kind]
         os.kill(pid, number)
     return kind
+
+
+def strike_child(pid: int, draw: random.Random) -> str:
+    """One of a kind that is drawn, if there is one in time, else of any; a slow machine has none for a while."""
+    wanted, end = draw.choice(CHILDREN), time.monotonic() + 10.0
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        ours = children(pid)
+        likely = {about: each for about, each in ours.items() if about.startswith(wanted)}
+        if likely or (ours and time.monotonic() > end):
+            about, chosen = draw.choice(sorted((likely or ours).items()))
+            chosen.kill()
+            return about
+        time.sleep(0.01)
+    return ""
 
 
 def children(pid: int) -> dict[str, psutil.Process]:
