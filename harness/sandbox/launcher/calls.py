@@ -13,7 +13,10 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "connect": (42, 203),
     "ioctl": (16, 29),
     "fcntl": (72, 25),
+    "flock": (73, 32),
     "madvise": (28, 233),
+    "fadvise64": (221, 223),
+    "preadv2": (327, 286),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "rt_sigaction": (13, 134),
@@ -52,6 +55,10 @@ DENIED: Numbers = {
     "mq_unlink": (241, 181),
     # memory that no counter of a process shows
     "memfd_secret": (447, None),
+    # which pages of a file that trials share are in memory
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "io_setup": (206, 0),  # its reads, too, can be asked not to fetch
     # attributes on files that trials share; a policy of memory stays with the file that was mapped
     "mbind": (237, 235),
     "set_mempolicy_home_node": (450, 450),
