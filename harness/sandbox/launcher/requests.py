@@ -86,18 +86,22 @@ class Requests:
         if name in ("connect", "flock", "fcntl"):
             try:
                 with kernel.as_user(self._plan.uid):
-                    if name != "connect" and not self._copies:
-                        return self._let(request, self._is_own_of(request))
-                    done = self._connect(request) if name == "connect" else self._lock(request, name)
+                    self._serve(request, name)
             except OSError as error:
                 self._reply(request, error=error.errno or errno.EACCES)
             except (ValueError, IndexError):  # it went while we read about it
                 self._reply(request, error=errno.EINVAL)
-            else:
-                self._reply(request) if done else self._waiting.append(request)
-            return
-        allowed = _names_own(name, request.arguments)
-        self._let(request, allowed)
+        else:
+            self._let(request, _names_own(name, request.arguments))
+
+    def _serve(self, request: Notification, name: str) -> None:
+        """Raises OSError with what the program is to be told."""
+        if name != "connect" and not self._copies:
+            self._let(request, self._is_own_of(request))
+        elif self._connect(request) if name == "connect" else self._lock(request, name):
+            self._reply(request)
+        else:
+            self._waiting.append(request)
 
     def _let(self, request: Notification, allowed: bool) -> None:
         """The kernel does what was asked, or does not."""
@@ -156,7 +160,7 @@ class Requests:
         return True
 
     def _is_own_of(self, request: Notification) -> bool:
-        """Where no descriptor can be copied (Docker's defaults): what it is now, which it may not be when it is locked."""
+        """Where no descriptor can be copied (Docker's defaults): what it is now, and may not be when it is locked."""
         place = f"/proc/{request.thread}/fd/{request.arguments[0] & 0xFFFFFFFF}"
         file = os.open(place, os.O_PATH | os.O_CLOEXEC)
         try:
