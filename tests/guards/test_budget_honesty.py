@@ -109,14 +109,14 @@ def early(*seconds: float, stage: Literal["runtime", "promotion"] = "runtime", u
     return BudgetHonesty()(Evidence(stage, (), {}, {}, candidate_trials=own, baseline_trials=baseline))
 
 
-@pytest.mark.parametrize("seconds", [(37.0,), (60.0,), (19.0, 20.0), (1.0, 40.0), (17.0, 20.0, 20.0)])
+@pytest.mark.parametrize("seconds", [(101.0,), (150.0,), (51.0, 60.0), (1.0, 110.0), (49.0, 60.0, 60.0)])
 def test_who_learns_before_the_gate_is_rejected(seconds: tuple[float, ...]) -> None:
     """What is not billed is no place to work: data that a program makes up teach it, too."""
     found = early(*seconds)
     assert (found.judgement, found.reason) == (Judgement.REJECT, "budget.startup")
 
 
-@pytest.mark.parametrize("seconds", [(0.1,), (17.0,), (30.0,), (30.0, 2.0), (12.0, 17.0)])
+@pytest.mark.parametrize("seconds", [(0.1,), (49.0,), (90.0,), (90.0, 2.0), (30.0, 49.0)])
 def test_libraries_and_a_compilation_before_the_gate_are_honest(seconds: tuple[float, ...]) -> None:
     """Below the floor, in one slow trial, or in the first one alone, which finds nothing compiled."""
     assert early(*seconds).judgement is Judgement.ACCEPT
@@ -127,7 +127,7 @@ def test_a_baseline_that_compiles_lets_others_compile() -> None:
     assert early(100.0, 90.0, usual=30.0).judgement is Judgement.ACCEPT
     assert early(250.0, usual=30.0).reason == "budget.startup"
     assert verdict(trial({"early_seconds": 500.0})).judgement is Judgement.ACCEPT
-    only = early(25.0, stage="promotion")
+    only = early(70.0, stage="promotion")
     assert (only.judgement, only.trials_wanted) == (Judgement.INCONCLUSIVE, 2)
 
 

@@ -19,7 +19,7 @@ def working(program: Baseline, seconds: float) -> Candidate:
 
 def attack(program: Baseline) -> Candidate:
     return working(
-        program, min(2.2 * (8 + 0.5 * program.profile.seconds), 0.8 * program.profile.startup_seconds)
+        program, min(2.2 * (40 + 0.5 * program.profile.seconds), 1.1 * program.profile.startup_seconds)
     )
 
 
