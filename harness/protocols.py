@@ -24,7 +24,8 @@ class Agent(Protocol):
     """Proposes edits. Stateless: everything it needs to go on is in the view, so a session can be resumed.
 
     What an agent may have besides: `open(context)`, `check()` of its login, `close()`, `ahead` (proposals that it may
-    prepare meanwhile), and `reads_program = False` where the human's program makes no difference to it.
+    prepare meanwhile), `reads_program = False` where the human's program makes no difference to it, and `begins_at`: a
+    folder of the task's with the editable files that its session begins with.
     """
 
     def propose(self, view: View) -> Proposal | None:

@@ -105,21 +105,16 @@ def test_a_session_that_has_ended_is_shown_again_and_nothing_is_run(tmp_path: Pa
     assert "another configuration (different: budget.seconds)" in output
 
 
-def test_one_process_a_session(tmp_path: Path) -> None:
-    """A second call while a session is under way says so in one line and touches nothing."""
-    with started(tmp_path) as first:
-        wait_for(tmp_path, "trial_started", first)
+def test_one_process_a_session_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A second call while a session is under way says so in one line and touches nothing. An interrupt ends the
+    trial's process tree, too, says how to go on, and the exit code is 130."""
+    with started(tmp_path) as process:
+        wait_for(tmp_path, "trial_started", process)
         with started(tmp_path) as second:
             output, _ = second.communicate()
         assert second.returncode == 2
         assert "is in use by another process" in output
-        assert first.poll() is None
-
-
-def test_ctrl_c_leaves_nothing_behind_and_says_how_to_go_on(tmp_path: Path) -> None:
-    """An interrupt ends the trial's process tree, too, and the exit code is 130."""
-    with started(tmp_path) as process:
-        wait_for(tmp_path, "trial_started", process)
+        assert process.poll() is None
         os.kill(process.pid, signal.SIGINT)
         output, _ = process.communicate()
     assert process.returncode == 130, output
@@ -132,7 +127,11 @@ def test_ctrl_c_leaves_nothing_behind_and_says_how_to_go_on(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"), [("sandbox.level=L9", "choose auto"), ("budget=gpu", "no profile 'gpu'")]
+    ("argument", "said"),
+    [
+        ("sandbox.level=L9", "choose auto"),
+        pytest.param("budget=gpu", "no profile 'gpu'", marks=pytest.mark.slow),
+    ],
 )
 def test_a_mistake_that_shows_late_is_one_line_too(tmp_path: Path, argument: str, said: str) -> None:
     """What only the start can find is still the user's mistake: one line, exit code 2."""

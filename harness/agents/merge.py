@@ -20,11 +20,11 @@ class _Hunk(NamedTuple):
     side: int
 
 
-def merged(base: Files, theirs: Files, ours: Files) -> dict[str, bytes]:
+def merged(base: Files, theirs: Files, ours: Files, *, touching: bool = False) -> dict[str, bytes]:
     """New bytes of the paths that `theirs` changes, with the changes of `ours` in them.
 
     theirs: complete bytes of changed paths only. Paths where nothing is left to change are left out.
-    Raises Conflict.
+    touching: see merge_file. Raises Conflict.
     """
     result = {}
     for path, content in theirs.items():
@@ -34,23 +34,34 @@ def merged(base: Files, theirs: Files, ours: Files) -> dict[str, bytes]:
         elif before is None or now is None:
             raise Conflict(path)
         else:
-            result[path] = merge_file(before, content, now)
+            result[path] = merge_file(before, content, now, touching=touching)
     return {path: content for path, content in result.items() if content != ours.get(path)}
 
 
-def merge_file(base: bytes, theirs: bytes, ours: bytes) -> bytes:
-    """Raises Conflict where both change the same or adjoining lines, unless in the same way."""
+def merge_file(base: bytes, theirs: bytes, ours: bytes, *, touching: bool = False) -> bytes:
+    """Raises Conflict where both change the same or adjoining lines, unless in the same way.
+
+    touching: adjoining lines are taken where each side has lines of the base of its own, as in a block of constants;
+    two texts for one place are a conflict all the same.
+    """
     old = _lines(base)
     result: list[bytes] = []
     last = _Hunk(-1, -1, (), -1)
     for change in sorted(_changes(old, _lines(ours), 0) + _changes(old, _lines(theirs), 1)):
         if change[:3] == last[:3]:
             continue
-        if change.start <= last.end and change.side != last.side:
+        if _clash(last, change, touching):
             raise Conflict(f"line {change.start + 1}")
         result += [*old[max(last.end, 0) : change.start], *change.new]
         last = change
     return b"".join(result + old[max(last.end, 0) :])
+
+
+def _clash(last: _Hunk, change: _Hunk, touching: bool) -> bool:
+    if last.side == change.side or change.start > last.end:
+        return False
+    both_replace = last.start < last.end and change.start < change.end
+    return not (touching and both_replace and change.start == last.end)
 
 
 def _changes(old: list[bytes], new: list[bytes], side: int) -> list[_Hunk]:

@@ -6,7 +6,6 @@ There is a command called list: once it is imported, that name here is its modul
 """
 
 import importlib
-import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import FolderInUse, HarnessError, UserError
-from harness.ledger.interruption import HOW_IS_SAID
-from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
 
 if TYPE_CHECKING:
     import argparse
@@ -47,12 +44,16 @@ def run(
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     try:
         if about and {"-h", "--help"} & {*arguments}:
+            import inspect
+
             print(inspect.cleandoc(about), flush=True)
             return 0
         return body(arguments)
     except SystemExit as left:  # argparse leaves when it has shown its help
         return left.code if isinstance(left.code, int) else 0
     except FolderInUse as error:
+        from harness.sweep.child import EXIT_IN_USE, IN_SWEEP
+
         return _complain(name, error, EXIT_IN_USE if IN_SWEEP in os.environ else EXIT_USER_ERROR)
     except UserError as error:
         return _complain(name, error, EXIT_USER_ERROR)
@@ -63,6 +64,8 @@ def run(
         return EXIT_FAILED
     except KeyboardInterrupt as stopped:
         import shlex
+
+        from harness.ledger.interruption import HOW_IS_SAID
 
         again = shlex.join(["python", "-m", name, *arguments])
         how = "" if HOW_IS_SAID in stopped.args else f"; go on with: {again}"

@@ -19,6 +19,7 @@ Examples:
 import dataclasses
 import math
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ _RESERVE = 1.15  # what the first trial took beyond its own count may be so much
 _RESERVE_SECONDS = 1.0
 _PATIENCE_SECONDS = 180.0  # that the measuring trial may take beyond what the script is told
 _ROOM = 4  # what goes by uncounted is then a quarter, so that it may be misjudged a little
+_BUSY_CORES = 0.5
 _LEAST_SHARE = 0.2  # of a budget must be left for what the script itself counts
 
 
@@ -71,15 +73,40 @@ def main(arguments: list[str]) -> int:
         print(line)
     written = write(found, tokenizer, target)
     print(f"\nwrote {target}: {', '.join(written)}")
+    sd = None
     if int(trials):
         try:
-            _measure(found, target, name, int(trials), rest)
+            sd = _measure(found, target, name, int(trials), rest)
         except BaseException:
             shutil.rmtree(target)
             print(f"{target} is gone again: adopt anew when that is mended", file=sys.stderr)
             raise
-    print(f"\nnext: harness check-task {name}; harness task={name} agent=claude budget.dollars=20")
+    print("\nnext:")
+    for line in next_commands(name, _night_of(path), sd, replayed=(target / "replay").is_dir()):
+        print(f"  {line}")
     return 0
+
+
+def _night_of(path: Path) -> Path | None:
+    """The checkout's results.tsv, if it can be read."""
+    from harness.task.adoption.writing import recorded
+
+    return path / "results.tsv" if recorded(path) else None
+
+
+def next_commands(name: str, night: Path | None, sd: float | None, replayed: bool) -> list[str]:
+    """What can be done with the task, a line each. sd: of one trial, as measured."""
+    said = [(f"harness check-task {name}", "does the task keep the contract?")]
+    if night is not None and sd:
+        command = f"harness replay-night {shlex.quote(str(night))} --sd {sd:.2g}"
+        said.append((command, "its keeps against that spread, in a second"))
+    if replayed:
+        said.append((f"harness task={name} agent=replay", "which keeps of the recorded night hold up?"))
+    said.append(
+        (f"harness task={name} agent=claude budget.dollars=20", "go on from the files as they are now")
+    )
+    width = max(len(command) for command, _ in said)
+    return [f"{command:<{width}}  # {what}" for command, what in said]
 
 
 def _arguments(arguments: list[str]) -> tuple[Path, dict[str, str], list[str]]:
@@ -189,8 +216,10 @@ def vocabulary_lines(found: "Survey", tokenizer: "Mapping[str, Json]") -> list[s
     return said
 
 
-def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[str]) -> None:
-    """One trial tells what of the budget the script does not count; the others how much a score varies."""
+def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[str]) -> float | None:
+    """One trial tells what of the budget the script does not count; the others how much a score varies: the sd of one
+    trial's score, None where too few had one.
+    """
     from harness.commands.noise import folder, lines, measure, summary
     from harness.config.setup import load
     from harness.session.folder import open_session
@@ -204,7 +233,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     set_overhead(
         target, max(_PATIENCE_SECONDS, told)
     )  # beyond what it is told: so that this one ends by itself
-    setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"])
+    setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"], proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
         seen = runner.measure(
@@ -213,28 +242,33 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
         if seen.score is None:
             raise UserError(failed(seen, bench.folder))
         overhead = max(0.0, seen.billed_seconds - told)
-    _check_room(told, overhead)
+    _check_room(told, overhead, seen.machine.get("foreign_cores", 0.0))
     set_overhead(target, _RESERVE * overhead + _RESERVE_SECONDS)
     print(
         f"of its budget {overhead:.1f} s go by uncounted (compilation, first steps, evaluating):"
         f" the script is told so much less"
     )
-    setup = load(words)
+    setup = load(words, proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
-        for line in lines(summary(losses, rates), setup.task.unit) if len(losses) > 1 else ():
+        noise = summary(losses, rates) if len(losses) > 1 else None
+        for line in lines(noise, setup.task.unit) if noise else ():
             print(line)
         for line in byte_lines(bench):
             print(line)
+    return noise.level.sd if noise else None
 
 
-def _check_room(seconds: float, overhead: float) -> None:
-    """Raises UserError where the script would hardly train."""
+def _check_room(seconds: float, overhead: float, foreign_cores: float) -> None:
+    """Raises UserError where the script would hardly train. foreign_cores: that other programs kept busy meanwhile."""
     kept_back = _RESERVE * overhead + _RESERVE_SECONDS
     if kept_back > (1 - _LEAST_SHARE) * seconds:
+        busy = foreign_cores >= _BUSY_CORES
+        why = f" while other programs kept {foreign_cores:.1f} cores busy" if busy else ""
+        cure = "adopt while the machine is idle, or " if busy else ""
         raise UserError(
-            f"of budget.seconds={seconds:g} {overhead:.0f} s go by before the script counts, or after: too little is"
-            f" left to train; give budget.seconds={_ROOM * math.ceil(kept_back)} or more"
+            f"of budget.seconds={seconds:g} {overhead:.1f} s went by before the script counted, or after{why}: too"
+            f" little is left to train; {cure}give budget.seconds={_ROOM * math.ceil(kept_back)} or more"
         )
 
 

@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"usage: {USAGE}")
     from harness.config.setup import load
 
-    setup = load([f"task={arguments[0]}", *arguments[1:]])
+    setup = load([f"task={arguments[0]}", *arguments[1:]], proposing=False)
     with tempfile.TemporaryDirectory(prefix="check-") as folder, opened(setup, Path(folder)) as rig:
         report = check(rig)
     print("the task keeps the contract" if not report.failed else f"{report.failed} of the checks failed")

@@ -16,6 +16,7 @@ from harness.errors import HarnessError, UserError
 from harness.ledger.lookup import USUAL, is_open
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
+from harness.records import Role
 from harness.report.escape import one_line
 from harness.report.words import cost_text, gain_text
 
@@ -64,6 +65,8 @@ def row(folder: Path, below: Path) -> tuple[str, ...]:
 def _state(folder: Path, session: SessionRecord) -> str:
     if is_open(folder):
         return "under way"
+    if session.trials_by_role[Role.NOISE] and not session.proposals:
+        return "noise"  # of `harness noise` and `adopt`: they measure and end no session
     return "ended" if session.ended is not None else "interrupted"
 
 

@@ -26,6 +26,7 @@ from harness.records import Role, step_rate
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
+    from harness.records import Observation
     from harness.session.folder import OpenSession
 
 _DEFAULT_RUNS = 8
@@ -93,7 +94,7 @@ def main(arguments: list[str]) -> int:
     from harness.session.folder import open_session
 
     runs, rest = split_runs(arguments)
-    setup = load(rest)
+    setup = load(rest, proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, runs)
         try:
@@ -131,12 +132,18 @@ def measure(bench: "OpenSession", runs: int) -> tuple[list[float], list[float]]:
     while len(state.counted(state.baseline, Role.NOISE)) < runs:
         number = len(state.counted(state.baseline, Role.NOISE)) + 1
         seen = trial_runner.measure(source, state.baseline, Role.NOISE, f"noise-{number}")
-        print(f"trial {number} of {runs}: {seen.outcome.value} {seen.score}", file=sys.stderr, flush=True)
+        print(f"trial {number} of {runs}: {seen.outcome.value} {_shown(seen)}", file=sys.stderr, flush=True)
     trial_runner.expect([])
     trials = state.counted(state.baseline, Role.NOISE)[:runs]
     losses = [state.loss(seen.score) for seen in trials if seen.score is not None]
     rates = [step_rate(seen.claims, seen.billed_seconds) for seen in trials]
     return losses, [rate for rate in rates if rate]
+
+
+def _shown(seen: "Observation") -> str:
+    from harness.report.words import score_text
+
+    return seen.reason if seen.score is None else score_text(seen.score)
 
 
 def _store(setup: "Setup", bench: "OpenSession", found: Summary) -> None:

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
             raise UserError(f"{file}: there is no folder {file.parent}")
     from harness.config.setup import load
 
-    setup = load(settings)
+    setup = load(settings, proposing=False)
     about = {"task": setup.task.name, "profile": setup.budget.profile}
     print(f"{len(chosen)} attacks on {about['task']}, profile {about['profile']}", flush=True)
     result = Result(about, list(_said(_all(setup, chosen))))

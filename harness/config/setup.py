@@ -95,9 +95,10 @@ class Setup:
     fingerprint: str
 
 
-def load(arguments: list[str]) -> Setup:
+def load(arguments: list[str], *, proposing: bool = True) -> Setup:
     """Composes, checks everything, then builds everything.
 
+    proposing: whether the agent will be asked; else the task is the same whichever agent that is.
     Raises UserError, one line, for any mistake in the arguments or in a file that they name.
     """
     config, choices = composed(arguments)
@@ -110,6 +111,8 @@ def load(arguments: list[str]) -> Setup:
     settings = Part("session", SessionSettings, check_arguments("session", SessionSettings, session)).build()
     built = {name: part.build() for name, part in parts.items() if name not in ("sandbox", "program")}
     built["task"] = built["task"].for_profile(built["budget"].profile)
+    if proposing:
+        built["task"] = built["task"].begun_at(getattr(built["agent"], "begins_at", ""))
     program: Program = parts["program"].build()
     files = own_files([*guards, *parts.values()])
     code = {key: hashlib.sha256(file.read_bytes()).hexdigest() for key, file in files.items()}

@@ -3,7 +3,7 @@ of it.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,14 @@ BRANCHES = "refs/heads/autoresearch/"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One commit. patch: what it changed in the files asked for, in git's format."""
+    """One commit. patch: what it changed in the files asked for, in git's format. before: those files as they were
+    then, the ones that there were; None for the first commit of a history.
+    """
 
     commit: str
     subject: str
     patch: str
+    before: Mapping[str, bytes] | None
 
 
 class ForeignRepository:
@@ -76,10 +79,30 @@ class ForeignRepository:
             "--no-commit-id",
         )
         patch = self._run("diff-tree", *options, commit, "--", *files, stripped=False)
-        return Change(commit, subject, patch)
+        return Change(commit, subject, patch, self._before(commit, files))
+
+    def files(self, commit: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Their content in a commit; left out where it has none."""
+        listed = self._run("ls-tree", "-r", "-z", commit, "--", *names).split("\0")
+        there = {
+            entry.partition("\t")[2] for entry in listed if entry.startswith("100")
+        }  # no link, no submodule
+        return {name: self._content(commit, name) for name in names if name in there}
+
+    def _before(self, commit: str, files: Sequence[str]) -> dict[str, bytes] | None:
+        parents = self._run("rev-list", "--parents", "-n", "1", commit).split()[1:]
+        return self.files(parents[0], files) if parents else None
+
+    def _content(self, commit: str, name: str) -> bytes:
+        found = self._git.execute([*self._command(), "cat-file", "blob", f"{commit}:{name}"],
+            strip_newline_in_stdout=False, stdout_as_string=False)  # fmt: skip
+        assert isinstance(found, bytes)
+        return found
+
+    def _command(self) -> list[str]:
+        return ["git", *(word for option in _OPTIONS for word in ("-c", option))]
 
     def _run(self, *command: str, stripped: bool = True) -> str:
-        settings = [word for option in _OPTIONS for word in ("-c", option)]
-        found = self._git.execute(["git", *settings, *command], strip_newline_in_stdout=stripped)
+        found = self._git.execute([*self._command(), *command], strip_newline_in_stdout=stripped)
         assert isinstance(found, str)
         return found

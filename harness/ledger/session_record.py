@@ -323,6 +323,7 @@ class SessionRecord:
 
     def _on_trial_started(self, row: TrialStartedRow) -> None:
         self.clock.leave_out(row.waited_seconds)
+        self.wall_clock.on_begun(row.trial_id, self.active_seconds)
         trial = TrialRecord(row)
         self.trials.append(trial)
         self.trials_by_role[row.role].append(trial)
@@ -344,7 +345,7 @@ class SessionRecord:
         self.under_way.pop(row.trial_id, None)
         self.finished_by_role[row.role] += 1
         self.seconds_by_role[row.role] += trial.held_seconds
-        self.wall_clock.on_trial(row)
+        self.wall_clock.on_trial(row, self.active_seconds)
         if row.outcome is Outcome.INFRA_FAILED:
             self.interruptions[row.commit] += row.reason == "interrupted"
             return

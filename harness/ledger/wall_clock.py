@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from harness.ledger.ahead import STOPPED
 from harness.ledger.rows import TrialFinishedRow
 
 
@@ -20,11 +21,20 @@ class WallClock:
     def __init__(self) -> None:
         self.billed_seconds = self.startup_seconds = self.scoring_seconds = self.agent_seconds = 0.0
         self.waiting_seconds = 0.0  # of trials: after the gate, and neither billed nor anybody's else
-        self.preparation_seconds = 0.0
+        self.preparation_seconds = self.stopped_seconds = 0.0
         self._asked: float | None = None
+        self._begun: dict[str, float] = {}
 
-    def on_trial(self, row: TrialFinishedRow) -> None:
+    def on_begun(self, trial_id: str, active_seconds: float) -> None:
+        """A trial is begun. Its row says nothing of its time where the session is ended meanwhile."""
+        self._begun[trial_id] = active_seconds
+
+    def on_trial(self, row: TrialFinishedRow, active_seconds: float) -> None:
         """Of CPU seconds, which several threads may use at a time, at most the time that passed is counted."""
+        begun = self._begun.pop(row.trial_id, active_seconds)
+        if row.reason == STOPPED:
+            self.stopped_seconds += max(0.0, active_seconds - begun)
+            return
         passed = max(0.0, row.wall_seconds - row.startup_seconds)
         billed = min(row.billed_seconds, passed)
         self.startup_seconds += row.startup_seconds
@@ -53,12 +63,14 @@ class WallClock:
             "compiling beforehand": self.preparation_seconds,
             "scoring": self.scoring_seconds,
             "waiting for the agent": self.agent_seconds,
+            "trials that were stopped": self.stopped_seconds,
         }
         whole = max(active_seconds, sum(known.values()))
         if not self.billed_seconds:
             return []
-        if not self.preparation_seconds:
-            del known["compiling beforehand"]
+        for name in ("compiling beforehand", "trials that were stopped"):
+            if not known[name]:
+                del known[name]
         known["the referee's own"] = whole - sum(known.values())
         return list(_shares(known, whole))
 

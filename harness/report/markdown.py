@@ -3,6 +3,7 @@
 from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import categories, claimed_gain, noise, rejections
 from harness.report.escape import as_markdown
+from harness.report.html.claimed import claimed_table
 from harness.report.words import (
     certificate_lines,
     cost_text,
@@ -36,6 +37,7 @@ def markdown_report(session: SessionRecord) -> str:
                 for p in session.decided
             ),
         ),
+        *_claimed(session),
         "## Why proposals were discarded",
         _table(
             ("by", "reason", "proposals"),
@@ -59,6 +61,16 @@ def markdown_report(session: SessionRecord) -> str:
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _claimed(session: SessionRecord) -> list[str]:
+    """What a recorded night claimed beside what was measured; nothing for other sessions."""
+    found = claimed_table(session)
+    if found is None:
+        return []
+    rows = [tuple(as_markdown(str(cell), 160) for cell in row) for row in found.rows]
+    shown = [_table(tuple(as_markdown(name) for name in found.headings), rows)] if rows else []
+    return [f"## {found.title}", as_markdown(found.about, 2000), *shown]
 
 
 def _numbers(session: SessionRecord) -> str:

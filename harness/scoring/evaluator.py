@@ -71,6 +71,8 @@ class SandboxEvaluator:
         )
         self._sound = SoundArtefact(task, profile, folder)
         self._early = command.imports
+        # A predictor keeps one core busy, and its processor time is billed: what else goes on costs it nothing.
+        self._starts_beside = gpu is None and profile.clock == "cpu"
         self._pool.begin()
 
     def _limits(self) -> Limits:
@@ -141,6 +143,8 @@ class SandboxEvaluator:
                 files.append(stack.enter_context(_open(wire.sealed_file(packed(self._tree(subject.source))))))
             referee, predictors = self._pool.take()
             stack.callback(self._pool.dispose, [referee, *predictors])
+            if self._starts_beside:
+                self._pool.prepare_beside()
             files += [predictor.end.fileno() for predictor in predictors]
             try:
                 self._import_early(predictors, subject.source)
@@ -217,7 +221,8 @@ class SandboxEvaluator:
             file.write(text + "\n")
 
     def overlap(self, first: Callable[[], None] = lambda: None) -> Callable[[], bool]:
-        """From now on a score's processes are ended, and the next one's started, beside what follows the score.
+        """From now on a score's processes are ended, and the next one's started, beside what follows the score; where
+        CPU time is billed, the next one's are started beside the score itself.
 
         What is returned tells whether that is over: no trial's time is to run before. first: is done likewise, now.
         """

@@ -244,6 +244,11 @@ class WarmPool:
         if self._warm:
             self._do(self._fill_if_possible)
 
+    def prepare_beside(self) -> None:
+        """As `prepare`, for the score after the one that is being made. Only where that is not waited for."""
+        if self._beside is not None:
+            self.prepare()
+
     def dispose(self, used: Sequence[Closable]) -> None:
         """Ends what a score has used. What goes wrong is told here or at the next score, as InfrastructureError."""
         self._do(lambda: close_together(used))

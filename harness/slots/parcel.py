@@ -71,14 +71,16 @@ class Kit:
         values = {name: to_json(getattr(self, name)) for name in type(self).__dataclass_fields__}
         task = values["task"]
         assert isinstance(task, dict)
-        task.pop("overlay")
+        values["overlay"] = task.pop("overlay")
         task["folder"] = str(self.task.path.resolve())
         return json.dumps(values).encode()
 
     @classmethod
     def of(cls, content: bytes) -> "Kit":
-        kit = _read(cls, json.loads(content))
-        return replace(kit, task=kit.task.for_profile(kit.profile_name))
+        values = json.loads(content)
+        overlay = values.pop("overlay")
+        kit = _read(cls, values)
+        return replace(kit, task=kit.task.for_profile(kit.profile_name).begun_at(overlay))
 
 
 def order_bytes(order: Order, nonce: str) -> bytes:

@@ -185,6 +185,15 @@ class Task:
         object.__setattr__(made, "overlay", self.profiles[name].overlay)
         return made
 
+    def begun_at(self, folder: str) -> "Task":
+        """As it is for an agent whose recorded series began with other files; a profile's overlay stays."""
+        if self.overlay or not folder or not (self.path / folder).is_dir():
+            return self
+        self._check_overlay(folder)
+        made = replace(self)
+        object.__setattr__(made, "overlay", folder)
+        return made
+
     def file(self, name: str) -> Path:
         """Where an editable file, program.md or the replay folder lies."""
         replaced = self.path / self.overlay / name

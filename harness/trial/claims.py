@@ -15,12 +15,15 @@ _MOST_KEYS, _MOST_KEY_LENGTH, _MOST_POINTS = 32, 64, 200
 _LARGEST = 1e300
 
 
-def read_claims(out: int) -> dict[str, Json]:
-    """The last line's finite numbers, and as "curve" up to 200 of the last lines' losses; {} if there are none."""
+def read_claims(out: int, tail_bytes: int = _TAIL_BYTES) -> dict[str, Json]:
+    """The last line's finite numbers, and as "curve" up to 200 of the last lines' losses; {} if there are none.
+
+    tail_bytes: how much of the file's end is read.
+    """
     try:
         with open_regular(out, NAME, _MOST_FILE_BYTES) as file:
             size = os.fstat(file.fileno()).st_size
-            tail = os.pread(file.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+            tail = os.pread(file.fileno(), tail_bytes, max(0, size - tail_bytes))
     except (ArtefactRefused, OSError):
         return {}
     return parse_claims(tail)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from harness.errors import InfrastructureError, UserError
 from harness.gate import VARIABLE
+from harness.ledger.live_trial import LiveTrial
 from harness.protocols import Stop
 from harness.records import Clock, Outcome, TrialResult, TrialSpec
 from harness.sandbox.open import BadTree, Command, End, Process, Sandbox
@@ -22,10 +23,13 @@ from harness.trial.artefact import ArtefactRefused, take_artefact
 from harness.trial.claims import read_claims
 from harness.trial.gate_keeper import GateKeeper, TrainingFiles
 from harness.trial.stall import StallWatch
+from harness.trial.told import told_loss
 
 ARTEFACTS = "artefacts"
 _LOOK_SECONDS = 0.05
 _SETTLING_SECONDS = 0.01
+_TOLD_BYTES = 4096  # of the ends of claims and log: the last loss stands there
+_SHOWN_SECONDS = (0.5, 5.0)
 _STOP_SECONDS = 1.0  # between two looks at what the candidate claims
 _SUSPENDED_SECONDS = 1.0
 _STALLED_SECONDS = 1.0
@@ -73,6 +77,11 @@ class Timer:
             return 0.0
         wall, cpu = _now() - self._opened, self._process.cpu_seconds - self._cpu_before
         return (wall if self._clock.kind == "wall" else cpu) / self._clock.seconds
+
+    @property
+    def showing_seconds(self) -> float:
+        """Between two points of what people see while it runs: fifty to a hundred of them in a trial."""
+        return min(max(self._clock.seconds / 100, _SHOWN_SECONDS[0]), _SHOWN_SECONDS[1])
 
     def _until(self, reason: str, left: float) -> float:
         if left > 0:
@@ -142,7 +151,11 @@ def run_trial(
             gate.candidate.close()
             _refuse_inexact(spec.clock, process)
             timers.append(Timer(spec.clock, process, gated=bool(training.files)))
-            end = _watch(process, timers[0], gate, stop, bench.settled)
+            live = LiveTrial(bench.folder, spec.trial_id)
+            try:
+                end = _watch(process, timers[0], gate, stop, bench.settled, live)
+            finally:
+                live.close()
             return _result(bench, spec, process, timers[0], end)
     except BadTree as error:
         return replace(failed, outcome=Outcome.CRASHED, reason="bad_tree", log=str(error))
@@ -164,9 +177,15 @@ def _refuse_inexact(clock: Clock, process: Process) -> None:
 
 
 def _watch(
-    process: Process, timer: Timer, gate: GateKeeper, stop: Stop | None, settled: Callable[[], bool]
+    process: Process,
+    timer: Timer,
+    gate: GateKeeper,
+    stop: Stop | None,
+    settled: Callable[[], bool],
+    live: LiveTrial,
 ) -> End:
     next_stop = time.monotonic() + _STOP_SECONDS
+    next_told, rest = time.monotonic(), timer.showing_seconds
     while (end := process.wait(0)) is None:
         timer.stall.look()
         seconds = min(timer.patience(), _LOOK_SECONDS)
@@ -177,11 +196,23 @@ def _watch(
                 timer.ended_for, seconds = "hopeless", 0.0
         if seconds <= 0:
             return process.kill()
+        if time.monotonic() >= next_told:
+            next_told = time.monotonic() + rest
+            _tell(process, timer.share(), live)
         if not settled():
             process.wait(min(seconds, _SETTLING_SECONDS))
         elif not gate.serve(seconds):
             process.wait(seconds)
     return end
+
+
+def _tell(process: Process, share: float, live: LiveTrial) -> None:
+    """For people who look on; nothing before the gate, where no time runs."""
+    if share > 0:
+        assert process.out is not None
+        loss = told_loss(read_claims(process.out, _TOLD_BYTES), process.printed_last(_TOLD_BYTES))
+        if loss is not None:
+            live.add(share, loss)
 
 
 def _result(bench: TrialSetting, spec: TrialSpec, process: Process, timer: Timer, end: End) -> TrialResult:

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.ledger.live_trial import live_curve
 from harness.ledger.record_parts import TrialRecord, moment, number
 from harness.ledger.session_record import SessionRecord
+from harness.report.charts.curves import running_chart
 from harness.report.escape import as_html, one_line
 from harness.report.html.evidence import cost, isolation, reproduction, settings, trials
 from harness.report.html.page import classes, gains, noise_section, top, transfers, verdicts
@@ -31,7 +33,7 @@ class PagePart:
 def _now(watched: Watched) -> str:
     """Trials under way with their clocks, the agent at work, the last notice."""
     session = watched.record
-    lines = [_trial(trial) for trial in [*session.under_way.values()][-6:]]
+    lines = [_trial(trial) + _curve(watched, trial) for trial in [*session.under_way.values()][-6:]]
     if session.thinking:
         lines.append(f"<p>The agent works on proposal {session.asked}.</p>")
     if not lines:
@@ -54,6 +56,11 @@ def _trial(trial: TrialRecord) -> str:
         f'{as_html(name)} <span class="soft">since <span data-seconds="{elapsed:.0f}">{duration(elapsed)}</span>'
         f" of at most {duration(most)}</span></p>"
     )
+
+
+def _curve(watched: Watched, trial: TrialRecord) -> str:
+    """What its program tells of its loss so far, beside one of the baseline's."""
+    return running_chart(watched.record, live_curve(watched.folder, trial.trial_id))
 
 
 def _agent(watched: Watched) -> list[str]:

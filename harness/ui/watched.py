@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.errors import LedgerError
 from harness.ledger.chain import FILE_NAME, FIRST_PREVIOUS, verified
+from harness.ledger.live_trial import live_mark
 from harness.ledger.rows import (
     AgentSpentRow,
     CertificateRow,
@@ -41,8 +42,8 @@ class Watched:
     """One session's folder. `lock` is held by whoever looks, or reads the record: several readers are served at once.
 
     length: rows so far. turned: rows there were when what the charts and counts show last changed. touched: by
-    proposal, rows there were when it last changed. said: what changed beside the rows (the agent's words, a damage that
-    was found). begun: how often the ledger was read from its start (a row that
+    proposal, rows there were when it last changed. said: what changed beside the rows (the agent's words, what trials
+    under way say, a damage that was found). begun: how often the ledger was read from its start (a row that
     a full disk took back makes it twice). problem: why no more rows are read.
     """
 
@@ -58,6 +59,7 @@ class Watched:
         self.touched: dict[int, int] = {}
         self.agent: Mapping[str, Any] = {}
         self._agent_mark: tuple[int, int] = (0, 0)
+        self.live_mark = 0
         self._offset, self._previous = 0, FIRST_PREVIOUS
         self.begun += 1
 
@@ -66,8 +68,9 @@ class Watched:
         return self.record.length
 
     def is_behind(self) -> bool:
-        """Whether a look would find anything: two stats, no lock, no thread."""
-        return self._size() not in (self._offset, None) or self._mark_of_agent() != self._agent_mark
+        """Whether a look would find anything: three stats, no lock, no thread."""
+        beside = (self._mark_of_agent(), live_mark(self.folder))
+        return self._size() not in (self._offset, None) or beside != (self._agent_mark, self.live_mark)
 
     def _size(self) -> int | None:
         try:
@@ -85,7 +88,7 @@ class Watched:
     def look(self) -> bool:
         """Takes in what was written since the last look; whether anything was. A stat or two while nothing happens."""
         with self.lock:
-            return self._rows() | self._agent()
+            return self._rows() | self._agent() | self._trials()
 
     def _rows(self) -> bool:
         size = self._size()
@@ -132,5 +135,14 @@ class Watched:
         if mark == self._agent_mark:
             return False
         self._agent_mark, self.agent = mark, live(self.folder)
+        self.said += 1
+        return True
+
+    def _trials(self) -> bool:
+        """Whether trials under way said something new of themselves."""
+        mark = live_mark(self.folder)
+        if mark == self.live_mark:
+            return False
+        self.live_mark = mark
         self.said += 1
         return True

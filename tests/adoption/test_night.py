@@ -5,15 +5,18 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from adopted import Adopted, Measure
-from checkout import EVALUATED, LENGTH
+from checkout import EVALUATED, LENGTH, make_checkout
 from shapes import FIXED, changed
 
 from harness.agents.controls.replay import claimed
 from harness.ledger import chain
+from harness.task.adoption.survey import survey
+from harness.task.adoption.writing import write
 
 pytestmark = pytest.mark.slow
 BY_HAND = """
@@ -108,6 +111,40 @@ def test_a_session_judges_the_night_again(adopted: Adopted) -> None:
     assert "+0.1000" in section
     assert "no whole UTF-8" in section
     assert re.search(r"moves the metric by \+[0-9.]+%", section)
+
+
+WORSE_FIRST = (
+    ("RATE = 3e-3", "RATE = 1e-7", "a rate that was lucky"),
+    ("ROWS = 16", "ROWS = 8", "fewer rows"),
+    ("RATE = 1e-7", "RATE = 1e-2", "a larger rate"),
+)
+
+
+def test_a_first_keep_that_does_not_hold_up_takes_no_later_change_with_it(
+    tmp_path: Path, home: Path, vocabulary: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkout stands at the night's end: every change is measured, on what is kept here, and says how it came."""
+    checkout = make_checkout(tmp_path / "checkout", FIXED)
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@localhost"]
+    subprocess.run([*git, "branch", "-q", "-D", "autoresearch/nov1"], check=True)
+    subprocess.run([*git, "checkout", "-q", "-b", "autoresearch/nov2"], check=True)
+    for old, new, words in WORSE_FIRST:
+        text = (checkout / "train.py").read_text()
+        (checkout / "train.py").write_text(changed(text, (old, new)))
+        subprocess.run([*git, "commit", "-q", "-a", "-m", words], check=True)
+    write(survey(checkout, home), vocabulary, tmp_path / "tasks" / "mine")
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    settings = ("task=mine", "agent=replay", "keep=greedy", "budget.seconds=60", "budget.certificate=0")
+    command = [sys.executable, "-m", "harness", *settings, "session.tag=night"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    rows = chain.read(tmp_path / "sessions" / "night")
+    proposals = [row for row in rows if row["kind"] == "proposed"]
+    decided = [row for row in rows if row["kind"] == "decided"]
+    assert [row["state"].get("carried") for row in proposals] == [None, "merged", "whole"]
+    assert decided[0]["decision"] == "discard"
+    assert not [row["reason"] for row in decided if row["reason"].startswith("agent.")]
+    assert {row["proposal"] for row in rows if row["kind"] == "scored"} == {None, 1, 2, 3}
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def _marks(body: Any) -> list[dict[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
 def test_a_hundred_proposals(
     kind: str, make_provider: MakeProvider, make_view: MakeView, decide: Decide
 ) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -135,10 +135,29 @@ def check_mode(wire: str, name: str, make_view: Callable[..., View]) -> None:
         provider.close()
 
 
-@pytest.mark.parametrize(("wire", "name"), list(dict.fromkeys(_SAMPLE)))
-def test_a_fault_of_every_kind(wire: str, name: str, make_view: Callable[..., View]) -> None:
+def failures(names: Iterable[str], check: Callable[[str], None], at_a_time: int = 3) -> str:
+    """Lines of those whose check failed; several at a time, because most of a fault is waiting."""
+    failed: dict[str, str] = {}
+
+    def tried(name: str) -> None:
+        try:
+            check(name)
+        except BaseException as error:  # noqa: BLE001  # all modes are tried before the first failure is shown
+            failed[name] = f"{type(error).__name__}: {error}"[:400]
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        list(pool.map(tried, [name for name in names if name not in _LONG]))
+    for name in names:
+        if name in _LONG:
+            tried(name)
+    return "\n".join(f"{name}: {words}" for name, words in failed.items())
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_fault_of_every_kind(wire: str, make_view: Callable[..., View]) -> None:
     """No traceback, no hang, no key in any word; the bill is the provider's; the next proposal is served."""
-    check_mode(wire, name, make_view)
+    names = dict.fromkeys(name for sampled, name in _SAMPLE if sampled == wire)
+    assert not failures(names, lambda name: check_mode(wire, name, make_view))
 
 
 BROKEN_TLS: dict[str, Act] = {
@@ -152,9 +171,13 @@ BROKEN_TLS: dict[str, Act] = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN_TLS)
-def test_a_handshake_that_fails_or_hangs_ends_in_time(name: str, make_view: Callable[..., View]) -> None:
+def test_a_handshake_that_fails_or_hangs_ends_in_time(make_view: Callable[..., View]) -> None:
     """In one line; the thread that asked has ended as well, though its client would have waited for a minute."""
+    assert not failures(BROKEN_TLS, lambda name: check_handshake(name, make_view), at_a_time=len(BROKEN_TLS))
+    assert wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name == "request"])
+
+
+def check_handshake(name: str, make_view: Callable[..., View]) -> None:
     provider = FaultyProvider(Wire("messages"), before_reading(BROKEN_TLS[name]), times=99)
     limits = ProposalLimits(minutes=LIMIT_SECONDS / 60, dollars=5.0, tokens=None)
     agent = Claude(
@@ -165,24 +188,11 @@ def test_a_handshake_that_fails_or_hangs_ends_in_time(name: str, make_view: Call
     failed = proposed(agent, make_view())
     assert isinstance(failed, AgentError) or "limit" in failed.problem
     assert time.monotonic() - started < LIMIT_SECONDS + 5 + 10 * slowness()
-    assert wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name == "request"])
     provider.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wire", WIRES)
 def test_every_fault(wire: str, make_view: Callable[..., View]) -> None:
-    """The same for every mode in every wire format; many at a time, because most of a fault is waiting."""
-    failed: dict[str, str] = {}
-
-    def tried(name: str) -> None:
-        try:
-            check_mode(wire, name, make_view)
-        except BaseException as error:  # noqa: BLE001  # all modes are tried before the first failure is shown
-            failed[name] = f"{type(error).__name__}: {error}"[:400]
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(tried, [name for name in MODES if name not in _LONG]))
-    for name in _LONG:
-        tried(name)
-    assert not failed, "\n".join(f"{name}: {words}" for name, words in failed.items())
+    """The same for every mode in every wire format."""
+    assert not failures(MODES, lambda name: check_mode(wire, name, make_view), at_a_time=6)

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 from scoring_bench import FAST, EvaluatorBench, bench, honest, local_referee, model, source
 
+from harness.records import Score
+
 __all__ = ["bench", "local_referee", "model"]
 
 INVALID = {
@@ -69,8 +71,8 @@ HARMLESS = {
     ),
     # A6: no target lies in this process
     "overwrites_what_it_finds": (
-        "import gc\ndef predict(tokens):\n    logits = model(tokens)\n"
-        "    for found in gc.get_objects():\n"
+        "import gc\ncalls = []\ndef predict(tokens):\n    logits = model(tokens)\n    calls.append(1)\n"
+        "    for found in gc.get_objects() if len(calls) < 4 else ():  # looking takes a second\n"
         "        if type(found) is torch.Tensor and found.dtype == torch.int64 and not found.requires_grad:\n"
         "            found.zero_()\n    return logits\nreturn predict"
     ),
@@ -100,16 +102,33 @@ def test_a_broken_contract_is_invalid(bench: EvaluatorBench, model, name: str) -
     assert (score.status, score.value, score.reason) == ("invalid", None, reason), score.detail
 
 
+@pytest.fixture
+def plain(bench: EvaluatorBench, model, scores: list[Score]) -> Score:
+    """Of the honest twin."""
+    if not scores:
+        scores.append(bench.score(model, honest()))
+    return scores[0]
+
+
+@pytest.fixture(scope="module")
+def scores() -> list[Score]:
+    """What has been scored once for all tests here."""
+    return []
+
+
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_happens_in_the_predictor_changes_no_number(bench: EvaluatorBench, model, name: str) -> None:
+def test_what_happens_in_the_predictor_changes_no_number(
+    bench: EvaluatorBench, model, plain: Score, name: str
+) -> None:
     """Printing, patching, scanning memory and subclassing score exactly what the honest twin scores."""
-    plain = bench.score(model, honest())
     score = bench.score(model, source(HARMLESS[name]))
     assert (score.status, score.detail) == ("scored", "")
     assert score.value == pytest.approx(plain.value, abs=2e-6)
 
 
-def test_shared_memory_that_changes_while_it_is_read_gains_nothing(bench: EvaluatorBench, model) -> None:
+def test_shared_memory_that_changes_while_it_is_read_gains_nothing(
+    bench: EvaluatorBench, model, plain: Score
+) -> None:
     """A thread that rewrites the answer under the scorer's eyes leaves an invalid score or no better one."""
     body = """
 import gc, mmap, threading
@@ -127,7 +146,6 @@ def predict(tokens):
 started = []
 return predict
 """
-    plain = bench.score(model, honest())
     score = bench.score(model, source(body))
     assert score.status == "invalid" or score.value > plain.value - 1e-6
 

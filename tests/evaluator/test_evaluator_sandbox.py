@@ -1,7 +1,9 @@
-"""Scores through the real sandbox, with new interpreters: what the candidate's code finds there."""
+"""Scores through the real sandbox: what the candidate's code finds there, in new interpreters and in forks of one."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,18 +13,23 @@ from harness.errors import SandboxUnavailable
 from harness.records import Level, Score, Split
 from harness.sandbox.open import Sandbox, open_sandbox
 
+WARM = FAST.__class__(warm=True, cuts=0, replays=0, random_rows=0)  # from one interpreter for all tests here
+
 
 @pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
+def sandbox() -> Iterator[Sandbox]:
     try:
-        return open_sandbox()
+        opened = open_sandbox()
     except SandboxUnavailable as error:
         pytest.skip(str(error))
+    with closing(opened):
+        yield opened
 
 
 @pytest.fixture
 def real(tmp_path: Path, sandbox: Sandbox) -> EvaluatorBench:
     bench = EvaluatorBench(tmp_path, sandbox)
+    (bench.task.path / "train.py").write_text("import torch\n")  # what predictors import before they are asked
     (bench.data.public / "meta.json").write_text("{}")
     (bench.data.public / "train").mkdir()
     (bench.data.public / "train" / "text").write_text("training text")
@@ -57,13 +64,13 @@ def test_what_breaks_a_limit_is_the_candidates(real: EvaluatorBench, model, sand
         pytest.skip("nothing limits memory here")
     real.profile = real.profile.__class__(seconds=5, memory_gib=1.0)
     body = "held = []\nwhile True:\n    held.append(torch.ones(1 << 24))\n"
-    score: Score = real.score(model, source(body))
+    score: Score = real.score(model, source(body), WARM)
     assert (score.status, score.reason) == ("invalid", "predictor.memory")
 
 
 def test_waiting_processes_are_used_and_ended(real: EvaluatorBench, model) -> None:
     """A second score finds its processes waiting; closing the evaluator leaves none."""
-    evaluator = real.evaluator(FAST.__class__(warm=True, cuts=150, batch_tokens=1024))
+    evaluator = real.evaluator(WARM)
     try:
         evaluator.await_ready()
         waiting = [predictor.process for predictor in evaluator._pool._predictors]
@@ -80,7 +87,7 @@ def test_waiting_processes_are_used_and_ended(real: EvaluatorBench, model) -> No
 
 def test_a_launcher_that_is_killed_is_not_the_candidates_fault(real: EvaluatorBench, model) -> None:
     """Whoever ends processes of the referee's: the score is made once more."""
-    evaluator = real.evaluator(FAST.__class__(warm=True, cuts=0, replays=0, random_rows=0))
+    evaluator = real.evaluator(WARM)
     try:
         evaluator.await_ready()
         launcher = evaluator._pool._predictors[0].process._launcher
@@ -96,6 +103,6 @@ def test_a_launcher_that_is_killed_is_not_the_candidates_fault(real: EvaluatorBe
 
 
 def test_a_predictor_that_ends_itself_stays_the_candidates_fault(real: EvaluatorBench, model) -> None:
-    score = real.score(model, source("import os\nos._exit(9)\n"))
+    score = real.score(model, source("import os\nos._exit(9)\n"), WARM)
     assert score.status == "invalid"
     assert score.reason in ("predictor.not_loaded", "predictor.crashed")  # seen by who asks, or by who waits

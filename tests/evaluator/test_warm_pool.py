@@ -3,6 +3,8 @@
 import threading
 import time
 import types
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,8 @@ from harness.sandbox.open import Command
 from harness.scoring.log_softmax import LossWorkers
 from harness.scoring.subjects import TokenSubject
 from harness.scoring.warm_pool import WarmPool
+
+WARM = FAST.__class__(warm=True, cuts=150, batch_tokens=1024)
 
 
 class Held:
@@ -71,7 +75,7 @@ def test_scores_beside_each_other_use_fresh_processes(
     """Two predictors a score, new for each, and the same value as ever."""
     sandbox = ForkSandbox(tmp_path)
     bench = EvaluatorBench(tmp_path, sandbox)
-    evaluator = bench.evaluator(FAST.__class__(warm=True, cuts=150, batch_tokens=1024))
+    evaluator = bench.evaluator(WARM)
     settled, result = evaluator.overlap(), bench.store(model)
     values = [evaluator.score(result, honest(), Split.VAL).value for _ in range(2)]
     while not settled():
@@ -79,6 +83,40 @@ def test_scores_beside_each_other_use_fresh_processes(
     assert sandbox.started == 6  # four were used, two wait
     assert values[0] == pytest.approx(values[1], abs=1e-6)
     assert values[0] == pytest.approx(bench.score(model, honest()).value, abs=1e-6)
+    evaluator.close()
+
+
+@pytest.mark.parametrize(("clock", "beside"), [("cpu", True), ("wall", False)])
+def test_the_next_ones_are_started_while_a_score_is_made(
+    local_referee: None,
+    tmp_path: Path,
+    model: torch.nn.Module,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: str,
+    beside: bool,
+) -> None:
+    """Where CPU time is billed: no other clock may have work beside what it times. The value is the same."""
+    sandbox = ForkSandbox(tmp_path)
+    bench = EvaluatorBench(tmp_path, sandbox)
+    bench.profile = bench.profile.__class__(seconds=5, clock=clock)
+    plain = bench.score(model, honest()).value
+    evaluator = bench.evaluator(WARM)
+    settled, result, ask = evaluator.overlap(), bench.store(model), evaluator._ask
+    before, while_asked = sandbox.started, []
+
+    def asked(*about: Any) -> dict[str, Any]:
+        answer = ask(*about)
+        while not settled():
+            time.sleep(0.01)
+        while_asked.append(sandbox.started - before)
+        return answer
+
+    monkeypatch.setattr(evaluator, "_ask", asked)
+    assert evaluator.score(result, honest(), Split.VAL).value == pytest.approx(plain, abs=1e-6)
+    assert while_asked == [2 if beside else 0]
+    while not settled():
+        time.sleep(0.01)
+    assert sandbox.started - before == 2
     evaluator.close()
 
 

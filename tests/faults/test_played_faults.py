@@ -29,7 +29,7 @@ SIGNALS = {
     "hang_up": lambda pid: os.kill(pid, signal.SIGHUP),
     "stop": lambda pid: (os.kill(pid, signal.SIGSTOP), time.sleep(0.3), os.kill(pid, signal.SIGCONT)),
 }
-SAMPLE = 24  # in every run of the tests; the rest with `make test-faults`
+SAMPLE = (0, 1, 2, 3, 5, 7, 9, 13, 14, 17, 19, 20)  # each signal twice; the rest with `make test-faults`
 ALL = 216
 ENDINGS = (0, 1, 130, -signal.SIGKILL)  # ended, said in a line, interrupted, killed
 
@@ -88,7 +88,7 @@ def lines(folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(each, marks=[] if each < SAMPLE else pytest.mark.faults) for each in range(ALL)]
+    "number", [pytest.param(each, marks=[] if each in SAMPLE else pytest.mark.faults) for each in range(ALL)]
 )
 def test_a_signal_at_a_random_moment(
     number: int, tmp_path: Path, undisturbed: tuple[Path, list[dict]]
@@ -98,7 +98,7 @@ def test_a_signal_at_a_random_moment(
 
 
 @pytest.mark.parametrize(
-    "row", [pytest.param(each, marks=[] if each % 10 == 4 else pytest.mark.faults) for each in range(1, 61)]
+    "row", [pytest.param(each, marks=[] if each % 20 == 4 else pytest.mark.faults) for each in range(1, 61)]
 )
 def test_the_disk_is_full_at_a_row(row: int, tmp_path: Path, undisturbed: tuple[Path, list[dict]]) -> None:
     """At every row of the session in turn, in the middle of it; there is room again a moment later."""

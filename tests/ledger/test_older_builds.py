@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands import run_named
 from harness.ledger import chain
 from harness.ledger.session_record import load
 from harness.records import DecidedBy, Decision, EndCause
@@ -49,11 +50,14 @@ def test_they_verify_and_say_what_they_said(unpacked: Path) -> None:
     assert cut.ended is None
 
 
-def test_they_make_a_report(unpacked: Path) -> None:
+def test_they_make_a_report(
+    unpacked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """HTML, tables and results of a finished and of a killed one."""
+    monkeypatch.chdir(unpacked)
+    monkeypatch.setenv("HARNESS_TASKS", str(unpacked / "tasks"))
     for name in ("whole", "cut"):
-        done = harness(unpacked, "report", str(unpacked / name), "--tables")
-        assert done.returncode == 0, done.stderr
+        assert run_named("report", [name, "--tables"]) == 0, capsys.readouterr().err
         assert (unpacked / name / "report.html").stat().st_size > 10_000
     assert "gain +0.3799" in (unpacked / "whole" / "report.html").read_text()
 

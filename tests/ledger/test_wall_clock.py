@@ -101,3 +101,15 @@ def test_what_was_compiled_beforehand_has_a_name() -> None:
     rows = [*ROWS, finished("c", 80.0, startup=1.0, billed=9.0, wall=11.0, prepared=30.0)]
     assert seconds(rows)["compiling beforehand"] == 30.0
     assert sum(seconds(rows).values()) == 80.0
+
+
+def test_a_trial_that_was_stopped_is_not_the_referees_own() -> None:
+    """Ctrl-C ends a trial whose row says nothing of its time; the time until then has a name all the same."""
+    begun = TrialStartedRow(sitting_seconds=37.0, trial_id="c")
+    stopped = TrialFinishedRow(
+        sitting_seconds=137.0, trial_id="c", outcome=Outcome.INFRA_FAILED, reason="stopped"
+    )
+    again = (SessionResumedRow(sitting_seconds=0.5), TrialStartedRow(sitting_seconds=1.0, trial_id="c"))
+    found = seconds([*ROWS, begun, stopped, *again, finished("c", 13.0, startup=1.0, billed=9.0, wall=11.0)])
+    assert found["trials that were stopped"] == 100.0
+    assert found["the referee's own"] == 5.0 + 1.0 + 1.0 + 1.0

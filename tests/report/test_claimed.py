@@ -6,6 +6,7 @@ from typing import Any
 from harness.ledger.rows import row_of
 from harness.ledger.session_record import SessionRecord
 from harness.report.html.claimed import claimed, gains
+from harness.report.markdown import markdown_report
 
 Rows = Callable[..., list[dict[str, Any]]]
 CLAIMS = {"claimed": 0.98, "claimed_before": 1.0}
@@ -65,3 +66,14 @@ def test_words_of_a_night_are_data(rows: Rows) -> None:
     """Markup in a change's title is shown, not obeyed."""
     page = claimed(session(rows(3, hostile="<script>alert(1)</script>"), CLAIMS))
     assert "<script>" not in page
+
+
+def test_the_markdown_says_the_same(rows: Rows) -> None:
+    """Title, summary and a line a change; other sessions have no such section; words of a change are inert."""
+    text = markdown_report(session(rows(24, hostile="<b>|x"), {**CLAIMS, "carried": "whole"}))
+    section = text.partition("## Claimed against measured again")[2].partition("\n## ")[0]
+    assert "24 changes of a recorded night" in section
+    assert section.count("+0.0200") >= 24
+    assert "the whole file of then" in section
+    assert "<b>" not in section
+    assert "Claimed against" not in markdown_report(session(rows(6), {}))

@@ -1,6 +1,7 @@
 """A session with real git, ledger, guards' seam and statistics; only training and scoring are played."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,7 @@ from harness.slots.order import Slots
 from harness.slots.slot import Slot
 from harness.task.budget import Budget
 from harness.task.task import Profile, Task, TaskData
-from harness.trial.machine_probe import HostProbe, MachineProbe, Unwatched
+from harness.trial.machine_probe import MachineProbe, Unwatched
 
 
 class Killed(BaseException):
@@ -72,6 +73,7 @@ class Machine:
     references: list[list[str]] = field(default_factory=list)
     fail_next: int = 0
     crash_role: Role | None = None
+    noise: Callable[[int], float] = noise_of
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         self.runs.append(spec)
@@ -86,7 +88,7 @@ class Machine:
                 spec.trial_id, Outcome.CRASHED, "exit_1", log="Traceback\nValueError: bad shape"
             )
         shuffled = spec.role is Role.PLACEBO and "known" not in text
-        value = (3.0 if shuffled else float(text.split("loss =")[1].split()[0])) + 0.01 * noise_of(spec.seed)
+        value = (3.0 if shuffled else float(text.split("loss =")[1].split()[0])) + 0.01 * self.noise(spec.seed)
         if "lucky" in text and spec.role is Role.CANDIDATE:
             value -= 0.2
         file = self.folder / "artefacts" / spec.trial_id
@@ -217,7 +219,7 @@ class World:
     budget: Budget = field(default_factory=Budget)
     promotion: Promotion = field(default_factory=Promotion)
     early_stop: EarlyStop = field(default_factory=EarlyStop)
-    machine_probe: MachineProbe = field(default_factory=HostProbe)
+    machine_probe: MachineProbe = field(default_factory=Unwatched)
     keep: KeepRule = field(default_factory=Race)
     slots: int = 1
     machine: Machine = field(init=False)
@@ -267,6 +269,12 @@ class World:
 
     def _place(self) -> Slot:
         return Slot("place", self.machine, self.machine, Unwatched())
+
+
+@pytest.fixture(autouse=True)
+def no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody pulls the plug here: hundreds of rows a test are as good in the kernel's memory."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

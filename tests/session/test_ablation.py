@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from harness.records import Role
 from harness.session.ablation import ablate, stack_of
 from harness.session.session import Session
 from harness.task.budget import Budget
-from tests.session.conftest import Killed, Recorder, World
+from tests.session.conftest import Killed, Recorder, World, noise_of
 
 Make = Callable[..., World]
 RULE = Stack(provisional_keeps=3)
@@ -57,6 +58,8 @@ def summing(world: Make) -> Make:
         made = world(texts, **changes)
         (made.task.path / "train.py").write_text(program(BASE))
         made.machine.run = Summing(made)  # type: ignore[method-assign]
+        drawn = count()  # the same luck each time: names of these trials, and so their seeds, hold a commit's hash
+        made.machine.noise = lambda _: noise_of(next(drawn))
         return made
 
     return make

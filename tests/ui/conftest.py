@@ -71,6 +71,14 @@ def transcribed(folder: Path, rows: list[dict[str, Any]], text: str) -> list[dic
     ]
 
 
+def with_a_trial_under_way(folder: Path) -> str:
+    """A session in which a trial has just started; the trial's id."""
+    rows = make_rows(9, seed=6, end=False)
+    cut = max(place for place, row in enumerate(rows) if row["kind"] == "trial_started") + 1
+    write_session(folder, rows[:cut])
+    return str(rows[cut - 1]["trial_id"])
+
+
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Served]:
     """`harness ui` as a user starts it, on a free port."""

@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
+from harness.ledger.live_trial import LiveTrial
 from tests.report.conftest import make_rows, write_session
-from tests.ui.conftest import Served, serving
+from tests.ui.conftest import Served, serving, with_a_trial_under_way
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -246,6 +247,32 @@ def test_rows_appear_as_they_are_written(chromium: Any, tmp_path: Path, until: U
         marks = page.evaluate("document.querySelectorAll('svg.wide [data-layer=marks] > *').length")
         kept = page.evaluate("document.querySelectorAll('#proposals > [data-kind=keep]').length")
         assert marks + kept == 20
+
+
+def test_the_curve_of_a_running_trial_grows(chromium: Any, tmp_path: Path) -> None:
+    """Drawn as its program tells its loss, said to be claimed, and gone when the trial is over; nothing is reloaded."""
+    trial = with_a_trial_under_way(tmp_path / "one")
+    live_trial = LiveTrial(tmp_path / "one", trial)
+    curve = '[data-part="now"] svg.curve path.curve'
+    with serving(tmp_path) as served, opened(chromium, served) as page:
+        page.goto(served.at("one"))
+        live(page)
+        assert page.locator(curve).count() == 0
+        page.evaluate("window.same = true")
+        for step in range(1, 4):
+            live_trial.add(step / 10, 4.0 - step)
+        page.locator(curve).wait_for()
+        short = page.locator(curve).get_attribute("d")
+        page.locator("text=claimed loss, not a score").first.wait_for()
+        for step in range(4, 9):
+            live_trial.add(step / 10, 4.0 - step)
+        page.wait_for_function(
+            "([path, was]) => (document.querySelector(path)?.getAttribute('d') || '').length > was.length",
+            arg=[curve, short],
+        )
+        live_trial.close()
+        page.locator(curve).wait_for(state="detached")
+        assert page.evaluate("window.same")
 
 
 def test_a_real_session_from_start_to_certificate(chromium: Any, tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from filelock import FileLock
 
 from harness.commands.ui import main
 from harness.errors import UserError
+from harness.ledger.live_trial import LiveTrial
 from harness.report.html.pieces import source_hash
 from harness.ui.machine import running
 from harness.ui.places import Places, name_for
 from harness.ui.session_page import Look, Shown, seen_now, session_body, update
 from harness.ui.watched import Watched
 from tests.report.conftest import make_rows, write_session
-from tests.ui.conftest import HOSTILE, Served, events, get
+from tests.ui.conftest import HOSTILE, Served, events, get, with_a_trial_under_way
 
 _RULE = (
     "default-src 'none'",
@@ -256,6 +257,30 @@ def test_nothing_is_told_twice(tmp_path: Path) -> None:
     assert told == {}
     assert seen.length == watched.length
     assert update(watched, Look(), Shown(begun=0, length=3))[0] == {"reload": True}
+
+
+def test_what_a_running_trial_tells_is_shown_as_it_comes(tmp_path: Path) -> None:
+    """Its curve so far, marked as claimed, in the part about now and nowhere else; gone with the trial."""
+    trial = with_a_trial_under_way(tmp_path / "s")
+    watched, live = Watched(tmp_path / "s"), LiveTrial(tmp_path / "s", trial)
+    watched.look()
+    told, seen = {}, seen_now(watched, Look())
+    lengths = []
+    for step in range(1, 5):
+        live.add(step / 10, 5.0 / step)
+        assert watched.is_behind()
+        watched.look()
+        told, seen = update(watched, Look(), seen)
+        assert "charts" not in told
+        assert "proposals" not in told
+        lengths.append(len(told["parts"]["now"]))
+    assert lengths == sorted(set(lengths))
+    assert "so far: share of the trial (claimed loss, not a score)" in told["parts"]["now"]
+    assert "so far" in session_body(watched, Look())
+    assert not watched.is_behind()
+    live.close()
+    watched.look()
+    assert "so far" not in update(watched, Look(), seen)[0]["parts"]["now"]
 
 
 def test_a_row_that_was_taken_back_is_taken_back_here(tmp_path: Path) -> None:

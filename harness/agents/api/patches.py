@@ -282,7 +282,7 @@ def _why_not(lines: list[bytes], old: list[bytes]) -> str:
         if any(ends) != any(line.endswith(b"\r\n") for line in lines):
             whose = "the patch has" if any(ends) else "the file has"
             return f"{whose} CRLF line ends and the other has not: convert one of them"
-        return "its lines are there, but not where the hunk says: give it more lines of context"
+        return "its lines are there, but not where the hunk says: give it more lines of context, as diff -u does"
     return "its context is not there"
 
 

@@ -22,30 +22,53 @@ def curve_of(trial: TrialRecord) -> list[float]:
 def curves_chart(session: SessionRecord, proposal: ProposalRecord, width: float = 520) -> str:
     """The proposal's trials against one of the baseline's; empty where its program told nothing."""
     own = [curve for trial in proposal.trials if len(curve := curve_of(trial)) > 1][:_MOST]
-    if not own:
-        return ""
-    base = [curve for trial in session.trials_by_role[Role.BASELINE] if len(curve := curve_of(trial)) > 1][
-        -1:
-    ]
-    values = sorted(value for curve in (*own, *base) for value in curve)
+    return _chart([_evenly(curve) for curve in own], _reference(session), width) if own else ""
+
+
+def running_chart(session: SessionRecord, points: Sequence[tuple[float, float]], width: float = 520) -> str:
+    """A trial that is under way, as far as it is: (share of its time, claimed loss); empty for fewer than two."""
+    return _chart([points], _reference(session), width, "so far: ") if len(points) > 1 else ""
+
+
+def _reference(session: SessionRecord) -> list[Sequence[tuple[float, float]]]:
+    """The curve of the baseline's last trial that has one."""
+    for trial in reversed(session.trials_by_role[Role.BASELINE]):
+        if len(curve := curve_of(trial)) > 1:
+            return [_evenly(curve)]
+    return []
+
+
+def _evenly(curve: Sequence[float]) -> list[tuple[float, float]]:
+    return [(place / (len(curve) - 1), value) for place, value in enumerate(curve)]
+
+
+def _chart(
+    own: Sequence[Sequence[tuple[float, float]]],
+    base: Sequence[Sequence[tuple[float, float]]],
+    width: float,
+    so_far: str = "",
+) -> str:
+    values = sorted(value for curve in (*own, *base) for _, value in curve)
     low, high = values[0], values[min(len(values) - 1, int(0.97 * len(values)))]  # the first losses are huge
-    drawing = Drawing(width, 170, "loss as the candidate's program tells it, over the trial")
+    drawing = Drawing(width, 170, f"{so_far}loss as the candidate's program tells it, over the trial")
     across, down = Scale(0, 1, 52, width - 10), Scale(low, high if high > low else low + 1, 140, 10)
     marks = ticks(down.low, down.high, 4)
     for value, text in zip(marks, tick_texts(marks), strict=True):
         drawing.line(52, down(value), width - 10, down(value), "grid")
         drawing.text(46, down(value) + 4, text, "axis end")
     drawing.text(
-        (across.start + across.end) / 2, 162, "share of the trial (claimed loss, not a score)", "axis middle"
+        (across.start + across.end) / 2,
+        162,
+        f"{so_far}share of the trial (claimed loss, not a score)",
+        "axis middle",
     )
     for curve, style in [(each, "reference") for each in base] + [(each, "curve") for each in own]:
         drawing.path(_points(curve, across, down), style)
     return f'<div class="curves">{drawing.svg("curve")}</div>'
 
 
-def _points(curve: Sequence[float], across: Scale, down: Scale) -> list[tuple[float, float]]:
-    last = len(curve) - 1
-    return [(across(place / last), down.clipped(value)) for place, value in enumerate(curve)]
+def _points(curve: Sequence[tuple[float, float]], across: Scale, down: Scale) -> list[tuple[float, float]]:
+    return [(across(share), down.clipped(value)) for share, value in curve]
 
 
 def sparkline_chart(session: SessionRecord, width: float = 160, height: float = 34) -> str:

@@ -5,6 +5,7 @@ by the script itself. It is read from the series that `harness adopt` wrote, nev
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number
 from harness.ledger.session_record import SessionRecord
@@ -17,13 +18,38 @@ AS_PRINTED = (
 )
 KERNELS = "kernels_stand_in"  # claim of adopted tasks: torch's attention stood in for the kernels that were asked for
 
+_CARRIED = {  # as agents.controls.replay says it
+    "merged": "; merged into other files than it was made on",
+    "whole": "; the whole file of then, with what is not kept here: claim and gain since the last keep",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedTable:
+    """What the page and the Markdown say alike. numeric: columns that hold numbers."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    numeric: range
+    about: str
+
 
 def claimed(session: SessionRecord) -> str:
+    """A section of the page; "" for tasks without claims."""
+    found = claimed_table(session)
+    if found is None:
+        return ""
+    shown = table(found.headings, found.rows, found.numeric) or " "
+    return section(found.title, shown, about=found.about)
+
+
+def claimed_table(session: SessionRecord) -> ClaimedTable | None:
     """A row a proposal that came with a claim; the notes alone where none did; nothing for other tasks."""
     recorded = [each for each in session.proposals.values() if _claim(each, "claimed") is not None]
     notes = [*_byte_note(session.trials), *_kernel_note(session.trials)]
     if not recorded and not notes:
-        return ""
+        return None
     printed = any(AS_PRINTED in trial.side for trial in session.trials)
     headings = [
         "",
@@ -41,8 +67,7 @@ def claimed(session: SessionRecord) -> str:
     numeric = range(2, len(headings) - 1)
     said = [_summary(session, recorded)] if recorded else []
     title = "Claimed against measured again" if recorded else "Beside what the checkout prints"
-    shown = table(headings, rows, numeric) or " "
-    return section(title, shown, about=" ".join([*said, *notes]))
+    return ClaimedTable(title, headings, rows, numeric, " ".join([*said, *notes]))
 
 
 def gains(session: SessionRecord, proposal: ProposalRecord) -> tuple[float | None, float | None]:
@@ -66,7 +91,7 @@ def _row(session: SessionRecord, proposal: ProposalRecord, printed: bool) -> Seq
         score_text(proposal.score),
         "-" if here is None else signed(here),
         len(proposal.candidate_trials),
-        f"{proposal.status or 'open'}: {why(proposal)}",
+        f"{proposal.status or 'open'}: {why(proposal)}{_CARRIED.get(str(proposal.answer.state.get('carried')), '')}",
     ]
     if printed:
         values = [trial.side[AS_PRINTED] for trial in proposal.candidate_trials if AS_PRINTED in trial.side]

@@ -19,6 +19,10 @@ class LogTail:
         if len(self._bytes) > _ROOM * self._limit:
             del self._bytes[: -self._limit]
 
+    def last(self, most_bytes: int) -> str:
+        """The very end as it was printed, for programs: it may move cursors."""
+        return bytes(self._bytes[-most_bytes:]).decode("utf-8", "replace")
+
     def text(self) -> str:
         """Escaped; says how much was cut off."""
         tail = bytes(self._bytes[-self._limit :])

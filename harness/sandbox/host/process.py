@@ -102,6 +102,11 @@ class Process:
         with self._changed:
             return self._log.text()
 
+    def printed_last(self, most_bytes: int) -> str:
+        """The very end of the same as it was printed: not for a terminal."""
+        with self._changed:
+            return self._log.last(most_bytes)
+
     @property
     def out(self) -> int | None:
         """A descriptor of the program's out/ folder, valid until `close`."""

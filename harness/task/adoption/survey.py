@@ -69,8 +69,9 @@ class Survey:
     """A checkout that can be taken over. Sizes in tokens, times in seconds.
 
     constants: of prepare.py. imported: what the editable files import from it. metric: bpb, loss or perplexity.
-    gpu: whether the script needs one. kernels: repositories that it asks the kernel hub for. counts_decoded: whether
-    prepare.py takes a token's bytes from its decoded text. script: the training script, first of `editable`.
+    gpu: whether the script needs one. kernels: repositories that it asks the kernel hub for. compiles: whether it
+    asks torch to. counts_decoded: whether prepare.py takes a token's bytes from its decoded text. script: the training
+    script, first of `editable`.
     """
 
     folder: Path
@@ -91,6 +92,7 @@ class Survey:
     special_tokens: tuple[str, ...]
     gpu: bool
     kernels: tuple[str, ...]
+    compiles: bool
     seeds: tuple[str, ...]
     counts_decoded: bool
     program: str
@@ -152,6 +154,7 @@ def survey(folder: Path, home: Path | None = None, said: Said | None = None) -> 
         special_tokens=tuple(str(each) for each in special) if isinstance(special, list) else (),
         gpu=_needs_gpu(trees) if said.gpu is None else said.gpu,
         kernels=_kernels(trees),
+        compiles=any(_compiles(node) for tree in trees.values() for node in ast.walk(tree)),
         seeds=_seeds(trees),
         counts_decoded=_counts_decoded(prepare),
         program=program_text(folder / "program.md"),
@@ -304,6 +307,13 @@ def _needs_gpu(trees: Mapping[str, ast.Module]) -> bool:
     return "cuda" in texts or any(
         call.startswith("torch.cuda.") and call != "torch.cuda.manual_seed" for call in calls
     )
+
+
+def _compiles(node: ast.AST) -> bool:
+    """As launch.py asks of what was edited: in a trial's tree nothing of this module is."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "torch" and any(each.name == "compile" for each in node.names)
+    return isinstance(node, ast.Attribute) and node.attr == "compile" and ast.unparse(node.value) != "re"
 
 
 def _kernels(trees: Mapping[str, ast.Module]) -> tuple[str, ...]:

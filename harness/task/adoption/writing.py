@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.ledger.foreign_repository import ForeignRepository
+from harness.ledger.foreign_repository import Change, ForeignRepository
 from harness.ledger.recorded_night import Night, read_night
 from harness.records import Json
 from harness.task.adoption.constants import Value
@@ -15,11 +15,13 @@ from harness.task.adoption.survey import Survey
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "adopted"
 OURS = ("launch.py", "stand_in.py", "stand_in_kernels.py", "packing.py")  # travel with a trial
 PACE = "pace.json"  # the trial's alone: data do not depend on it
+START = "night"  # the files that the recorded night began with, where the checkout has gone on since
 REFEREES = ("prepare.py", "evaluate.py")
 FIRST_OVERHEAD = (
     0.75  # of the budget, until it was measured: a compiled script spends most of a first minute uncounted
 )
 MOST_SHARDS = 10
+PARENTS = "parents"  # as agents.controls.replay reads them
 _UNITS = {"bpb": "bits per byte", "loss": "nats per token", "perplexity": "perplexity"}
 _MOST_HISTORY = 200
 
@@ -57,6 +59,7 @@ def facts(found: Survey, tokenizer: Mapping[str, Json]) -> dict[str, Json]:
         "validation_shard": found.validation_shard,
         "most_shards": MOST_SHARDS,
         "kernels": list(found.kernels),
+        "compiles": found.compiles,
         "counts_decoded": found.counts_decoded,
     }
 
@@ -149,9 +152,10 @@ def night_found(found: Survey) -> str:
             said.append(f"{len(night.rows)} trials in results.tsv, {keeps} kept")
         except UserError as error:
             said.append(f"results.tsv cannot be read ({error})")
-    branches = ForeignRepository(found.folder).branches()
-    if branches:
-        said.append(f"branch {branches[0].removeprefix('refs/heads/')} as a replay series")
+    if changes := recorded_changes(found):
+        branch = ForeignRepository(found.folder).branches()[0].removeprefix("refs/heads/")
+        since = "; begun with other files than are here now" if start_of(found, changes) else ""
+        said.append(f"branch {branch}: {len(changes)} changes as a replay series{since}")
     return "; ".join(said) or "none"
 
 
@@ -180,12 +184,11 @@ def history(night: Night | None) -> str:
 
 
 def write_replay(found: Survey, night: Night | None, folder: Path) -> int:
-    """One patch a commit of the newest branch autoresearch/*, with the claimed score; returns how many."""
-    repository = ForeignRepository(found.folder)
-    branches = repository.branches()
-    if not branches:
-        return 0
-    changes = [change for change in repository.changes(branches[0], found.editable) if change.patch.strip()]
+    """One patch a commit of the newest branch autoresearch/*, with the claimed score and, below `parents`, what it
+    was made on; returns how many. Where the checkout's files are others than the night began with, these go to START.
+    """
+    changes = recorded_changes(found)
+    _write_files(folder.parent / START, start_of(found, changes))
     claims = {row.commit: row for row in night.rows if row.commit} if night else {}
     written = 0
     before: float | None = next((row.score for row in night.finished()), None) if night else None
@@ -197,7 +200,28 @@ def write_replay(found: Survey, night: Night | None, folder: Path) -> int:
             before = row.score
         folder.mkdir(exist_ok=True)
         written += 1
-        (folder / f"{written:04d}-{change.commit[:8]}.patch").write_text(
-            f"{words}\n\n{change.patch}", encoding="utf-8"
-        )
+        name = f"{written:04d}-{change.commit[:8]}"
+        (folder / f"{name}.patch").write_text(f"{words}\n\n{change.patch}", encoding="utf-8")
+        _write_files(folder / PARENTS / name, change.before or {})
     return written
+
+
+def recorded_changes(found: Survey) -> list[Change]:
+    """Commits of the newest night that changed an editable file, oldest first; a history's first commit is none."""
+    repository = ForeignRepository(found.folder)
+    branches = repository.branches()
+    changes = repository.changes(branches[0], found.editable) if branches else []
+    return [change for change in changes if change.patch.strip() and change.before is not None]
+
+
+def start_of(found: Survey, changes: Sequence[Change]) -> Mapping[str, bytes]:
+    """The editable files before the first change; {} where the checkout has them as they were."""
+    start = (changes[0].before if changes else None) or {}
+    same = all((found.folder / name).read_bytes() == content for name, content in start.items())
+    return {} if same else start
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
