@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from harness.errors import InfrastructureError
 from harness.records import Level, Limits
-from harness.sandbox.host.devices import visible_gpus
+from harness.sandbox.host import devices
 from harness.sandbox.host.measure import measured
 from harness.sandbox.open import Command, Sandbox
 
@@ -83,7 +83,7 @@ def spread(values: list[float]) -> str:
 
 
 def outside_rate(gpu: int, seconds: float, how: str) -> float:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
+    environment = {**os.environ, **devices.outside(gpu)}
     words = [sys.executable, "-c", WORK.decode(), str(seconds), how]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -137,10 +137,14 @@ def bench_release(name: str, sandbox: Sandbox, gpu: int) -> None:
 
 
 def used_mib(gpu: int) -> int:
+    """Of the memory of that card, by whomever; the driver's library may see other cards than CUDA is told of."""
     import pynvml
 
     pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(gpu)).used) >> 20
+    name = devices.outside(gpu)["CUDA_VISIBLE_DEVICES"]
+    by_name = name.startswith("GPU-")
+    card = pynvml.nvmlDeviceGetHandleByUUID(name) if by_name else pynvml.nvmlDeviceGetHandleByIndex(gpu)
+    return int(pynvml.nvmlDeviceGetMemoryInfo(card).used) >> 20
 
 
 def main(arguments: list[str]) -> None:
@@ -158,7 +162,7 @@ def main(arguments: list[str]) -> None:
         )
         sandboxes[name] = sandbox
     bench_starts(sandboxes, int(settings.get("starts", "20")))
-    if visible_gpus():
+    if devices.visible_gpus():
         bench_gpu(sandboxes, int(settings.get("gpu", "0")), float(settings.get("seconds", "5")))
     else:
         print("no GPU here: nothing measured on one")

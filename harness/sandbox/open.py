@@ -11,7 +11,8 @@ first that blocks them all. Raw namespaces are used even where bubblewrap is ins
 namespaces, but not a second user, no measuring and no killing from the inside, and its set-up adds a process and its
 start-up time; one path is also one path to review. Not covered at any level: side channels of the machine's caches
 and clocks, bugs of the kernel and of the GPU's driver, and denial of service by heat; at L1, when the machine's own
-files were last read, and which names its Unix sockets have.
+files were last read, and which names its Unix sockets have. Which parts of the machine's files lie in its memory cannot
+be asked for and nothing can be put out of it, but reading takes less time where an earlier program has read.
 """
 
 import contextlib

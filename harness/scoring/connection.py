@@ -89,7 +89,7 @@ class Connection:
                 wire.send_bytes(self._channel, content)
         except wire.ChannelClosed:
             self._receive(1.0)  # it may have said why before it went
-            raise PredictorFault("predictor.crashed", "the predictor ended") from None
+            raise PredictorFault("predictor.crashed", "the predictor ended", struck=None) from None
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         start = time.monotonic()
@@ -97,7 +97,8 @@ class Connection:
         try:
             message = self._receive_within(allowed)
         except wire.ChannelClosed:
-            raise PredictorFault("predictor.crashed", "the predictor ended without an answer") from None
+            text = "the predictor ended without an answer"
+            raise PredictorFault("predictor.crashed", text, struck=None) from None
         except TimeoutError:
             raise PredictorFault("predictor.timeout", f"no answer within {allowed:.0f} s") from None
         except wire.BadMessage as error:
@@ -125,7 +126,8 @@ class Connection:
         words = f"{message.get('kind', '')}: {message.get('detail', '')}"[:4000]
         seen_inputs = self.questions_sent > 0
         detail = "the predictor failed on held-out input" if seen_inputs else words
-        raise PredictorFault("predictor.crashed" if self._loaded else "predictor.not_loaded", detail, words)
+        reason = "predictor.crashed" if self._loaded else "predictor.not_loaded"
+        raise PredictorFault(reason, detail, words, struck=message.get("helpers") is True)
 
     def _await_loaded(self) -> None:
         if not self._loaded:
@@ -180,7 +182,8 @@ class Connection:
         try:
             wire.receive_bytes(self._channel, target, seconds)
         except wire.ChannelClosed:
-            raise PredictorFault("predictor.crashed", "the predictor ended within an answer") from None
+            text = "the predictor ended within an answer"
+            raise PredictorFault("predictor.crashed", text, struck=None) from None
         except TimeoutError:
             raise PredictorFault("predictor.timeout", f"no whole answer within {seconds:.0f} s") from None
         return target

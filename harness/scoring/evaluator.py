@@ -8,12 +8,14 @@ The predictors see inputs and nothing else: no labels, no training data, no name
 and source are sealed. Both are new for every score, and the cold one first sees code of the candidate's when the main
 one is gone, so that nothing can be whispered. Their time is billed (inference.py). What goes wrong in them is the
 candidate's ("invalid"), and so is what goes wrong in evaluate.py, unless it goes wrong with an artefact that is known
-to be sound, too: that, and failing to start processes, is ours ("infra_failed").
+to be sound, too: that, and failing to start processes, is ours ("infra_failed"). Where a process of a score ended that
+no limit of ours has ended, whoever's it was, the score is made once more before it is the candidate's (deaths.py).
 """
 
 import dataclasses
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +27,7 @@ from harness.records import Files, Limits, Observation, Score, Split, TrialResul
 from harness.sandbox import wire
 from harness.sandbox.open import Command, Sandbox
 from harness.scoring import reasons
+from harness.scoring.deaths import first_end
 from harness.scoring.inference import ARTEFACT_BYTES, Allowance, allowance
 from harness.scoring.settings import Scoring
 from harness.scoring.sound_artefact import Sound, SoundArtefact
@@ -36,7 +39,10 @@ __all__ = ["SandboxEvaluator", "Scoring"]
 
 _GATE = Path(__file__).resolve().parent.parent / "gate.py"
 _PREDICTORS = 2  # main and cold
-_LOST = "lost"  # in an answer: a process of ours went before it could be given
+_DICE_BITS = 62  # what travels as a plain number
+_STRUCK = "struck"  # in an answer: it is to be asked for once more
+_END_SECONDS = 20.0  # until a process has ended that hung up; most do at once
+_TOLD_SECONDS = 0.5  # until one that said that it failed has
 _DEFAULTS = Scoring()
 _BLAME = {"evaluator.memory": reasons.MEMORY}  # our reason -> the candidate's, where it is to blame
 
@@ -111,9 +117,10 @@ class SandboxEvaluator:
             )
             return _failed("invalid", reasons.ARTEFACT_SIZE, text)
         subject = Sound(self._folder / result.artefact, source)
-        answer = self._score(subject, split, result.trial_id, allowed)
-        if answer.pop(_LOST, False):  # by whoever kills processes here, perhaps: a candidate's doing comes again
-            answer = self._score(subject, split, result.trial_id, allowed)
+        dice = secrets.randbits(_DICE_BITS)
+        answer = self._score(subject, split, result.trial_id, allowed, dice)
+        if answer.get(_STRUCK):  # by whoever kills processes here, perhaps: a candidate's doing comes again
+            answer = self._score(subject, split, result.trial_id, allowed, dice)
         if answer["status"] == "infra_failed" and self._works_with_another(split):
             self._log(result.trial_id, str(answer["detail"]))
             reason = answer.get("blame") or _BLAME.get(answer["reason"], reasons.FAILED)
@@ -132,11 +139,15 @@ class SandboxEvaluator:
     def _works_with_another(self, split: Split) -> bool:
         """Whether evaluate.py can score an artefact that is known to be sound."""
         sound = self._sound.find()
-        return sound is not None and self._score(sound, split, "sound", None)["status"] == "scored"
+        if sound is None:
+            return False
+        dice = secrets.randbits(_DICE_BITS)
+        return bool(self._score(sound, split, "sound", None, dice)["status"] == "scored")
 
     def _score(
-        self, subject: Sound, split: Split, trial_id: str, allowed: Allowance | None
+        self, subject: Sound, split: Split, trial_id: str, allowed: Allowance | None, dice: int
     ) -> dict[str, Any]:
+        """dice: of everything that is drawn for it."""
         with ExitStack() as stack:
             files = [stack.enter_context(_open(_sealed(subject.artefact)))]
             if self._task.predictor != "none":
@@ -148,12 +159,12 @@ class SandboxEvaluator:
             files += [predictor.end.fileno() for predictor in predictors]
             try:
                 self._import_early(predictors, subject.source)
-                answer = self._ask(referee, files, split, predictors, allowed)
+                answer = self._ask(referee, files, split, predictors, allowed, dice)
             except reasons.PredictorFault as fault:
-                answer = _failed("invalid", fault.reason, fault.detail)
+                answer = {**_failed("invalid", fault.reason, fault.detail), _STRUCK: fault.struck}
             except EvaluatorLost as error:
                 answer = {**_failed("infra_failed", "evaluator.lost", str(error)), "blame": error.reason}
-                answer[_LOST] = error.reason == reasons.FAILED
+                answer[_STRUCK] = error.reason == reasons.FAILED
             self._explain(answer, predictors, trial_id)
             return answer
 
@@ -173,6 +184,7 @@ class SandboxEvaluator:
         split: Split,
         predictors: list[Predictor],
         allowed: Allowance | None,
+        dice: int,
     ) -> dict[str, Any]:
         task, settings = self._task, self._settings
         load = {"entry": task.entry, "threads": self._profile.threads, "pinned": self._gpu is not None}
@@ -188,6 +200,7 @@ class SandboxEvaluator:
             "settings": dataclasses.asdict(settings),
             "clock": self._profile.clock,
             "allowed": dataclasses.asdict(allowed) if allowed else None,
+            "dice": dice,
         }
         patience = settings.evaluate_seconds
         if task.predictor != "none":
@@ -200,16 +213,19 @@ class SandboxEvaluator:
         return {**source, **{name: content for name, content in gate.items() if name not in source}}
 
     def _explain(self, answer: dict[str, Any], predictors: list[Predictor], trial_id: str) -> None:
-        """Why a predictor ended, and for people what it said: not in the score, it has seen held-out text."""
+        """Why a predictor ended, and for people what it said: not in the score, it has seen held-out text.
+
+        Where its end may not be its own doing, the answer says so.
+        """
         if answer["status"] != "invalid" or not predictors:
             return
         if answer["reason"] in ("predictor.crashed", "predictor.not_loaded"):
-            for predictor in predictors:
-                end = predictor.process.wait(0.5)
-                if end and end.limit:
-                    answer["reason"] = f"predictor.{end.limit}"
-                if end and not end.proven:  # its launcher went, which is ours
-                    answer[_LOST] = True
+            silent = answer[_STRUCK] is None
+            end = first_end(predictors, _END_SECONDS if silent else _TOLD_SECONDS)
+            if end and end.limit:
+                answer["reason"], answer[_STRUCK] = f"predictor.{end.limit}", False
+            elif silent:
+                answer[_STRUCK] = bool(end and end.unexplained)
         said = [str(answer.get("words", "")), *(predictor.process.log for predictor in predictors)]
         self._log(trial_id, "\n".join(said))
 

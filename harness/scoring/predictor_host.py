@@ -14,6 +14,7 @@ import importlib.util
 import json
 import mmap
 import os
+import resource
 import select
 import socket
 import sys
@@ -70,7 +71,11 @@ def warm_device() -> None:
 
 
 def serve(channel: socket.socket, data: str) -> None:
-    """Load, then answer until the other side hangs up. A failing model is reported and ends this process."""
+    """Load, then answer until the other side hangs up. A failing model is reported and ends this process.
+
+    helpers: whether it had processes of its own. One may have been ended by somebody else, and its absence be the
+    failure: then the score is made once more.
+    """
     message, descriptors = wire.receive_with_files(channel, _MOST_FILES)
     if message["op"] == "import":
         import_early(message["modules"])
@@ -87,7 +92,18 @@ def serve(channel: socket.socket, data: str) -> None:
         raise
     except BaseException as error:  # noqa: BLE001 -- whatever the candidate raises, SystemExit too, is told
         detail = "".join(traceback.format_exception(error))[-_DETAIL_CHARACTERS:]
-        wire.send(channel, {"op": "failed", "kind": type(error).__name__, "detail": detail})
+        told = {"op": "failed", "kind": type(error).__name__, "detail": detail, "helpers": had_helpers()}
+        wire.send(channel, told)
+
+
+def had_helpers() -> bool:
+    """Whether this process ever started another: one that it has waited for, or one that is still there."""
+    if resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss:
+        return True
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return True
+    return False
 
 
 def _answer_all(channel: socket.socket, model: Any, memory: "SharedBuffers") -> None:

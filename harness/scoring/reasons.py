@@ -38,14 +38,18 @@ class PredictorFault(ValueError):
     """The candidate broke the contract. reason: a stable code of SENTENCES, "predictor.case" or "audit.case".
 
     detail is for people and agents, and may hold the candidate's own words only as long as it has seen no held-out
-    input; `words`, what it said, goes nowhere but into the referee's own logs.
+    input; `words`, what it said, goes nowhere but into the referee's own logs. struck: whether the end of a
+    process may have caused it (deaths.py); None: it went without a word, and how it ended tells.
     """
 
-    def __init__(self, reason: str, detail: str = "", words: str = "") -> None:
+    def __init__(
+        self, reason: str, detail: str = "", words: str = "", *, struck: bool | None = False
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.words = words
+        self.struck = struck
 
 
 def sentence(reason: str) -> str:

@@ -51,7 +51,8 @@ class PredictorControl(Protocol):
 class ScoringPlan:
     """One score. predictor: "tokens", "items" or "none"; load: what the predictors' hosts are told.
 
-    clock: "cpu" or "wall", as training is billed. allowed: None where there is no baseline to compare with.
+    clock: "cpu" or "wall", as training is billed. allowed: None where there is no baseline to compare with. dice: of
+    the order of questions and of what is audited; a score that is made once more keeps them.
     Beside it travel the artefact and, with a predictor, the source and the ends of the main and the cold one.
     """
 
@@ -66,6 +67,7 @@ class ScoringPlan:
     settings: Scoring
     clock: str = "wall"
     allowed: Allowance | None = None
+    dice: int | None = None
 
 
 def plan_of(message: dict[str, Any]) -> ScoringPlan:
@@ -161,7 +163,7 @@ class _Scoring:
         try:
             value, side = self._evaluated()
         except PredictorFault as fault:
-            return self._invalid(fault.reason, fault.detail, fault.words)
+            return {**self._invalid(fault.reason, fault.detail, fault.words), "struck": fault.struck}
         except BadArtefact as error:
             return self._invalid("artefact.unreadable", str(error))
         except _Rejected as error:
@@ -201,7 +203,7 @@ class _Scoring:
 
         if self._plan.predictor == "tokens":
             return self._of_tokens(evaluate, main, cold)
-        items = ItemSubject(main, cold, self._plan.settings)
+        items = ItemSubject(main, cold, self._plan.settings, self._plan.dice)
         metrics = self._accepting(evaluate, items)
         _raise_swallowed(items.fault)
         return self._metrics(metrics, items.finish())
@@ -222,7 +224,9 @@ class _Scoring:
         workers = self._on_gpu or loss_workers(plan.settings.threads, gpu=bool(plan.load["pinned"]))
         noise = plan.allowed.noise_nats if plan.allowed else 0.0
         small = plan.clock == "cpu" and not plan.load["pinned"]
-        tokens = TokenSubject(main, cold, plan.classes, plan.settings, workers, noise, small_batches=small)
+        tokens = TokenSubject(
+            main, cold, plan.classes, plan.settings, workers, noise, small_batches=small, dice=plan.dice
+        )
         metrics = evaluate(tokens, Path(plan.private), plan.split)
         _raise_swallowed(tokens.fault)
         return self._metrics(metrics, tokens.finish())

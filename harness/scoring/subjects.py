@@ -51,16 +51,18 @@ class TokenSubject:
         baseline_noise: float = 0.0,
         *,
         small_batches: bool = False,
+        dice: int | None = None,
     ) -> None:
         """cold: ends the main predictor for good, then connects the cold one. baseline_noise: see tolerance_of.
 
         small_batches: as a processor likes them. Not where answers are timed by the wall: a pause of the machine's is
-        long beside a small one, and would pass for work that was put off (see AnswerMeter).
+        long beside a small one, and would pass for work that was put off (see AnswerMeter). dice: a secret number that
+        all draws follow from; None: another each time.
         """
         self._baseline_noise, self._small_batches = baseline_noise, small_batches
         self._main, self._cold, self._classes, self._settings = main, cold, classes, settings
         self._workers = workers
-        self._random = np.random.default_rng()
+        self._random = np.random.default_rng(dice)
         self._answered: list[Answered] = []
         self._pinned: Connection | None = None
         self._on_device = 0  # batches
@@ -235,9 +237,12 @@ def _tokens(rows: npt.ArrayLike, classes: int) -> audits.Tokens:
 class ItemSubject:
     """`answers(items)` for evaluate.py: JSON in, JSON out; a sample is asked again, cold, in other company."""
 
-    def __init__(self, main: Connection, cold: Callable[[], Connection], settings: Scoring) -> None:
+    def __init__(
+        self, main: Connection, cold: Callable[[], Connection], settings: Scoring, dice: int | None = None
+    ) -> None:
+        """dice: as in TokenSubject."""
         self._main, self._cold, self._settings = main, cold, settings
-        self._random = np.random.default_rng()
+        self._random = np.random.default_rng(dice)
         self._asked: list[Json] = []
         self._given: list[Json] = []
         self.fault: PredictorFault | None = None

@@ -92,14 +92,15 @@ class Predictor:
 
     def await_imports(self, modules: Sequence[str], seconds: float) -> None:
         """Raises reasons.PredictorFault."""
+        what = f"importing {', '.join(modules)}"
         try:
             if wire.receive(self.end, seconds) == {"op": "imported"}:
                 return
-        except (wire.ChannelClosed, wire.BadMessage, TimeoutError):
+        except (wire.ChannelClosed, wire.BadMessage):
             pass
-        raise reasons.PredictorFault(
-            "predictor.not_loaded", f"importing {', '.join(modules)} failed or took too long"
-        )
+        except TimeoutError:
+            raise reasons.PredictorFault("predictor.timeout", f"{what} took too long") from None
+        raise reasons.PredictorFault("predictor.not_loaded", f"{what} failed", struck=None)
 
     @property
     def alive(self) -> bool:

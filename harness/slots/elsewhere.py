@@ -103,7 +103,10 @@ class _SentOrder:
 
 
 class RemoteSlots:
-    """Implements Slots over a transport. grace_seconds: how long an answer may be on its way over a shared folder."""
+    """Implements Slots over a transport. grace_seconds: how long an answer may be on its way over a shared folder.
+
+    patience_seconds: how long it may be silent when a session is resumed whose orders it has.
+    """
 
     def __init__(
         self,
@@ -113,9 +116,11 @@ class RemoteSlots:
         count: int,
         poll_seconds: float = 2.0,
         grace_seconds: float = 15.0,
+        patience_seconds: float = 300.0,
     ) -> None:
         self._kit, self._session, self._transport = kit, session, transport
         self._count, self._poll, self._grace = count, poll_seconds, grace_seconds
+        self._patience = patience_seconds
         self._folder = session / FOLDER
         self._folder.mkdir(exist_ok=True, mode=0o700)
         write(self._folder / KIT, kit.to_bytes())
@@ -286,12 +291,25 @@ class RemoteSlots:
     def find_again(self, order_id: str) -> bool:
         folder = self._folder / folder_name(order_id)
         sent = (folder / ORDER).exists()
-        if not sent or not ((folder / RESULT).exists() or self._transport.find_again(order_id, folder)):
+        if not sent or not ((folder / RESULT).exists() or self._goes_on(order_id, folder)):
             shutil.rmtree(folder, ignore_errors=True)  # half written, too
             return False
         order, nonce = order_of((folder / ORDER).read_bytes())
         self._sent[order_id] = _SentOrder(order, folder, nonce)
         return True
+
+    def _goes_on(self, order_id: str, folder: Path) -> bool:
+        """Whether it was really sent. Raises NotNow where nobody says so for longer than our patience."""
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._transport.find_again(order_id, folder)
+            except NotNow as error:
+                if time.monotonic() >= end:
+                    raise NotNow(
+                        f"{error}. Resume the session when it does: its trials go on meanwhile"
+                    ) from error
+            time.sleep(self._poll)
 
     def _say(self, text: str) -> None:
         if text not in self._ever_said:

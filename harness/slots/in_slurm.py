@@ -51,6 +51,7 @@ class Slurm:
 
     array: jobs that are submitted as one array at most. setup: shell lines before the referee's agent starts there.
     more: further options of sbatch, e.g. {constraint: h100}. salted_seeding, reordering: see Local.
+    patience_seconds: how long a resumed session waits for Slurm's daemon before it ends, its jobs untouched.
     """
 
     slots: int = 4
@@ -65,6 +66,7 @@ class Slurm:
     setup: list[str] = field(default_factory=list)
     more: dict[str, str] = field(default_factory=dict)
     poll_seconds: float = 5.0
+    patience_seconds: float = 300.0
     salted_seeding: bool = True
     reordering: bool = True
 
@@ -72,6 +74,8 @@ class Slurm:
         """Raises ValueError for values that cannot be meant."""
         if self.slots < 1 or self.array < 1 or not self.poll_seconds > 0:
             raise ValueError("slots, array and poll_seconds must be above 0")
+        if self.patience_seconds < 0:
+            raise ValueError("patience_seconds must not be negative")
         if self.minutes is not None and self.minutes < 1:
             raise ValueError("minutes must be at least 1")
 
@@ -80,7 +84,10 @@ class Slurm:
 
     def open_slots(self, kit: Kit, folder: Path) -> RemoteSlots:
         """folder: the session's. Raises UserError where no Slurm is."""
-        return RemoteSlots(kit, folder, Queue(self, kit.profile, folder), self.slots, self.poll_seconds)
+        queue = Queue(self, kit.profile, folder)
+        return RemoteSlots(
+            kit, folder, queue, self.slots, self.poll_seconds, patience_seconds=self.patience_seconds
+        )
 
 
 class Queue:
@@ -148,7 +155,7 @@ class Queue:
             jobs = self._executor.map_array(work, [str(folder) for folder in folders])
         except (FailedJobError, OSError, RuntimeError) as error:
             said = _line(error)
-            if any(word in said for word in _SILENT):
+            if _is_silence(error):
                 self._lost_track = True  # it may have been taken all the same
                 raise NotNow(f"sbatch: {said}") from error
             raise InfrastructureError(f"sbatch: {said}") from error
@@ -190,10 +197,15 @@ class Queue:
         return State(waits="" if usual else f"a job waits in Slurm's queue: {reason}")
 
     def _ended(self, number: str) -> State:
-        """Why it is no longer in the queue, as long as Slurm remembers."""
+        """Why it is no longer in the queue, as long as Slurm remembers.
+
+        Raises InfrastructureError while Slurm's daemon is silent: that tells nothing of any job.
+        """
         try:
             said = _asked("scontrol", "show", "job", number, "--oneliner")
-        except InfrastructureError:
+        except InfrastructureError as error:
+            if _is_silence(error):
+                raise
             return State(over=True, reason="forgotten_by_slurm")
         states = re.findall(r"JobState=([A-Z_]+)", said)
         nodes = [name for name in re.findall(r"\bNodeList=(\S+)", said) if name != "(null)"]
@@ -305,8 +317,13 @@ def _cancel(number: str) -> None:
     try:
         _asked("scancel", number)
     except InfrastructureError as error:
-        if any(word in str(error) for word in (*_SILENT, "timed out")):
+        if _is_silence(error):
             raise
+
+
+def _is_silence(error: Exception) -> bool:
+    """Whether Slurm's daemon did not answer; what it refuses, it has answered."""
+    return any(word in str(error) for word in (*_SILENT, "timed out"))
 
 
 def _asked(*command: str) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from harness.errors import InfrastructureError, UserError
 from harness.protocols import Stop
 from harness.records import Files, Json, Outcome, Role, TrialResult, TrialSpec
-from harness.sandbox.host.devices import permitted_gpus
+from harness.sandbox.host.devices import permitted_gpus, why_none
 from harness.sandbox.machine import machine
 from harness.sandbox.open import Command, Sandbox
 from harness.task.imports import early_imports
@@ -82,9 +82,7 @@ class Local:
         shown = permitted_gpus()
         named = shown if self.gpus == "all" else [int(gpu) for gpu in self.gpus or ()]
         if not named:
-            raise UserError(
-                "executor.gpus=all: this machine shows no GPU (see nvidia-smi and CUDA_VISIBLE_DEVICES)"
-            )
+            raise UserError(f"executor.gpus=all wants GPUs: {why_none()}")
         if missing := [gpu for gpu in named if gpu not in shown]:
             raise UserError(f"executor.gpus={named}: this machine shows no GPU {missing[0]}, only {shown}")
         return named
@@ -116,8 +114,7 @@ class Local:
             return self.gpu
         if not (permitted := permitted_gpus()):
             raise UserError(
-                "the profile needs a GPU, and this machine shows none (see nvidia-smi and CUDA_VISIBLE_DEVICES);"
-                " choose another profile, e.g. budget.profile=cpu"
+                f"the profile needs a GPU: {why_none()}; or choose another profile, e.g. budget.profile=cpu"
             )
         return permitted[0]
 

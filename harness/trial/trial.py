@@ -260,7 +260,7 @@ def _verdict(end: End, ended_for: str, clock: Clock, times: Times) -> tuple[Outc
     """COMPLETED here means: the artefact may be looked at."""
     if end.limit:
         return Outcome.CRASHED, end.limit
-    if not end.proven:
+    if end.lost or not end.proven:
         return Outcome.INFRA_FAILED, "launcher_lost"
     if times.suspended > _SUSPENDED_SECONDS:
         return Outcome.INFRA_FAILED, "suspended"

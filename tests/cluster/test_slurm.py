@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.slots.parcel import folder_name
 from tests.cluster.conftest import assert_settled, command, rows_of, same_secret, started
 from tests.cluster.slurm_cluster import SlurmCluster, missing
 
@@ -50,6 +51,33 @@ def wait_for(
         time.sleep(0.2)
 
 
+def kill_beside_jobs(session: "subprocess.Popen[bytes]", folder: Path) -> set[str]:
+    """Kills the harness while there are trials whose jobs' ids are on record, and gives these trials' ids.
+
+    What it had not yet submitted, or was just submitting, is no job that could be found again.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    while session.poll() is None and time.monotonic() < end:
+        os.killpg(session.pid, signal.SIGSTOP)
+        if going_on := {name for name in under_way(folder) if slurm_id(folder, name).exists()}:
+            os.killpg(session.pid, signal.SIGKILL)
+            session.wait()
+            return going_on
+        os.killpg(session.pid, signal.SIGCONT)
+        time.sleep(0.2)
+    raise AssertionError("there was never a trial under way on the cluster")
+
+
+def slurm_id(folder: Path, trial_id: str) -> Path:
+    return folder / "slots" / folder_name(trial_id) / "slurm_id"
+
+
+def under_way(folder: Path) -> set[str]:
+    rows = rows_of(folder)
+    begun = {row["trial_id"] for row in rows if row["kind"] == "trial_started"}
+    return begun - {row["trial_id"] for row in rows if row["kind"] == "trial_finished"}
+
+
 def test_a_session_under_faults(
     cluster: SlurmCluster, one_slot: Path, proposals: Path, tmp_path: Path
 ) -> None:
@@ -67,11 +95,8 @@ def test_a_session_under_faults(
     wait_for(20, folder, session, seconds=15.0)
     cluster.start_controller()
     wait_for(6, folder, session)
-    os.killpg(session.pid, signal.SIGKILL)
-    session.wait()
+    going_on = kill_beside_jobs(session, folder)
     before = rows_of(folder)
-    under_way = {row["trial_id"] for row in before if row["kind"] == "trial_started"}
-    under_way -= {row["trial_id"] for row in before if row["kind"] == "trial_finished"}
     session = started(arguments, log, cluster.environment)
     cluster.said("scontrol", "update", "nodename=node1", "state=drain", "reason=test")
     wait_for(12, folder, session)
@@ -83,8 +108,7 @@ def test_a_session_under_faults(
     rows = rows_of(folder)
     assert [row["hash"] for row in rows[: len(before)]] == [row["hash"] for row in before]
     ends = {row["trial_id"]: row for row in rows if row["kind"] == "trial_finished"}
-    found_again = [name for name in under_way if ends[name]["reason"] != "interrupted"]
-    assert found_again or not under_way, "jobs that went on were not found again"
+    assert not [name for name in going_on if ends[name]["reason"] == "interrupted"], "not found again"
     assert_settled(folder, one_slot)
     end = time.monotonic() + 60
     while cluster.job_ids() and time.monotonic() < end:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,8 @@ class ForkedProcess:
     def kill(self) -> End:
         if self.wait(0) is None:
             os.kill(self._number, signal.SIGKILL)
-        return self.wait(10)
+            self._end = replace(self.wait(10), killed=True)
+        return self._end
 
     close = kill
 

@@ -1,7 +1,8 @@
 """A real session on the smallest task, struck again and again: by kills of itself, its group and each kind of child of
 the referee's, by signals and stops. It ends as an undisturbed one does.
 
-A candidate's own processes are left alone: whoever ends them has ended the candidate, and that is its crash.
+A trial's own program is left alone: whoever ends it has ended the candidate, and that is its crash. A predictor's is
+not: its score is made once more.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -29,9 +31,10 @@ from tests.faults.checks import (
 COMMAND = (
     "task=digits", "budget=smoke", "budget.steps=400", "budget.seconds=20", "budget.certificate=2", "session.tag=one",
 )  # fmt: skip
-KINDS = ("kill", "kill_group", "child", "terminate", "interrupt", "stop")
-CHILDREN = ("harness.sandbox.launcher", "referee_process", "machine_probe_kernel", "git")
+KINDS = ("kill", "kill_group", "child", "child", "child", "terminate", "interrupt", "stop")
+CHILDREN = ("harness.sandbox.launcher", "predictor_host", "referee_process", "machine_probe_kernel", "git")
 FAULTS = 24
+DICE = int(os.environ.get("FAULT_DICE", "0"))  # another number: other faults at other moments
 
 
 def started(folder: Path, log: Path) -> "subprocess.Popen[bytes]":
@@ -46,12 +49,10 @@ def started(folder: Path, log: Path) -> "subprocess.Popen[bytes]":
 def strike(kind: str, pid: int, draw: random.Random) -> str:
     """What was struck, "" where there was nothing of that kind at that moment."""
     if kind == "child":
-        children = psutil.Process(pid).children(recursive=True)
-        ours = [each for each in children if any(name in " ".join(each.cmdline()) for name in CHILDREN)]
+        ours = children(pid)
         if not ours:
             return ""
-        chosen = draw.choice(ours)
-        about = " ".join(chosen.cmdline())[:80]
+        about, chosen = draw.choice(sorted(ours.items()))
         chosen.kill()
         return about
     if kind == "stop":
@@ -66,31 +67,33 @@ def strike(kind: str, pid: int, draw: random.Random) -> str:
     return kind
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("number", range(2))
-def test_a_real_session_under_faults(number: int, tmp_path: Path) -> None:
-    """Each fault at a random moment of a sitting; after each, nothing that was written is lost."""
-    draw = random.Random(number)
-    whole, struck = tmp_path / "whole", tmp_path / "struck"
-    for folder in (whole, struck):
-        (folder / "tmp").mkdir(parents=True)
-    assert started(whole, tmp_path / "whole.log").wait() == 0, (tmp_path / "whole.log").read_text()
-    (struck / "one").mkdir()
-    shutil.copy(whole / "one" / "secret", struck / "one" / "secret")  # the same seeds
-    log, before = tmp_path / "struck.log", []
-    for _ in range(FAULTS // 2):
-        process = started(struck, log)
-        time.sleep(draw.uniform(0.5, 8.0))
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-            kind = draw.choice(KINDS)
-            strike(kind, process.pid, draw)
-            if kind in ("child", "stop"):
-                time.sleep(draw.uniform(0.5, 3.0))
-                os.kill(process.pid, signal.SIGTERM)
-        process.wait(180)
-        rows = rows_of(struck / "one")
-        assert_nothing_lost(before, rows)
-        before = rows
+def children(pid: int) -> dict[str, psutil.Process]:
+    """One of each kind that there is now: by its kind and depth below the harness."""
+    found = {}
+    for each in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            line = " ".join(each.cmdline())
+            for name in CHILDREN:
+                if name in line:
+                    found[f"{name} {len(each.parents())}"] = each
+    return found
+
+
+def over(folder: Path) -> bool:
+    """Whether nothing is left for a sitting to do."""
+    return any(row["kind"] == "certificate" for row in rows_of(folder))
+
+
+def new_session(place: Path, whole: Path) -> Path:
+    """With the same seeds."""
+    (place / "tmp").mkdir(parents=True)
+    (place / "one").mkdir()
+    shutil.copy(whole / "one" / "secret", place / "one" / "secret")
+    return place
+
+
+def check(struck: Path, whole: Path, before: list[dict[str, Any]], log: Path) -> None:
+    """What it came to in the end."""
     assert started(struck, log).wait() == 0, log.read_text()[-3000:]
     chain.check(struck / "one")
     rows = rows_of(struck / "one")
@@ -101,3 +104,41 @@ def test_a_real_session_under_faults(number: int, tmp_path: Path) -> None:
         line for line in log.read_text().splitlines(keepends=True) if "/trial/tree/" not in line
     )
     assert_nothing_left(struck / "one")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(2))
+def test_a_real_session_under_faults(number: int, tmp_path: Path) -> None:
+    """Each fault at a random moment of a sitting; after each, nothing that was written is lost.
+
+    A session that is over makes room for another, so that faults do not fall on sittings with nothing to do.
+    """
+    draw = random.Random(number + 1000 * DICE)
+    whole = tmp_path / "whole"
+    (whole / "tmp").mkdir(parents=True)
+    assert started(whole, tmp_path / "whole.log").wait() == 0, (tmp_path / "whole.log").read_text()
+    struck, log = new_session(tmp_path / "struck0", whole), tmp_path / "struck0.log"
+    before: list[dict[str, Any]] = []
+    for fault in range(FAULTS // 2):
+        process = started(struck, log)
+        time.sleep(draw.uniform(0.5, 8.0))
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            kind = draw.choice(KINDS)
+            about = strike(kind, process.pid, draw)
+            with log.open("a") as stream:
+                stream.write(f"--- {kind}: {about}\n")
+            if kind in ("child", "stop") and draw.random() < 0.5:  # else it goes on to its end
+                time.sleep(draw.uniform(0.5, 3.0))
+                os.kill(process.pid, signal.SIGTERM)
+        process.wait(180)
+        rows = rows_of(struck / "one")
+        assert_nothing_lost(before, rows)
+        before = rows
+        if over(struck / "one"):
+            check(struck, whole, before, log)
+            struck, log = (
+                new_session(tmp_path / f"struck{fault + 1}", whole),
+                tmp_path / f"struck{fault + 1}.log",
+            )
+            before = []
+    check(struck, whole, before, log)

@@ -67,6 +67,41 @@ def test_ten_trials_leave_nothing(bench: TrialBench, temporary: Path) -> None:
     repeat_and_compare(bench, temporary, 10)
 
 
+ASKS_THE_CACHE = """
+import ctypes, mmap
+libc = ctypes.CDLL(None, use_errno=True)
+file = os.open(sys.executable, os.O_RDONLY)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+read = os.preadv(file, [bytearray(4)], 0) + os.preadv(file, [bytearray(4)], 4, 0)
+
+def asked(call):
+    try:
+        return call()
+    except OSError as error:
+        return -error.errno
+
+def number(*call):
+    return -ctypes.get_errno() if libc.syscall(*call) < 0 else 1
+
+place = mmap.mmap(file, 4096, access=mmap.ACCESS_COPY)
+address = ctypes.addressof(ctypes.c_char.from_buffer(place))
+answers = [
+    asked(lambda: os.preadv(file, [bytearray(1)], 8, os.RWF_NOWAIT)),
+    libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(4096), ctypes.create_string_buffer(1)),
+    number(451, file, (ctypes.c_uint64 * 2)(0, 4096), (ctypes.c_uint64 * 5)(), 0),
+]
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+finish([read, *answers])
+"""
+
+
+def test_what_an_earlier_trial_has_read_cannot_be_asked_for(bench: TrialBench) -> None:
+    """Which parts of a library lie in the machine's memory, page by page; reading and advice pass as ever."""
+    read, *answers = bench.answer(bench.trial(ASKS_THE_CACHE))
+    assert read == 8
+    assert all(answer < 0 for answer in answers), answers
+
+
 @pytest.mark.slow
 def test_a_hundred_trials_leave_nothing(bench: TrialBench, temporary: Path) -> None:
     """The same of a hundred."""

@@ -1,23 +1,28 @@
 """The level is measured, and what is not certified does not pass for certified."""
 
 import errno
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from sandbox_levels import TrialBench
 
 from harness.commands import doctor
-from harness.errors import SandboxUnavailable, UserError
+from harness.errors import InfrastructureError, SandboxUnavailable, UserError
 from harness.gate import open_gate
 from harness.records import Level
+from harness.sandbox.host import measure
 from harness.sandbox.host.users import ReservedUser
-from harness.sandbox.launcher import landlock
-from harness.sandbox.open import Command, Sandbox, open_sandbox
+from harness.sandbox.launcher import begin, landlock
+from harness.sandbox.open import Command, Process, Sandbox, open_sandbox
 
 
 def test_unknown_level_is_the_users_mistake() -> None:
@@ -85,9 +90,65 @@ def test_a_lost_launcher_is_ours(bench: TrialBench) -> None:
         end = process.wait(20)
     assert end is not None
     assert not end.proven
+    assert end.unexplained
     from sandbox_levels import processes_named
 
     assert processes_named(word) == []
+
+
+def test_a_lost_first_process_is_ours(bench: TrialBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the program's namespace, with which all in it goes: infra_failed, though nobody is left."""
+    if bench.sandbox.mechanism < Level.L2:
+        pytest.skip("there are no namespaces, and nobody stands first in them")
+    monkeypatch.setattr(bench, "warm", False)
+    start = Sandbox.start
+
+    def started(sandbox: Sandbox, command: Command) -> Process:
+        process = start(sandbox, command)
+        (first,) = psutil.Process(process._launcher._process.pid).children()
+        first.kill()
+        return process
+
+    monkeypatch.setattr(Sandbox, "start", started)
+    result = bench.trial("time.sleep(60)")
+    assert (result.outcome, result.reason) == ("infra_failed", "launcher_lost")
+
+
+def test_a_program_that_is_killed_before_it_begins_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is still to be confined is no candidate yet: nothing was started."""
+    monkeypatch.setattr(begin, "become", lambda *_: os.kill(os.getpid(), 9))
+    monkeypatch.setattr(begin.kernel, "prctl", lambda *_: 0)
+    monkeypatch.setattr(begin, "may_pin", lambda _: True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    plan = SimpleNamespace(level=3, kept=())
+    with ours, theirs:
+        child, _ = begin.begin(plan, theirs, SimpleNamespace(close=lambda: None), lambda: None)
+        os.waitpid(child, 0)
+        event = json.loads(ours.recv(4096))
+    assert event["event"] == "failed"
+
+
+def test_a_struck_self_attack_is_made_once_more(sandbox: Sandbox) -> None:
+    """A level is not given up because somebody killed the program that measures it; what lasts is told."""
+    started: list[Process] = []
+
+    def start(command: Command) -> Process:
+        process = sandbox.start(command)
+        started.append(process)
+        if len(started) == 1:
+            process._launcher.kill()
+            process.wait(20)
+        return process
+
+    found = measure.measured(start)
+    assert isinstance(found, dict)
+    assert found == sandbox.findings[sandbox.level.name]
+    assert len(started) == 3  # one that was struck, and two as ever
+
+    def never(_: Command) -> Process:
+        raise InfrastructureError("the sandbox's launcher ended")
+
+    assert measure.measured(never) == "the sandbox's launcher ended"
 
 
 def test_users_are_reserved_for_one() -> None:

@@ -144,6 +144,10 @@ def test_nothing_can_be_noted_on_a_file(machine: str) -> None:
     assert {answer("madvise", 0, 1, advice) for advice in (4, 8, 14, 15, 23)} == {ALLOW}
     assert answer("prctl", 4, 0) == ERRNO
     assert answer("prctl", 15, 0) == ALLOW
+    assert {answer("preadv2", 3, 0, 1, 0, 0, flags) for flags in (0x8, 0xA)} == {ERRNO | errno.EOPNOTSUPP}
+    assert {answer("preadv2", 3, 0, 1, 0, 0, flags) for flags in (0, 0x2)} == {ALLOW}
+    assert answer("fadvise64", 3, 0, 0, 4) == ERRNO  # it is taken note of, and that is all
+    assert {answer("fadvise64", 3, 0, 0, advice) for advice in (0, 1, 2, 3, 5)} == {ALLOW}
 
 
 def test_locks_are_asked_or_refused(machine: str) -> None:

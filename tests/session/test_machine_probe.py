@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from guards.budget_honesty import BudgetHonesty
+from harness.errors import UserError
 from harness.keep.race import Race
 from harness.records import Decision, Role
-from harness.sandbox.host.devices import outside
+from harness.sandbox.host import devices
+from harness.sandbox.host.devices import outside, permitted_gpus
+from harness.task.task import Profile
 from harness.trial import machine_probe
+from harness.trial.local import Local
 from harness.trial.machine_probe import Found, GpuProbe, HostProbe, foreign
 from harness.trial.machine_probe_kernel import Driver, work
 from tests.session.conftest import World
@@ -131,14 +135,15 @@ def test_a_program_on_the_trials_gpu_is_seen() -> None:
             abs(one / other - 1) > 0.25 for one, other in pairs
         )
 
-    with contextlib.closing(GpuProbe(0)) as looks:
+    card = permitted_gpus()[0]
+    with contextlib.closing(GpuProbe(card)) as looks:
         rounds = []
         for _ in range(4):
             with looks.beside("wall") as found:
                 pass
             rounds.append(found)
         words = [sys.executable, "-c", MULTIPLIES]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, **outside(0)}) as other:
+        with subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, **outside(card)}) as other:
             assert other.stdout
             assert other.stdout.readline() == b"started\n"
             try:
@@ -182,6 +187,64 @@ def test_what_a_driver_does_not_know_is_unknown() -> None:
     assert Driver(NVML((1, 2)), "GPU-1").processes() == [1, 2]
     silent = Driver(NVML(fails=True), "GPU-1")
     assert (silent.joules(), silent.processes(), silent.used_bytes()) == (None, None, None)
+
+
+@pytest.fixture
+def four_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine whose nodes are numbered against their places on the bus; the cards' UUIDs by these places."""
+    names = [f"GPU-{place}{'0' * 7}-0000-0000-0000-{'0' * 12}" for place in range(4)]
+    for place, name in enumerate(names):
+        (tmp_path / "dev").mkdir(exist_ok=True)
+        (tmp_path / "dev" / f"nvidia{3 - place}").touch()
+        about = tmp_path / "gpus" / f"0000:{place + 1}b:00.0" / "information"
+        about.parent.mkdir(parents=True)
+        about.write_text(f"Model: \t\t H100\nGPU UUID: \t {name}\nDevice Minor: \t {3 - place}\n")
+    monkeypatch.setattr(devices, "_DEV", tmp_path / "dev")
+    monkeypatch.setattr(devices, "_CARDS", tmp_path / "gpus")
+    return names
+
+
+WHERE = """
+import json, os
+print(json.dumps({"ready": True, "where": os.environ["CUDA_VISIBLE_DEVICES"]}), flush=True)
+input()
+print(json.dumps({"where": os.environ["CUDA_VISIBLE_DEVICES"]}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("said", ["2", "GPU-2", "GPU-20000000-0000-0000-0000-000000000000,0", "2,1"])
+def test_the_card_that_is_named_is_the_one_that_is_looked_at(
+    four_cards: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """By number as nvidia-smi counts, or by name: node, trial and probe are of that card, not of the first one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    (tmp_path / "kernel.py").write_text(WHERE)
+    monkeypatch.setattr(machine_probe, "_KERNEL", tmp_path / "kernel.py")
+    card = permitted_gpus()[0]
+    assert Local().device(Profile(seconds=1.0, gpu=True)) == card
+    found = devices.devices(card)
+    assert found.nodes[0].endswith("/nvidia1")  # the third on the bus
+    assert found.environment["CUDA_VISIBLE_DEVICES"] == four_cards[2]
+    with contextlib.closing(machine_probe.Kernel(card)) as kernel:
+        assert kernel.ask("look")["where"] == four_cards[2]
+
+
+def test_cards_of_a_session_are_those_that_it_names(
+    four_cards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`executor.gpus` counts as nvidia-smi does, within what CUDA_VISIBLE_DEVICES leaves; a slice is told as one."""
+    on_gpu = Profile(seconds=1.0, gpu=True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (card,) = Local(gpus=[2]).cards(on_gpu)
+    assert outside(card)["CUDA_VISIBLE_DEVICES"] == four_cards[2]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-1")
+    assert Local(gpus="all").cards(on_gpu) == [3, 1]
+    with pytest.raises(UserError, match=r"no GPU 2, only \[3, 1\]"):
+        Local(gpus=[2]).cards(on_gpu)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-12345678-0000-0000-0000-000000000000")
+    for executor in (Local(), Local(gpus="all")):
+        with pytest.raises(UserError, match="MIG"):
+            executor.cards(on_gpu)
 
 
 def test_children_are_ours_and_others_are_foreign() -> None:

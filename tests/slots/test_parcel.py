@@ -196,6 +196,9 @@ class PlayedQueue:
         self.ended.append(order_id)
 
     def find_again(self, order_id: str, _: Path) -> bool:
+        if self.absent:
+            self.absent -= 1
+            raise NotNow("scontrol: Unable to contact slurm controller")
         return order_id in self.sent
 
     def avoid(self, place: str) -> None:
@@ -346,6 +349,23 @@ def test_what_was_sent_is_found_again_and_what_was_not_is_not(tmp_path: Path) ->
     assert second.find_again(ID)
     assert not second.find_again("p0009-1@9")
     assert second.finished(5.0)[0].id == ID
+
+
+def test_a_resumed_session_waits_for_who_has_its_orders(tmp_path: Path) -> None:
+    """A daemon that is a moment away costs no trial; one that stays away ends the session, and its orders go on."""
+    queue = PlayedQueue(loses={ID: "late"}, silent=True)
+    first = remote(tmp_path, queue)
+    first.start(ORDER)
+    first.finished(0.0)
+    queue.absent = 3
+    assert remote(tmp_path, queue).find_again(ID)
+    queue.absent = 1000
+    impatient = RemoteSlots(kit(), tmp_path, queue, 4, poll_seconds=0.01, patience_seconds=0.0)
+    with pytest.raises(NotNow, match="Resume the session when it does"):
+        impatient.find_again(ID)
+    queue.absent = 0
+    assert remote(tmp_path, queue).find_again(ID)  # nothing was cleared away
+    assert queue.ended == []
 
 
 def test_an_order_that_was_half_written_leaves_nothing(tmp_path: Path) -> None:

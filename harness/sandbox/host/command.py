@@ -1,5 +1,6 @@
 """What is asked of the sandbox, and what came of it."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class End:
     status: exit code, or minus the signal's number. killed: by us, on the referee's word. limit: "memory",
     "disk" or "" : which of its limits the launcher saw it break (and killed it for).
     proven: the launcher itself said that no descendant is left (False when it was lost).
+    lost: a process of ours that watched it went before it could say how it ended, and not on the referee's word.
     """
 
     status: int
@@ -61,3 +63,11 @@ class End:
     killed: bool = False
     limit: str = ""
     proven: bool = True
+    lost: bool = False
+
+    @property
+    def unexplained(self) -> bool:
+        """By a signal that no limit of ours sends, or nobody knows how: it may have been struck from outside."""
+        if self.killed or self.limit or self.status == -signal.SIGSYS:  # that is of the filter of calls
+            return False
+        return self.lost or self.status < 0

@@ -10,6 +10,10 @@ from harness.errors import UserError
 _CONTROL_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 _SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
 _OTHER_LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/lib/wsl/lib")
+_DEV, _CARDS = (
+    Path("/dev"),
+    Path("/proc/driver/nvidia/gpus"),
+)  # the latter: a folder a card, by its place on the bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +24,44 @@ class Devices:
 
 
 def visible_gpus() -> list[str]:
-    """Device nodes of the GPUs that this machine or container has, in order: /dev/nvidia0, ..."""
-    nodes = [str(path) for path in Path("/dev").glob("nvidia[0-9]*") if re.fullmatch(r"nvidia\d+", path.name)]
-    return sorted(nodes, key=lambda node: int(node.removeprefix("/dev/nvidia")))
+    """Device nodes of the GPUs that this machine or container has: /dev/nvidia0, ...
+
+    By their places on the bus, as nvidia-smi counts them; a node's own number may be another.
+    """
+    nodes = [str(path) for path in _DEV.glob("nvidia[0-9]*") if re.fullmatch(r"nvidia\d+", path.name)]
+    places = {minor: place for place, minor, _ in _cards()}
+    return sorted(nodes, key=lambda node: (places.get(_minor(node), "~"), int(_minor(node))))
 
 
 def permitted_gpus() -> list[int]:
     """Indices among the visible ones that CUDA_VISIBLE_DEVICES leaves to us, in its order; all without it.
 
-    As CUDA reads it: what follows a word that names none of them does not count.
+    As CUDA reads it: what follows a word that names none of them does not count, and the beginning of a name will do.
     """
     nodes, said = visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
     if said is None:
         return list(range(len(nodes)))
-    by_name = {_unique_name(node): index for index, node in enumerate(nodes)}
+    names = [_unique_name(node) for node in nodes]
     found = []
     for word in filter(None, (word.strip() for word in said.split(","))):
-        index = int(word) if word.isdigit() else by_name.get(word)
+        index = int(word) if word.isdigit() else _named(word, names)
         if index is None or index >= len(nodes):
             break
         found.append(index)
     return found
+
+
+def _named(word: str, names: list[str]) -> int | None:
+    """The only one of the names that begins so."""
+    found = [index for index, name in enumerate(names) if word.startswith("GPU-") and name.startswith(word)]
+    return found[0] if len(found) == 1 else None
+
+
+def why_none() -> str:
+    """Why `permitted_gpus` is empty, and what to look at."""
+    if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
+        return "CUDA_VISIBLE_DEVICES names a slice of a card (MIG), and trials get whole cards: name a card, GPU-..."
+    return "this machine shows none (see nvidia-smi and CUDA_VISIBLE_DEVICES)"
 
 
 def devices(gpu: int | None) -> Devices:
@@ -70,13 +91,22 @@ def outside(gpu: int | None) -> dict[str, str]:
 
 def _unique_name(node: str) -> str:
     """The GPU's UUID, which means the same card however many others the driver can see; "" if not told."""
-    minor = node.removeprefix("/dev/nvidia")
-    for file in Path("/proc/driver/nvidia/gpus").glob("*/information"):
+    names = [name for _, minor, name in _cards() if minor == _minor(node)]
+    return names[0] if names and re.fullmatch(r"GPU-[0-9a-f-]{36}", names[0]) else ""
+
+
+def _minor(node: str) -> str:
+    return os.path.basename(node).removeprefix("nvidia")
+
+
+def _cards() -> list[tuple[str, str, str]]:
+    """What the driver says of each card: its place on the bus, the number of its node, its UUID."""
+    found = []
+    for file in sorted(_CARDS.glob("*/information")):
         facts: dict[str, str] = dict(re.findall(r"^([^:\n]+):\s*(.+)$", file.read_text(), re.MULTILINE))
-        name = facts.get("GPU UUID", "").strip()
-        if facts.get("Device Minor", "").strip() == minor and re.fullmatch(r"GPU-[0-9a-f-]{36}", name):
-            return name
-    return ""
+        minor, name = (facts.get(key, "").strip() for key in ("Device Minor", "GPU UUID"))
+        found.append((file.parent.name, minor, name))
+    return found
 
 
 def _driver_folder() -> str:

@@ -25,6 +25,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PTRACE_ATTACH, _CAP_DAC_READ_SEARCH = 16, 2
 _IO_URING_SETUP, _PIDFD_GETFD = 425, 438  # the same on every architecture
 _ADD_KEY = 248 if platform.machine() == "x86_64" else 217
+_PREADV2, _NO_WAIT = 327 if platform.machine() == "x86_64" else 286, 8
+_CACHESTAT = 451
 _NO_KEY = 0x6E6F6E65
 _FAMILIES = (
     socket.AF_INET,
@@ -226,7 +228,7 @@ def gain_privilege(_: dict[str, Any]) -> bool:
 
 
 def use_machinery(_: dict[str, Any]) -> bool:
-    """System calls that lead round the rest: namespaces, mounts, tracing, io_uring, key rings.
+    """System calls that lead round the rest: namespaces, mounts, tracing, io_uring, key rings, the cache of files.
 
     Each is asked for something impossible, so that nothing happens: a filter says no, the kernel says why not.
     """
@@ -239,13 +241,17 @@ def use_machinery(_: dict[str, Any]) -> bool:
         lambda: _libc.syscall(_PIDFD_GETFD, -1, 0, 0),
         lambda: _libc.shmget(_NO_KEY, 0, 0),
         lambda: _libc.syscall(_ADD_KEY, None, None, None, 0, 0),
+        lambda: _libc.mincore(None, 0, None),
+        lambda: _libc.syscall(_CACHESTAT, -1, None, None, 0),
+        lambda: _libc.syscall(_PREADV2, -1, None, 0, 0, 0, _NO_WAIT),
     ]
     return any(_reaches_kernel(call) for call in calls)
 
 
 def _reaches_kernel(call: Callable[[], int]) -> bool:
     ctypes.set_errno(0)
-    return call() >= 0 or ctypes.get_errno() not in {errno.EPERM, errno.ENOSYS, errno.EACCES}
+    refusals = {errno.EPERM, errno.ENOSYS, errno.EACCES, errno.EOPNOTSUPP}
+    return call() >= 0 or ctypes.get_errno() not in refusals
 
 
 def _stores(token: str) -> list[Callable[[], object]]:

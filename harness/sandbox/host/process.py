@@ -252,5 +252,6 @@ class Process:
                 killed=self._killed,
                 limit=limit,
                 proven="empty" in self._events,
+                lost="exited" not in self._events and not self._killed,
             )
             self._changed.notify_all()

@@ -12,7 +12,7 @@ from harness.sandbox.launcher.plan import Plan
 from harness.sandbox.launcher.requests import Requests
 from harness.sandbox.launcher.supervise import Became, Wakeup, say
 
-_COUNTED, _UNCOUNTED, _ASKS_HERE, _FAILED = b"c", b"u", b"a", b"!"
+_COUNTED, _UNCOUNTED, _ASKS_HERE, _READY, _FAILED = b"c", b"u", b"a", b"r", b"!"
 
 
 def begin(
@@ -30,7 +30,11 @@ def begin(
         counted = theirs.recv(1) == _COUNTED  # our CPU clock is running now
         run_as_child(
             lambda: become(
-                plan, counted, lambda number: socket.send_fds(theirs, [_ASKS_HERE], [number]), own
+                plan,
+                counted,
+                lambda number: socket.send_fds(theirs, [_ASKS_HERE], [number]),
+                own,
+                lambda: theirs.send(_READY),
             ),
             control,
             theirs,
@@ -45,12 +49,15 @@ def begin(
             send_handle(control, child)
         ours.send(_COUNTED if clocks else _UNCOUNTED)
         close_kept(plan)
-        requests, word = None, _ASKS_HERE
-        while word == _ASKS_HERE:
+        requests, words = None, [_ASKS_HERE]
+        while words[-1] in (_ASKS_HERE, _READY):
             word, numbers, _, _ = socket.recv_fds(ours, 1, 1)
+            words.append(word)
             requests = Requests(numbers[0], plan) if numbers else requests
-    if not word:  # exec has closed it
+    if words[-2:] == [_READY, b""]:  # exec has closed it
         say(control, clocks, event="started", exact=bool(clocks) or may_pin(plan))
+    elif not words[-1]:
+        say(control, event="failed", what="the program was ended before it could begin")
     return child, requests
 
 

@@ -55,10 +55,6 @@ DENIED: Numbers = {
     "mq_unlink": (241, 181),
     # memory that no counter of a process shows
     "memfd_secret": (447, None),
-    # which pages of a file that trials share are in memory
-    "mincore": (27, 232),
-    "cachestat": (451, 451),
-    "io_setup": (206, 0),  # its reads, too, can be asked not to fetch
     # attributes on files that trials share; a policy of memory stays with the file that was mapped
     "mbind": (237, 235),
     "set_mempolicy_home_node": (450, 450),
@@ -71,6 +67,11 @@ DENIED: Numbers = {
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
+    # what of a file lies in the machine's memory, which an earlier trial's reading decides; AIO reads by its own flags
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
     # ways round this filter
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),

@@ -25,11 +25,18 @@ _KERNEL_FACTS = (
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
-def become(plan: Plan, counted: bool, asks_at: Callable[[int], object], own: Callable[[], None]) -> NoReturn:
+def become(
+    plan: Plan,
+    counted: bool,
+    asks_at: Callable[[int], object],
+    own: Callable[[], None],
+    ready: Callable[[], object],
+) -> NoReturn:
     """Turn this process into the untrusted program. Raises OSError or ValueError when any step fails.
 
     counted: the kernel counts all CPU time; else every child must be waited for. asks_at: is called with the
     descriptor at which the launcher will be asked. own: makes memory of its own of what a warm interpreter has filled.
+    ready: the last that is called before the program.
     """
     os.setsid()
     _close_and_keep(plan)
@@ -50,6 +57,7 @@ def become(plan: Plan, counted: bool, asks_at: Callable[[int], object], own: Cal
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
     if plan.level > 0:
         _filter(_filter_options(plan, counted), asks_at)
+    ready()
     if plan.warm:
         raise Became(plan)
     os.execve(plan.argv[0], list(plan.argv), plan.environment)

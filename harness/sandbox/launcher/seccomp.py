@@ -103,7 +103,7 @@ def _looked_at(options: Options) -> _Rules:
         "fcntl": _if_equal(_ARG1, _FCNTLS, errno.EPERM),
         "flock": [_op(_RET, _ALLOW)],
         "madvise": _if_equal(_ARG2, _MADVICES, errno.EINVAL),
-        "fadvise64": _if_equal(_ARG3, (_POSIX_FADV_DONTNEED,), 0),
+        "fadvise64": _if_equal(_ARG3, (_POSIX_FADV_DONTNEED,), 0),  # advice may be ignored
         "preadv2": _if_any(_ARG5, _RWF_NOWAIT | _RWF_DONTCACHE, errno.EOPNOTSUPP),
         "prctl": _if_equal(_ARG0, (PR_SET_DUMPABLE,), 0),
         "prlimit64": _unless_equal(_ARG0, (0,), _refuse(errno.EPERM)),
