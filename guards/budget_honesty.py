@@ -4,6 +4,8 @@ Only what the referee measures, and what the unmodified baseline says of its ste
 must not get another try by saying odd things.
 What it says about itself is shown beside the referee's clock, and nothing is decided on it. Where the budget is a
 number of steps or tokens, that number is the candidate's word: its time is held against the baseline's for as much.
+What runs before the gate is not billed, since imports and compilation must not be: but with data that it makes up, or
+finds among the libraries, a program can learn there, too. So that time is held against the baseline's own.
 
 Names in `Observation.machine`, each optional:
     canary_ratio            speed of the referee's own fixed piece of work beside the trial, 1 = as calibrated
@@ -19,6 +21,8 @@ Names in `Observation.machine`, each optional:
     cpu_clock_exact         1 where no process can have escaped the count of CPU time
     left_processes          processes of the trial that were there after its end
     work_ratio              billed time of a budget of steps or tokens, 1 = the baseline's median for as many
+    early_seconds           worked before the gate opened, in the clock of the budget, or by the wall's clock in a
+                            preparation just before (harness/trial/compiled.py), whichever is longer
 """
 
 import math
@@ -41,17 +45,32 @@ _RATIOS = {
 class BudgetHonesty:
     """tolerance: how far a ratio may be from 1. work_factor: most that `work_ratio` may be, as the median of a
     candidate's trials; a single trial may take twice that, since a busy machine makes steps slower by up to two times.
+    startup_factor: likewise, of the baseline's own longest time before the gate. What stays below startup_seconds +
+    startup_share of the time that the baseline is billed for is never too much: a small model compiled for a processor
+    takes some 30 CPU seconds.
     """
 
     name = "budget_honesty"
     stages = ("runtime", "promotion")
 
-    def __init__(self, tolerance: float = 0.1, work_factor: float = 3.0) -> None:
+    def __init__(
+        self,
+        tolerance: float = 0.1,
+        work_factor: float = 3.0,
+        startup_factor: float = 4.0,
+        startup_seconds: float = 40.0,
+        startup_share: float = 0.5,
+    ) -> None:
         if not 0 < tolerance < 1:
             raise ValueError(f"tolerance {tolerance} is not between 0 and 1")
         if not work_factor > 1:
             raise ValueError(f"work_factor {work_factor} is not above 1")
+        if not startup_factor >= 1 or startup_seconds < 0 or startup_share < 0:
+            raise ValueError(
+                "startup_factor is 1 or more, startup_seconds and startup_share are not negative"
+            )
         self._tolerance, self._work_factor = tolerance, work_factor
+        self._startup = (startup_factor, startup_seconds, startup_share)
 
     def __call__(self, evidence: Evidence) -> Verdict:
         for trial in evidence.candidate_trials:
@@ -62,9 +81,8 @@ class BudgetHonesty:
             for case, message in self._disturbed(trial):
                 about: dict[str, Json] = {"trial_id": trial.trial_id}
                 return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)
-        if verdict := self._too_much_work(
-            evidence
-        ):  # a disturbed machine is slow, too: that was looked at before
+        # A disturbed machine is slow, too: that was looked at before.
+        if verdict := self._too_much_work(evidence) or self._too_early(evidence):
             return verdict
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"
@@ -76,28 +94,48 @@ class BudgetHonesty:
             yield "left_process", "processes of the trial were there after its end"
 
     def _too_much_work(self, evidence: Evidence) -> Verdict | None:
-        """Twice the gradients a step is honest work, many times the steps is not; one slow trial may be the machine's.
+        """Twice the gradients a step is honest work, many times the steps is not."""
+        ratios = [trial.machine["work_ratio"] for trial in _own(evidence) if "work_ratio" in trial.machine]
+        allowed = f"times the baseline's time for the same work, {self._work_factor:g} are allowed"
+        return self._beyond(
+            "work", [ratio / self._work_factor for ratio in ratios], ratios, allowed, evidence
+        )
+
+    def _too_early(self, evidence: Evidence) -> Verdict | None:
+        """Libraries more than the baseline's and a compilation are honest work, a trial's length of learning is not."""
+        usual = [trial for trial in evidence.baseline_trials if "early_seconds" in trial.machine]
+        if not usual:
+            return None
+        factor, floor_seconds, share = self._startup
+        early = max(trial.machine["early_seconds"] for trial in usual)
+        billed = statistics.median(trial.billed_seconds for trial in usual)
+        allowed = max(factor * early, floor_seconds + share * billed)
+        seconds = [
+            trial.machine["early_seconds"] for trial in _own(evidence) if "early_seconds" in trial.machine
+        ]
+        words = f"s before the gate, {allowed:.1f} are allowed (the baseline works {early:.1f} s)"
+        return self._beyond("startup", [one / allowed for one in seconds], seconds, words, evidence)
+
+    def _beyond(
+        self, case: str, ratios: Sequence[float], shown: Sequence[float], allowed: str, evidence: Evidence
+    ) -> Verdict | None:
+        """ratios: 1 = all that is allowed. One slow trial may be the machine's fault.
 
         The median and not the least: who tosses a coin about cheating must not get away with it.
         """
-        ratios = [
-            trial.machine["work_ratio"]
-            for trial in evidence.candidate_trials
-            if trial.role is Role.CANDIDATE and "work_ratio" in trial.machine
-        ]
         if not ratios:
             return None
-        most, usual = max(ratios), statistics.median(ratios)
-        allowed = f"times the baseline's time for the same work, {self._work_factor:g} are allowed"
-        if most > 2 * self._work_factor:
-            return reject(self.name, "budget.work", f"a trial took {most:.1f} {allowed}")
-        if usual <= self._work_factor:
+        usual, reason = statistics.median(ratios), f"budget.{case}"
+        if max(ratios) > 2:
+            return reject(self.name, reason, f"a trial took {max(shown):.1f} {allowed}")
+        if usual <= 1:
             return None
+        middle = statistics.median(shown)
         if len(ratios) > 1:
-            return reject(self.name, "budget.work", f"{len(ratios)} trials took {usual:.1f} {allowed}")
+            return reject(self.name, reason, f"{len(ratios)} trials took {middle:.1f} {allowed}")
         if evidence.stage == "promotion":
-            message = f"the only trial took {usual:.1f} {allowed}"
-            return inconclusive(self.name, "budget.work", message, trials_wanted=2)
+            message = f"the only trial took {middle:.1f} {allowed}"
+            return inconclusive(self.name, reason, message, trials_wanted=2)
         return None
 
     def _claims(self, trials: Sequence[Observation]) -> dict[str, Json]:
@@ -130,6 +168,11 @@ class BudgetHonesty:
             ratio = trial.machine.get(name, 1.0)
             if not math.isfinite(ratio) or abs(ratio - 1) > self._tolerance:
                 yield "disturbed", f"{words} was {ratio:.2f} of the calibration"
+
+
+def _own(evidence: Evidence) -> list[Observation]:
+    """Whole trials of the candidate: short controls work less."""
+    return [trial for trial in evidence.candidate_trials if trial.role is Role.CANDIDATE]
 
 
 def _rate_ratio(trials: Sequence[Observation], incumbents: Sequence[Observation]) -> dict[str, Json]:

@@ -81,6 +81,7 @@ _PROCESS_MODULES = {
     "_posixsubprocess",
 }
 _CACHES = ("_CACHE_DIR", "CUDA_CACHE_PATH", "XDG_CACHE_HOME", "torchinductor_cache", "triton_cache")
+_TOLD = ("HARNESS_SALT", "HARNESS_GATE", "PYTHONPATH")
 _CODE = {f"builtins.{name}" for name in ("eval", "exec", "compile", "__import__")}
 _EXEC_FAMILY = (
     "execl",
@@ -99,6 +100,7 @@ _WORDS = {
     "introspection": "looks into the interpreter",
     "process": "starts or ends processes",
     "cache": "reaches for the folders of compiled code, which its trials share",
+    "environment": "names what the referee tells a trial's programs by their environment",
     "network": "reaches for a download",
     "pickle": "unpickles",
     "own_source": "reads its own source file",
@@ -160,14 +162,15 @@ def _found(sources: tuple[Source, ...]) -> Iterator[Use]:
                 if reached := _imported_case(str(node.module), alias.name):
                     yield source.path, (reached, alias.name), node.lineno
         for constant in source.of(ast.Constant):
-            if named := _cache_named(constant.value):
-                yield source.path, ("cache", named), constant.lineno
+            for case, words in (("cache", _CACHES), ("environment", _TOLD)):
+                if named := _named(constant.value, words):
+                    yield source.path, (case, named), constant.lineno
     # getattr with a computed name is looked at by the seed guard, with its object.
 
 
-def _cache_named(text: object) -> str:
-    """The word in a string by which folders of compiled code are found, "" for none."""
-    return next((word for word in _CACHES if isinstance(text, str) and word in text), "")
+def _named(text: object, words: tuple[str, ...]) -> str:
+    """The one of the words that stands in a string, "" for none."""
+    return next((word for word in words if isinstance(text, str) and word in text), "")
 
 
 def _leaf_case(leaf: Seen, index: Index, values: Values) -> tuple[str, str] | None:

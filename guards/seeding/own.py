@@ -35,6 +35,8 @@ _DIGESTS = {
     "crc32",
     "adler32",
 }
+# Digests of any length: numbers for the asking.
+_STREAMS = {"shake_128", "shake_256", "pbkdf2_hmac", "scrypt"}
 _COUNTERS = {"range", "count", "arange", "enumerate"}
 
 
@@ -54,6 +56,8 @@ def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
     for call in program.calls:
         if _is_digest_of_a_counter(call, values):
             yield Kind.OWN, "hash of a counter", (), call, False
+        if _is_stream_of_constants(call, values):
+            yield Kind.OWN, "a stream of digests of constants", (), call, True
 
 
 def _is_digest_of_a_counter(call: Seen, values: Values) -> bool:
@@ -64,6 +68,14 @@ def _is_digest_of_a_counter(call: Seen, values: Values) -> bool:
         return False
     given = [values.of(one, call.scope) for one in node.args]
     return any(map(_is_counter, given)) and all(_is_counter(one) or is_fixed(one) for one in given)
+
+
+def _is_stream_of_constants(call: Seen, values: Values) -> bool:
+    """`shake_256(b"137")`: as good as a seed, and salted by nobody."""
+    assert isinstance(call.node, ast.Call)
+    given = [values.of(one, call.scope) for one in call.node.args]
+    fixed = all(is_fixed(one) or _is_counter(one) for one in given)
+    return last_name(call.node.func) in _STREAMS and bool(given) and fixed
 
 
 def _is_counter(value: Value) -> bool:

@@ -15,7 +15,18 @@ _MODULES = (
     "numpy.random.bit_generator", "numpy.random.mtrand", "numpy.random._", "torch._C._", "gc.get_objects",
     "gc.get_referrers", "gc.get_referents", "inspect", "forge", "copyreg",
     "logging.config",  # calls whatever a table names
+    "numpy.ctypeslib",
 )  # fmt: skip
+# A program that is started without them has no salt.
+_ENVIRONMENT = (
+    "os.environ.clear",
+    "os.environ.pop",
+    "os.environ.popitem",
+    "os.environb",
+    "os.putenv",
+    "os.unsetenv",
+)
+_MEMORY = {"ctypes", "cffi"}  # of a bit generator: the bytes of its state
 _HARMLESS = ("importlib.metadata", "importlib.resources", "inspect.signature", "inspect.cleandoc")
 _C_LEVEL = ("Generator", "default_generator", "manual_seed", "seed", "set_rng_state")
 _ORIGINALS = {
@@ -59,14 +70,23 @@ def _at(binding: Binding) -> Seen:
 
 def _reached(leaf: Seen, values: Values) -> str:
     name = last_name(leaf.node)
+    if memory := _MEMORY & set(_attributes(leaf.node)):
+        return min(memory)
     if name in _ORIGINALS and isinstance(leaf.node, ast.Attribute):
         return name
     for path in values.dotted(leaf.node, leaf.scope):
         if _is_around(path) and isinstance(leaf.node, ast.Attribute):
             return path
-        if path in ("sys.modules", "importlib.reload", "imp.reload"):
+        if path in ("sys.modules", "importlib.reload", "imp.reload", *_ENVIRONMENT):
             return path
     return ""
+
+
+def _attributes(node: ast.AST) -> Iterator[str]:
+    """Of `a.b.c`: c, b."""
+    while isinstance(node, ast.Attribute):
+        yield node.attr
+        node = node.value
 
 
 @lru_cache(maxsize=4096)

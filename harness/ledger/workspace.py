@@ -253,8 +253,15 @@ _AS_BYTES = {
 }
 
 
+_MOST_PATH_CHARACTERS, _MOST_DEPTH = 512, 32  # git's work grows with the square of the depth
+
+
 def _check_path(name: str) -> None:
     parts = name.split("/")
+    if len(name) > _MOST_PATH_CHARACTERS or len(parts) > _MOST_DEPTH:
+        raise BadPath(
+            f"{name[:40]!r}... is too long: {_MOST_PATH_CHARACTERS} characters and {_MOST_DEPTH} folders are allowed"
+        )
     if name.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
         raise BadPath(f"{name!r} is not a path inside the tree")
     if any(character in name for character in "\0\n\t\r"):

@@ -10,6 +10,7 @@ python -m harness.task.prepare TASK_FOLDER PROFILE PUBLIC PRIVATE < SECRET     (
 
 import ast
 import hashlib
+import importlib.metadata
 import importlib.util
 import inspect
 import json
@@ -47,6 +48,7 @@ def prepared(
     secret: to draw what is held out with; None: the cache's own, which is what trials are scored on. choices: the
     user's, see data_choices; one that the task does not offer is a UserError.
     """
+    _refuse_installed(task)
     offered = data_choices(task)
     for name in choices:
         if name not in offered:
@@ -62,6 +64,22 @@ def prepared(
     except OSError as error:
         raise UserError(f"cannot keep the task's data in {cache_folder()}: {error}") from error
     return TaskData(folder / "public", folder / "private")
+
+
+def _refuse_installed(task: Task) -> None:
+    """A trial reads all that is installed: no secret hides which part of a package's own data is held out."""
+    if found := [name for name in task.data_packages if _is_installed(name)]:
+        raise UserError(
+            f"task {task.name}: the package {found[0]} is installed and holds this task's data, where every trial can "
+            f"read them, held-out ones too: uninstall it (the harness keeps a download of its own)"
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(distribution))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def held_out_secret(task: Task, profile: str) -> bytes:

@@ -82,6 +82,8 @@ class Task:
     references: name -> score on val of simple methods, to compare with; they belong to the first profile.
     imports: modules of installed libraries that trials and predictors have imported before their programs begin,
     beside what these name of numpy, torch and safetensors.
+    data_packages: distributions (as pip names them) that bring along what the data are made of: where one is installed,
+    every trial can read what is held out, and no session starts.
     apart_from_data: readable files that prepare.py does not read: the data are not made again when one changes.
     side_limits: side metric -> how much worse than the baseline's mean it may get (see records.SideLimit).
     replay: folder of recorded proposals. overlay: the profile's, see `for_profile`: a folder in the task's whose files
@@ -108,6 +110,7 @@ class Task:
     fixed_held_out_because: str = ""
     unsalted_because: str = ""
     imports: tuple[str, ...] = ()
+    data_packages: tuple[str, ...] = ()
     apart_from_data: tuple[str, ...] = ()
     side_limits: Mapping[str, SideLimit] = field(default_factory=dict)
     overlay: str = field(default="", init=False)

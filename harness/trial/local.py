@@ -218,10 +218,12 @@ class LocalExecutor:
                 files = [held.enter_context(path.open("rb")) for path in caches.packed]
                 command = self._command(spec, source, spec.seed, tuple(file.fileno() for file in files))
                 result = run_trial(self._bench, spec, command, training, stop)
+            early = max(result.machine.get("early_seconds", 0.0), caches.preparation_seconds)
             return replace(
                 _explained(result, spec, self._bench),
                 cache=caches.kind,
                 preparation_seconds=caches.preparation_seconds,
+                machine={**result.machine, "early_seconds": early},
             )
         except (InfrastructureError, OSError) as error:  # of the reordering: run_trial raises neither
             level = self._bench.sandbox.level

@@ -97,14 +97,15 @@ class Timer:
         billed = now - opened if self._clock.kind == "wall" else end.cpu_seconds - self._cpu_before
         suspended = wall - (time.monotonic() - self._awake)
         self.stall.look()
+        early = opened - self._start if self._clock.kind == "wall" else self._cpu_before
         return Times(
-            opened - self._start, billed, wall, suspended, self._opened is not None, self.stall.seconds
+            opened - self._start, billed, wall, suspended, self._opened is not None, self.stall.seconds, early
         )
 
 
 class Times(NamedTuple):
     """All in seconds. suspended: how long the machine slept meanwhile. opened: whether the gate was. stalled: how long
-    the referee did not look."""
+    the referee did not look. early: before the gate, in the clock of the budget."""
 
     startup: float
     billed: float
@@ -112,6 +113,7 @@ class Times(NamedTuple):
     suspended: float
     opened: bool = True
     stalled: float = 0.0
+    early: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ def _result(bench: TrialSetting, spec: TrialSpec, process: Process, timer: Timer
         machine={
             "cpu_clock_exact": float(process.exact_cpu_clock),
             "warm_start": float(process.warm),
+            "early_seconds": times.early,
             **({"left_processes": 0.0} if end.proven else {}),
         },
     )

@@ -132,3 +132,11 @@ def test_what_git_would_take_and_we_do_not(patch: str, words: str) -> None:
     with pytest.raises(PatchError, match=words) as refused:
         apply(read_patch(patch.encode()), TREE)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_flood_of_files_is_no_patch() -> None:
+    """A file is a call of git: a thousand are allowed, and more are refused before anything is parsed."""
+    one = "diff --git a/f{0} b/f{0}\n--- /dev/null\n+++ b/f{0}\n@@ -0,0 +1 @@\n+x\n"
+    assert len(read_patch("".join(map(one.format, range(1000))).encode()).files) == 1000
+    with pytest.raises(PatchError, match="1001 files"):
+        read_patch("".join(map(one.format, range(1001))).encode())

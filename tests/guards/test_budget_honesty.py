@@ -102,6 +102,35 @@ def test_short_controls_do_not_count_as_fast_trials() -> None:
     assert verdict(trial({"work_ratio": 3.5}), trial({"work_ratio": 3.5}), short).reason == "budget.work"
 
 
+def early(*seconds: float, stage: Literal["runtime", "promotion"] = "runtime", usual: float = 0.5) -> Verdict:
+    """About a candidate that worked so long before the gate; the baseline works `usual`, and is billed for 20 s."""
+    own = tuple(trial({"early_seconds": one}, number=number) for number, one in enumerate(seconds, 1))
+    baseline = tuple(trial({"early_seconds": one}, role=Role.BASELINE) for one in (usual / 2, usual))
+    return BudgetHonesty()(Evidence(stage, (), {}, {}, candidate_trials=own, baseline_trials=baseline))
+
+
+@pytest.mark.parametrize("seconds", [(101.0,), (150.0,), (51.0, 60.0), (1.0, 110.0), (49.0, 60.0, 60.0)])
+def test_who_learns_before_the_gate_is_rejected(seconds: tuple[float, ...]) -> None:
+    """What is not billed is no place to work: data that a program makes up teach it, too."""
+    found = early(*seconds)
+    assert (found.judgement, found.reason) == (Judgement.REJECT, "budget.startup")
+
+
+@pytest.mark.parametrize("seconds", [(0.1,), (49.0,), (90.0,), (90.0, 2.0), (30.0, 49.0)])
+def test_libraries_and_a_compilation_before_the_gate_are_honest(seconds: tuple[float, ...]) -> None:
+    """Below the floor, in one slow trial, or in the first one alone, which finds nothing compiled."""
+    assert early(*seconds).judgement is Judgement.ACCEPT
+
+
+def test_a_baseline_that_compiles_lets_others_compile() -> None:
+    """Its longest start-up counts: later ones find what the first has compiled. Without any, nothing is said."""
+    assert early(100.0, 90.0, usual=30.0).judgement is Judgement.ACCEPT
+    assert early(250.0, usual=30.0).reason == "budget.startup"
+    assert verdict(trial({"early_seconds": 500.0})).judgement is Judgement.ACCEPT
+    only = early(70.0, stage="promotion")
+    assert (only.judgement, only.trials_wanted) == (Judgement.INCONCLUSIVE, 2)
+
+
 def test_a_process_that_is_left_is_rejected() -> None:
     """A trial that goes on after its end is the candidate's doing."""
     assert verdict(trial({"left_processes": 1})).reason == "budget.left_process"

@@ -73,13 +73,17 @@ def test_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, files: di
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "/x", ".git/hooks/x", "a/.GIT/x", "a//b", "a/../b", "a\nb", "a\0b", "", "\ud800"]
+    "name",
+    [
+        *["../x", "/x", ".git/hooks/x", "a/.GIT/x", "a//b", "a/../b", "a\nb", "a\0b", "", "\ud800"],
+        *["x" * 513, "d/" * 32 + "x"],
+    ],
 )
 def test_a_path_outside_the_tree_is_refused(workspace: Workspace, name: str) -> None:
     """Whatever git thinks of a path, these do not even reach it."""
     with pytest.raises(BadPath):
         workspace.propose(1, workspace.head(), {name: b"x"}, [], "bad")
-    assert workspace.propose(2, workspace.head(), {"fine/name.py": b"x"}, [], "good")
+    assert workspace.propose(2, workspace.head(), {"fine/name.py": b"x", "d/" * 31 + "x": b"x"}, [], "good")
 
 
 def test_nothing_of_the_users_git_is_used_or_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

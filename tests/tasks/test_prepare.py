@@ -57,6 +57,13 @@ def test_what_is_apart_from_data_does_not_make_them_anew(task: Task) -> None:
         replace(task, apart_from_data=("train.py",))
 
 
+def test_data_that_an_installed_package_brings_along_hold_nothing_out(task: Task) -> None:
+    """Every trial reads what is installed; where the package is not, the task's own download is the only copy."""
+    with pytest.raises(UserError, match="scikit-learn is installed"):
+        prepared(replace(task, data_packages=("no-such-thing", "scikit-learn")), "cpu")
+    assert prepared(replace(task, data_packages=("no-such-thing",)), "cpu").private.exists()
+
+
 def test_a_failing_prepare_is_one_line_and_leaves_nothing(task: Task) -> None:
     """The words of prepare.py reach the user; a later call starts anew."""
     (task.path / "prepare.py").write_text(

@@ -30,6 +30,9 @@ _ESCAPED = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f
 _BETWEEN = re.compile(r"(---|\+\+\+) |-- ?$")  # the next file's header, or a mail's signature
 
 
+_MOST_FILES = 1000
+
+
 class PatchError(Exception):
     """The text is no patch, or it does not apply; one line that says where."""
 
@@ -59,6 +62,8 @@ def read_patch(content: bytes) -> Patch:
     words = text[: start.start()] if start else text
     if start is None:
         raise PatchError("there is no diff in the patch")
+    if (count := text.count("\n+++ ", start.start())) > _MOST_FILES:
+        raise PatchError(f"the patch changes {count} files, {_MOST_FILES} are allowed")
     _check_hunks(text, start.start())
     try:
         files = tuple(PatchSet.from_string(text[start.start() :]))

@@ -13,7 +13,10 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "connect": (42, 203),
     "ioctl": (16, 29),
     "fcntl": (72, 25),
+    "flock": (73, 32),
     "madvise": (28, 233),
+    "fadvise64": (221, 223),
+    "preadv2": (327, 286),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "rt_sigaction": (13, 134),
@@ -21,8 +24,6 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "openat": (257, 56),
     "openat2": (437, 437),
     "truncate": (76, 45),
-    "preadv2": (327, 286),
-    "fadvise64": (221, 223),
 }
 DENIED: Numbers = {
     # other processes' memory and descriptors

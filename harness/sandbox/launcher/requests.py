@@ -3,12 +3,15 @@
 `connect`: only to a Unix socket that lies in the program's own out or tmp (with namespaces: in its /dev/shm, too, or to
 a name of its own network). The launcher connects a socket of its own and puts it in the place of the program's: what
 is looked at is what is connected to, so exchanging an address or a link meanwhile gains nothing.
+Locks: only of files that lie there. The launcher sets them itself, on the very description that it has looked at; those
+that belong to a process (F_SETLK) come to belong to the description, as a process here has nobody to share a file with.
 Calls that name a process by its number pass when the process descends from the launcher.
-Source: seccomp_unotify(2).
+Source: seccomp_unotify(2), pidfd_getfd(2), F_OFD_SETLK in fcntl(2).
 """
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import socket
@@ -22,6 +25,9 @@ from harness.sandbox.launcher.watch import descends_from_us, group_descends_from
 
 _RECEIVE, _SEND, _STILL_VALID, _ADD_DESCRIPTOR = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103
 _CONTINUE, _AT_NUMBER = 1, 1
+_PIDFD_GETFD = 438  # the same on every architecture
+_GET_LOCK, _TRY_LOCK, _AWAIT_LOCK = (5, 36), (6, 37), (7, 38)  # of fcntl: of a process, of a description
+_LOCK_BYTES = 32
 _MOST_ADDRESS_BYTES = 110
 _RETRY_SECONDS = 0.01
 _MOST_WAITING, _MOST_AT_ONCE = 64, 32
@@ -51,7 +57,8 @@ class Requests:
             else [plan.place("out"), "/tmp", "/dev/shm"]
         )
         self._own = [(f"{os.path.realpath(place)}/", os.stat(place).st_dev) for place in places]
-        self._waiting: list[Notification] = []  # for room at a listener of its own
+        self._copies = copies_descriptors()
+        self._waiting: list[Notification] = []  # for room at a listener of its own, or for a lock
 
     @property
     def retry_seconds(self) -> float | None:
@@ -76,18 +83,28 @@ class Requests:
 
     def _decide(self, request: Notification) -> None:
         name = self._names.get(request.number, "")
-        if name == "connect":
+        if name in ("connect", "flock", "fcntl"):
             try:
                 with kernel.as_user(self._plan.uid):
-                    done = self._connect(request)
+                    self._serve(request, name)
             except OSError as error:
                 self._reply(request, error=error.errno or errno.EACCES)
             except (ValueError, IndexError):  # it went while we read about it
                 self._reply(request, error=errno.EINVAL)
-            else:
-                self._reply(request) if done else self._waiting.append(request)
-            return
-        allowed = _names_own(name, request.arguments)
+        else:
+            self._let(request, _names_own(name, request.arguments))
+
+    def _serve(self, request: Notification, name: str) -> None:
+        """Raises OSError with what the program is to be told."""
+        if name != "connect" and not self._copies:
+            self._let(request, self._is_own_of(request))
+        elif self._connect(request) if name == "connect" else self._lock(request, name):
+            self._reply(request)
+        else:
+            self._waiting.append(request)
+
+    def _let(self, request: Notification, allowed: bool) -> None:
+        """The kernel does what was asked, or does not."""
         self._reply(request, error=0 if allowed else errno.EPERM, flags=_CONTINUE if allowed else 0)
 
     def _reply(self, request: Notification, error: int = 0, flags: int = 0) -> None:
@@ -121,6 +138,40 @@ class Requests:
                 return True
         raise OSError(errno.EPROTOTYPE, "")
 
+    def _lock(self, request: Notification, name: str) -> bool:
+        """False: somebody holds it, and the program waits. Raises OSError with what the program is to be told."""
+        operation = request.arguments[1] & 0xFFFFFFFF
+        patient = not operation & fcntl.LOCK_NB if name == "flock" else operation in _AWAIT_LOCK
+        file = _own_copy(request.thread, request.arguments[0] & 0xFFFFFFFF)
+        try:
+            if not self._is_own(file):
+                raise PermissionError(errno.EACCES, "")
+            kernel.ioctl(self.descriptor, _STILL_VALID, struct.pack("=Q", request.id))
+            if name == "flock":
+                fcntl.flock(file, operation | fcntl.LOCK_NB)
+            else:
+                _lock_range(file, operation, request)
+        except BlockingIOError:
+            if patient and len(self._waiting) < _MOST_WAITING:
+                return False
+            raise
+        finally:
+            os.close(file)
+        return True
+
+    def _is_own_of(self, request: Notification) -> bool:
+        """Where no descriptor can be copied (Docker's defaults): what it is now, and may not be when it is locked."""
+        place = f"/proc/{request.thread}/fd/{request.arguments[0] & 0xFFFFFFFF}"
+        file = os.open(place, os.O_PATH | os.O_CLOEXEC)
+        try:
+            return self._is_own(file)
+        finally:
+            os.close(file)
+
+    def _is_own(self, file: int) -> bool:
+        state, real = os.fstat(file), os.readlink(f"/proc/self/fd/{file}")
+        return any(real.startswith(own) and state.st_dev == device for own, device in self._own)
+
     def _give(self, request: Notification, descriptor: int, ours: int, close_on_exec: int) -> None:
         argument = struct.pack("=QIIII", request.id, _AT_NUMBER, ours, descriptor, close_on_exec)
         kernel.ioctl(self.descriptor, _ADD_DESCRIPTOR, argument)
@@ -138,14 +189,49 @@ class Requests:
         finally:
             os.close(folder)
         try:
-            state, real = os.fstat(place), os.readlink(f"/proc/self/fd/{place}")
-            if not any(real.startswith(own) and state.st_dev == device for own, device in self._own):
+            if not self._is_own(place):
                 raise PermissionError(errno.EACCES, "")
-            if not stat.S_ISSOCK(state.st_mode):
+            if not stat.S_ISSOCK(os.fstat(place).st_mode):
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "")
             ours.connect(f"/proc/self/fd/{place}")
         finally:
             os.close(place)
+
+
+def copies_descriptors() -> bool:
+    """Whether pidfd_getfd(2) is to be had here. Asked about ourselves, so that no program has a say in it."""
+    process = os.pidfd_open(os.getpid())
+    try:
+        os.close(kernel.syscall("pidfd_getfd", _PIDFD_GETFD, process, process, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(process)
+    return True
+
+
+def _own_copy(thread: int, descriptor: int) -> int:
+    """Of the program's descriptor: the same description, so that it is judged and locked in one. Raises OSError."""
+    with open(f"/proc/{thread}/status") as file:
+        process = os.pidfd_open(int(file.read().partition("Tgid:")[2].split()[0]))
+    try:
+        return kernel.syscall("pidfd_getfd", _PIDFD_GETFD, process, descriptor, 0)
+    finally:
+        os.close(process)
+
+
+def _lock_range(file: int, operation: int, request: Notification) -> None:
+    """As F_OFD_SETLK and F_OFD_GETLK do. Raises BlockingIOError where somebody holds it, and OSError."""
+    asked = bytearray(_memory(request.thread, request.arguments[2], _LOCK_BYTES))
+    if len(asked) != _LOCK_BYTES:
+        raise OSError(errno.EFAULT, "")
+    asked[24:28] = bytes(4)  # l_pid
+    asks = operation in _GET_LOCK
+    found = fcntl.fcntl(file, _GET_LOCK[1] if asks else _TRY_LOCK[1], bytes(asked))
+    if asks:
+        with open(f"/proc/{request.thread}/mem", "r+b", buffering=0) as memory:
+            memory.seek(request.arguments[2])
+            memory.write(found)
 
 
 def _memory(thread: int, address: int, size: int) -> bytes:

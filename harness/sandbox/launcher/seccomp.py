@@ -3,7 +3,8 @@
 Refused calls return an error (a library may probe and fall back), a foreign architecture kills.
 `socket` is never denied as such: CUDA binds Unix sockets of its own. AF_UNIX passes in its connected kinds (a datagram
 socket can be pointed anywhere by each message), every other family (AF_VSOCK too, which no network namespace covers) is
-refused; `connect` is asked of the launcher, who sees the path (requests.py), or refused where it cannot be asked.
+refused; `connect` is asked of the launcher, who sees the path (requests.py), or refused where it cannot be asked;
+so are locks, by which two programs that run side by side could talk through a library's file.
 `clone3` answers ENOSYS because its flags lie behind a pointer; the C library then uses `clone`, whose flags are seen.
 Being looked into (PR_SET_DUMPABLE) cannot be switched off: the launcher counts what the program holds.
 Where the program has our own user, changing modes, owners and times pretends to succeed: it could close the files that
@@ -32,10 +33,13 @@ _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x40087602)
 # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT: the same, through fcntl.
 _FCNTLS = (8, 10, 15, 1024, 1026, 1036, 1038)
+# F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ kin.
+LOCKS = (5, 6, 7, 36, 37, 38)
 # MADV_COLD, MADV_PAGEOUT, MADV_COLLAPSE: how a shared file lies in memory is seen by the next who maps it.
 _MADVICES = (20, 21, 25)
-# RWF_NOWAIT tells whether a part of a file lies in the machine's memory; POSIX_FADV_DONTNEED takes it out of there.
-_NO_WAIT, _DONT_NEED = 0x8, 4
+# Files that all may read are a slate if their pages can be dropped from memory (POSIX_FADV_DONTNEED, RWF_DONTCACHE) and
+# be asked for without fetching them (RWF_NOWAIT).
+_POSIX_FADV_DONTNEED, _RWF_NOWAIT, _RWF_DONTCACHE = 4, 0x8, 0x80
 _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -97,12 +101,17 @@ def _looked_at(options: Options) -> _Rules:
         "connect": [_op(_RET, _ALLOW)] if options.loopback else [_ask(options, errno.EACCES)],
         "ioctl": _if_equal(_ARG1, _IOCTLS, errno.EPERM),
         "fcntl": _if_equal(_ARG1, _FCNTLS, errno.EPERM),
+        "flock": [_op(_RET, _ALLOW)],
         "madvise": _if_equal(_ARG2, _MADVICES, errno.EINVAL),
+        "fadvise64": _if_equal(_ARG3, (_POSIX_FADV_DONTNEED,), 0),  # advice may be ignored
+        "preadv2": _if_any(_ARG5, _RWF_NOWAIT | _RWF_DONTCACHE, errno.EOPNOTSUPP),
         "prctl": _if_equal(_ARG0, (PR_SET_DUMPABLE,), 0),
-        "preadv2": _if_any(_ARG5, _NO_WAIT, errno.EOPNOTSUPP),
-        "fadvise64": _if_equal(_ARG3, (_DONT_NEED,), 0),  # advice may be ignored
         "prlimit64": _unless_equal(_ARG0, (0,), _refuse(errno.EPERM)),
     }
+    if not options.loopback:  # an agent's tools lock what they like, and no trial is beside them
+        ask = _ask(options, errno.EACCES)
+        rules["flock"] = [ask]
+        rules["fcntl"] = [*_only_if(_ARG1, LOCKS, ask), *rules["fcntl"]]
     if options.truncates:
         rules |= {
             "truncate": [_refuse(errno.EACCES)],
@@ -213,6 +222,12 @@ def _unless_equal(offset: int, values: tuple[int, ...], otherwise: bytes) -> lis
 def _if_equal(offset: int, values: tuple[int, ...], error: int) -> list[bytes]:
     tests = [_op(_JEQ, value, len(values) - place, 0) for place, value in enumerate(values)]
     return [_op(_LOAD, offset), *tests, _op(_RET, _ALLOW), _refuse(error)]
+
+
+def _only_if(offset: int, values: tuple[int, ...], then: bytes) -> list[bytes]:
+    """Goes on with what follows where it is none of these."""
+    tests = [_op(_JEQ, value, len(values) - 1 - place, 0) for place, value in enumerate(values[:-1])]
+    return [_op(_LOAD, offset), *tests, _op(_JEQ, values[-1], 0, 1), then]
 
 
 def _if_any(offset: int, mask: int, error: int) -> list[bytes]:
