@@ -113,7 +113,10 @@ class BudgetHonesty:
         seconds = [
             trial.machine["early_seconds"] for trial in _own(evidence) if "early_seconds" in trial.machine
         ]
-        words = f"s before the gate, {allowed:.1f} are allowed (the baseline works {early:.1f} s)"
+        words = (
+            f"s before the gate, {allowed:.1f} are allowed (the baseline works {early:.1f} s); where compiling takes "
+            "so long, guards.budget_honesty.startup_seconds allows more"
+        )
         return self._beyond("startup", [one / allowed for one in seconds], seconds, words, evidence)
 
     def _beyond(

@@ -40,4 +40,5 @@ def test_no_honest_edit_of_an_adopted_script_is_blocked_in_the_end(
     checkout = make_checkout(tmp_path / "checkout", train=files["train.py"], prepare=PAIRS, night=False)
     write(survey(checkout, home), vocabulary, tmp_path / "tasks" / "mine")
     cache = str(tmp_path / "cache")
-    assert stopped(files, cases, tmp_path, "task=mine", f"budget.seconds={seconds}", HARNESS_CACHE=cache) == []
+    settings = (f"budget.seconds={seconds}", "guards.budget_honesty.startup_seconds=250")  # for a compiler on the CPU
+    assert stopped(files, cases, tmp_path, "task=mine", *settings, HARNESS_CACHE=cache) == []
