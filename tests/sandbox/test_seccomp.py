@@ -177,6 +177,15 @@ def test_no_page_is_dropped_and_none_looked_for(machine: str) -> None:
     assert {verdict(code, read, architecture, 3, 0, 1, 0, 0, flags) for flags in (0, 1, 2)} == {ALLOW}
 
 
+def test_buffers_of_sockets_stay_as_they_are(machine: str) -> None:
+    """Asking for more succeeds without effect: five hundred pairs held gigabytes beside a limit of 64 MiB."""
+    column, architecture = MACHINES[machine]
+    number = calls.LOOKED_AT["setsockopt"][column] or 0
+    code = seccomp.program(machine)
+    assert {verdict(code, number, architecture, 3, 1, option) for option in (7, 8, 32, 33)} == {ERRNO}
+    assert {verdict(code, number, architecture, 3, 1, option) for option in (2, 9, 15, 20, 21)} == {ALLOW}
+
+
 def test_threads_and_forks_pass_and_namespaces_do_not(machine: str) -> None:
     """clone with namespace flags is refused, clone3 does not exist, ordinary threads and forks pass."""
     column, architecture = MACHINES[machine]

@@ -114,6 +114,21 @@ def test_own_listeners_and_managers_work(bench: TrialBench) -> None:
     assert bench.said(source, seconds=20) == ["hello", "BlockingIOError", True, "FileNotFoundError", {"a": 1}]
 
 
+def test_little_waits_in_a_socket(bench: TrialBench) -> None:
+    """No counter of a program shows what waits in its sockets, so that nobody gets larger ones; a wish is no error."""
+    source = (
+        "a, b = socket.socketpair()\n"
+        "for end in (a, b):\n"
+        "    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF, 32, 33):\n"
+        "        end.setsockopt(socket.SOL_SOCKET, option, 4 << 20)\n"
+        "a.setblocking(False)\n"
+        "held = 0\n"
+        "while (sent := tried(lambda: a.send(bytes(65536)))) and not isinstance(sent, str): held += sent\n"
+        "finish([held > 0, held < 1 << 20])"
+    )
+    assert bench.said(source) == [True, True]
+
+
 def test_own_names_without_a_path(bench: TrialBench) -> None:
     """A name in the program's own network can be connected to; where the network is the machine's, none can."""
     source = (

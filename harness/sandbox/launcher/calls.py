@@ -11,6 +11,7 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "socket": (41, 198),
     "socketpair": (53, 199),
     "connect": (42, 203),
+    "setsockopt": (54, 208),
     "ioctl": (16, 29),
     "fcntl": (72, 25),
     "flock": (73, 32),

@@ -40,6 +40,8 @@ _MADVICES = (20, 21, 25)
 # Files that all may read are a slate if their pages can be dropped from memory (POSIX_FADV_DONTNEED, RWF_DONTCACHE) and
 # be asked for without fetching them (RWF_NOWAIT).
 _POSIX_FADV_DONTNEED, _RWF_NOWAIT, _RWF_DONTCACHE = 4, 0x8, 0x80
+# SO_SNDBUF, SO_RCVBUF and their FORCE kin: what waits in a socket is memory that no counter of ours shows.
+_SOCKET_BUFFERS = (7, 8, 32, 33)
 _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -99,6 +101,7 @@ def _looked_at(options: Options) -> _Rules:
         "socket": _sockets(options.loopback),
         "socketpair": [*_unless_family(_AF_UNIX), *_unless_connected_kind()],
         "connect": [_op(_RET, _ALLOW)] if options.loopback else [_ask(options, errno.EACCES)],
+        "setsockopt": _if_equal(_ARG2, _SOCKET_BUFFERS, 0),  # larger is a wish
         "ioctl": _if_equal(_ARG1, _IOCTLS, errno.EPERM),
         "fcntl": _if_equal(_ARG1, _FCNTLS, errno.EPERM),
         "flock": [_op(_RET, _ALLOW)],
