@@ -73,9 +73,10 @@ def _is_digest_of_a_counter(call: Seen, values: Values) -> bool:
 def _is_stream_of_constants(call: Seen, values: Values) -> bool:
     """`shake_256(b"137")`: as good as a seed, and salted by nobody."""
     assert isinstance(call.node, ast.Call)
+    if last_name(call.node.func) not in _STREAMS or not call.node.args:
+        return False
     given = [values.of(one, call.scope) for one in call.node.args]
-    fixed = all(is_fixed(one) or _is_counter(one) for one in given)
-    return last_name(call.node.func) in _STREAMS and bool(given) and fixed
+    return all(is_fixed(one) or _is_counter(one) for one in given)
 
 
 def _is_counter(value: Value) -> bool:
