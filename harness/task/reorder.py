@@ -17,10 +17,15 @@ import importlib.util, json, os, sys
 from pathlib import Path
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what prepare.py prints is no answer
+def answer(what):
+    try:
+        print(json.dumps(what), file=answers, flush=True)
+    except BrokenPipeError:
+        os._exit(0)  # who asked was killed
 spec = importlib.util.spec_from_file_location("prepare", sys.argv[1])
 module = sys.modules["prepare"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-print(json.dumps(hasattr(module, "reorder")), file=answers, flush=True)
+answer(hasattr(module, "reorder"))
 for line in sys.stdin:
     train, out, seed = json.loads(line)
     try:
@@ -28,7 +33,7 @@ for line in sys.stdin:
         problem = ""
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-    print(json.dumps(problem), file=answers, flush=True)
+    answer(problem)
 """
 _KEPT = ("PATH", "HOME", "HARNESS_CACHE", "TMPDIR")
 

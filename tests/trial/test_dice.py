@@ -1,6 +1,9 @@
 """The referee's dice in real trials: seeds and order are drawn anew in each, and are the same for the same seed."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 
 from harness.records import Clock, Direction, Limits, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.open import open_sandbox
+from harness.task import reorder
 from harness.task.check_order import reordering
 from harness.task.prepare import prepared
 from harness.task.task import Profile, Task
@@ -175,3 +179,19 @@ def test_check_task_looks_at_the_order(
     profile = task.profiles["cpu"]
     found, text = reordering(task, Profile(1e6) if good else profile, prepared(task, "cpu"))
     assert (found, said in text) == (good, True), text
+
+
+def test_who_reorders_is_silent_when_its_session_was_killed() -> None:
+    """Nobody hears its answer: that is no failure of its own, and no traceback in the terminal."""
+    prepare = Path(__file__).resolve().parents[2] / "tasks" / "digits" / "prepare.py"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", "-c", reorder._SERVE, prepare],
+            stdin=subprocess.DEVNULL,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.stderr == b""
