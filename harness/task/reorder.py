@@ -3,6 +3,7 @@
 One process of the referee's own stays open for a session's trials: a trial pays for the copy and not for imports.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -94,11 +95,12 @@ class Reorderer:
 
     def close(self) -> None:
         """It ends with its input; another question starts it again."""
-        if self._process is not None:
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            self._process.kill()
-            self._process.stdin.close()
-            self._process.stdout.close()
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.kill()
+            with contextlib.suppress(BrokenPipeError):  # a question that nobody took lies there still
+                process.stdin.close()
+            process.stdout.close()
+            process.wait()

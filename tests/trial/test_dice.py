@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import InfrastructureError
 from harness.records import Clock, Direction, Limits, Outcome, Role, TrialResult, TrialSpec
 from harness.sandbox.open import open_sandbox
 from harness.task import reorder
@@ -195,3 +196,22 @@ def test_who_reorders_is_silent_when_its_session_was_killed() -> None:
             check=False,
         )
     assert done.stderr == b""
+
+
+def test_who_reorders_is_started_again_after_it_was_killed(tmp_path: Path) -> None:
+    """The question that met its end is ours to repeat, and the next one finds another process."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "rows.json").write_text(json.dumps(list(range(50))))
+    (tmp_path / "prepare.py").write_text(PREPARE + REORDER)
+    for name in ("task.yaml", "evaluate.py", "program.md", "train.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "out").mkdir()
+    task = Task(str(tmp_path), "loss", Direction.MINIMIZE, ("train.py",), {"cpu": Profile(3.0)})
+    with closing(reorder.Reorderer(task)) as asked:
+        assert asked.reorder(tmp_path / "train", tmp_path / "out", 1)
+        assert asked._process is not None
+        asked._process.kill()
+        asked._process.wait()
+        with pytest.raises(InfrastructureError):
+            asked.reorder(tmp_path / "train", tmp_path / "out", 2)
+        assert asked.reorder(tmp_path / "train", tmp_path / "out", 3)
