@@ -33,7 +33,6 @@ def state_of_the_machine(temporary: Path) -> dict[str, object]:
         "processes": processes_named(WORD),
         "children": Path(f"/proc/{own}/task/{own}/children").read_text().split(),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "descriptors": Counter(map(_kind, os.listdir("/proc/self/fd"))),
         "threads": len(os.listdir("/proc/self/task")),
         "folders": sorted(temporary.iterdir()),
         "files": [str(path) for f in ("/tmp", "/var/tmp", "/dev/shm") for path in Path(f).glob(f"{WORD}*")],
@@ -47,6 +46,11 @@ def _left_behind(segment: str) -> bool:
     return not Path("/proc", segment.split()[4]).exists()
 
 
+def open_files() -> Counter[str]:
+    """Of this process."""
+    return Counter(map(_kind, os.listdir("/proc/self/fd")))
+
+
 def _kind(number: str) -> str:
     try:
         return os.readlink(f"/proc/self/fd/{number}").split(":")[0]
@@ -56,10 +60,11 @@ def _kind(number: str) -> str:
 
 def repeat_and_compare(bench: TrialBench, temporary: Path, times: int) -> None:
     bench.trial(MESSY)  # what is made once (caches of modules) is made now
-    before = state_of_the_machine(temporary)
+    before, opened = state_of_the_machine(temporary), open_files()
     for _ in range(times):
         assert bench.answer(bench.trial(MESSY, gated=True)) == 0
     assert state_of_the_machine(temporary) == before
+    assert not open_files() - opened  # what earlier tests forgot to close may be closed meanwhile
 
 
 def test_ten_trials_leave_nothing(bench: TrialBench, temporary: Path) -> None:
