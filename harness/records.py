@@ -145,6 +145,9 @@ def added(one: Usage, other: Usage) -> Usage:
     return Usage(**{name: getattr(one, name) + getattr(other, name) for name in names})
 
 
+MOST_FILES = 1000  # that one proposal may change: each is a call of git
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """An agent's edit: the complete new bytes of every path that it changed, relative to the incumbent.

@@ -139,15 +139,17 @@ class SandboxEvaluator:
     def _works_with_another(self, split: Split) -> bool:
         """Whether evaluate.py can score an artefact that is known to be sound."""
         sound = self._sound.find()
-        if sound is None:
-            return False
-        dice = secrets.randbits(_DICE_BITS)
-        return bool(self._score(sound, split, "sound", None, dice)["status"] == "scored")
+        return sound is not None and self._score(sound, split, "sound", None)["status"] == "scored"
 
     def _score(
-        self, subject: Sound, split: Split, trial_id: str, allowed: Allowance | None, dice: int
+        self,
+        subject: Sound,
+        split: Split,
+        trial_id: str,
+        allowed: Allowance | None,
+        dice: int | None = None,
     ) -> dict[str, Any]:
-        """dice: of everything that is drawn for it."""
+        """dice: of everything that is drawn for it; None: the referee process has its own."""
         with ExitStack() as stack:
             files = [stack.enter_context(_open(_sealed(subject.artefact)))]
             if self._task.predictor != "none":
@@ -184,7 +186,7 @@ class SandboxEvaluator:
         split: Split,
         predictors: list[Predictor],
         allowed: Allowance | None,
-        dice: int,
+        dice: int | None,
     ) -> dict[str, Any]:
         task, settings = self._task, self._settings
         load = {"entry": task.entry, "threads": self._profile.threads, "pinned": self._gpu is not None}

@@ -8,14 +8,13 @@ from harness.ledger.record_parts import ProposalRecord
 from harness.ledger.rows import ProposalAskedRow, ProposedRow
 from harness.ledger.workspace import BadPath, Workspace
 from harness.protocols import Proposer
-from harness.records import Proposal, View
+from harness.records import MOST_FILES, Proposal, View
 from harness.session import evidence
 from harness.session.limits import SessionLimits
 from harness.session.trial_runner import TrialRunner
 from harness.trial.seeds import trial_seed
 
 _PATCH_CHARACTERS = 100_000
-_MOST_FILES = 1000  # of one proposal: each is a call of git
 
 
 @dataclass
@@ -98,8 +97,8 @@ class Intake:
     def _committed(self, number: int, parent: str, proposal: Proposal) -> tuple[str, str]:
         """The proposal's commit, "" if there can be none, and what is wrong with the proposal."""
         count = len(proposal.files) + len(proposal.deleted)
-        if count > _MOST_FILES:
-            return "", f"the proposal changes {count} files, {_MOST_FILES} are allowed"
+        if count > MOST_FILES:
+            return "", f"the proposal changes {count} files, {MOST_FILES} are allowed"
         message = f"Proposal {number}: {proposal.rationale}"
         try:
             commit = self.workspace.propose(number, parent, proposal.files, proposal.deleted, message)

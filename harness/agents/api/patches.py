@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchedFile, PatchSet
 
-from harness.records import Files
+from harness.records import MOST_FILES, Files
 
 _START = re.compile(r"^(---( .*)?|diff .*)$", re.MULTILINE)
 _HEADER = re.compile(
@@ -28,9 +28,6 @@ _FRACTION = re.compile(r"\.0+(?= )")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
 _ESCAPED = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 _BETWEEN = re.compile(r"(---|\+\+\+) |-- ?$")  # the next file's header, or a mail's signature
-
-
-_MOST_FILES = 1000
 
 
 class PatchError(Exception):
@@ -62,8 +59,8 @@ def read_patch(content: bytes) -> Patch:
     words = text[: start.start()] if start else text
     if start is None:
         raise PatchError("there is no diff in the patch")
-    if (count := text.count("\n+++ ", start.start())) > _MOST_FILES:
-        raise PatchError(f"the patch changes {count} files, {_MOST_FILES} are allowed")
+    if (count := text.count("\n+++ ", start.start())) > MOST_FILES:
+        raise PatchError(f"the patch changes {count} files, {MOST_FILES} are allowed")
     _check_hunks(text, start.start())
     try:
         files = tuple(PatchSet.from_string(text[start.start() :]))
