@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from harness.errors import UserError
 from harness.records import Files
 from harness.slots.this_machine import shared_out
 from harness.task.prepare import prepared
+from harness.trial import compiled
 
 _GRACE_SECONDS = 45.0  # for a session to end in order; it goes on at the next call
 
@@ -134,41 +136,50 @@ def together(benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processe
     shares = shared_out(sorted(os.sched_getaffinity(0)), processes, 1)
     for number, cores in enumerate(shares):
         places.put((cores, gpus[number % len(gpus)] if gpus else None))
-    with ProcessPoolExecutor(processes, context, _open, (places, tuple(benches))) as pool:
-        return list(pool.map(_loss, jobs))
+    with tempfile.TemporaryDirectory(prefix="compiled-") as compiled:
+        given = (places, tuple(benches), compiled)
+        with ProcessPoolExecutor(processes, context, _open, given) as pool:
+            return list(pool.map(_loss, jobs))
 
 
 class _Place:
     """A process of the pool: the cores that it has, and the benches that it has opened on them."""
 
     benches: tuple[Bench, ...] = ()
+    compiled = Path()  # what programs compile, of all places
     gpu: int | None = None
     opened: dict[int, SandboxBench] = {}  # noqa: RUF012 -- there is one place a process
     stack = ExitStack()
 
 
-def _open(places: Any, benches: tuple[Bench, ...]) -> None:
+def _open(places: Any, benches: tuple[Bench, ...], compiled: str) -> None:
     cores, _Place.gpu = places.get()
     if cores:
         os.sched_setaffinity(0, cores)
-    _Place.benches = benches
+    _Place.benches, _Place.compiled = benches, Path(compiled)
     Finalize(None, _Place.stack.close, exitpriority=10)
 
 
 def _loss(asked: tuple[int, Job]) -> float | str:
     number, job = asked
-    if number not in _Place.opened:
-        import tempfile
-
-        bench = _Place.benches[number]
-        folder = Path(_Place.stack.enter_context(tempfile.TemporaryDirectory(prefix="trials-")))
-        own = [] if _Place.gpu is None else [f"executor.gpu={_Place.gpu}"]
-        setup = load([*bench.arguments, *own])
-        _Place.opened[number] = SandboxBench(setup, bench.dice, folder, _Place.stack)
     try:
+        if number not in _Place.opened:
+            _Place.opened[number] = _opened(_Place.benches[number])
         return _Place.opened[number].loss(job.source, job.seed)
     except UserError as error:
         return str(error)
+
+
+def _opened(asked: Bench) -> SandboxBench:
+    """Where a card is used, compiled code is everybody's, and made before the first program that is not the task's."""
+    folder = Path(_Place.stack.enter_context(tempfile.TemporaryDirectory(prefix="trials-")))
+    own = [] if _Place.gpu is None else [f"executor.gpu={_Place.gpu}"]
+    setup = load([*asked.arguments, *own])
+    (folder / compiled.FOLDER).symlink_to(_Place.compiled)
+    bench = SandboxBench(setup, asked.dice, folder, _Place.stack)
+    if _Place.gpu is not None and not any(_Place.compiled.iterdir()):
+        bench.loss(setup.task.source())
+    return bench
 
 
 def machine_of(processes: int) -> dict[str, object]:

@@ -61,10 +61,12 @@ class SandboxBench:
     def loss(self, source: Files, seed: int | None = None) -> float:
         """Of one trial; seed: None for a fresh one. Raises UserError where it gives none."""
         self.count += 1
-        name = f"hunt-{self.count}"
+        name, own = f"hunt-{self.count}", source == self.setup.task.source()
         clock, limits = self.profile.trial_clock(), self.profile.limits()
         drawn = trial_seed(self.secret, name) if seed is None else seed
-        spec = TrialSpec(name, "", Role.NOISE, drawn, clock, limits)
+        # Code is compiled once, for the program as it is (trial/compiled.py), and read by every wired seed
+        role = Role.BASELINE if own else Role.CERTIFICATE_HEAD
+        spec = TrialSpec(name, "", role, drawn, clock, limits)
         result = self.executor.run(spec, source)
         if result.outcome is not Outcome.COMPLETED:
             raise UserError(f"a trial ended as {result.outcome}, {result.reason}: {result.log[-300:]}")

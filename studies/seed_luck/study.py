@@ -2,10 +2,10 @@
 
     make study NAME=seed_luck ARGS="digits --processes 2"
     make study NAME=seed_luck ARGS="digits --seeds 5 --fresh 4 --processes 2"          smaller
-    make study NAME=seed_luck ARGS="h100 --gpus 0,1"                                   two cards
+    make study NAME=seed_luck ARGS="gpu --gpus 0,0,0"                      one card, three trials at a time
 
 As scripts/seed_hunt.py (which says what a wired seed is), the trials of all settings side by side, each on cores of
-its own. Writes NAME.json for each thing that is named (digits, nanochat, h100) and figure.svg of all that are there.
+its own. Writes NAME.json for each thing that is named (digits, nanochat, gpu) and figure.svg of all that are there.
 """
 
 import argparse
@@ -33,7 +33,7 @@ WHAT: dict[str, tuple[str, ...]] = {
         "budget.seconds=60",
     ),  # work: luck alone, whatever else runs here
     "nanochat": ("task=nanochat", "budget=cpu"),
-    "h100": ("task=nanochat", "budget=gpu", "budget.seconds=30"),
+    "gpu": ("task=nanochat", "budget=gpu", "budget.steps=200", "budget.seconds=120"),  # 26M tokens
 }
 WORDS = {
     "none": "neither",
@@ -142,7 +142,7 @@ def main(arguments_given: list[str]) -> int:
     parser.add_argument("--fresh", type=int, default=20)
     parser.add_argument("--dice", default=",".join(DICE))
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--gpus", default="", help="cards, for h100")
+    parser.add_argument("--gpus", default="", help="cards, for gpu: a trial at a time for each that is named")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
     chosen = parser.parse_args(arguments_given)
     gpus = tuple(int(number) for number in filter(None, chosen.gpus.split(",")))
@@ -151,7 +151,7 @@ def main(arguments_given: list[str]) -> int:
         raise UserError(f"--dice {', '.join(sorted(unknown))}: choose {', '.join(DICE)}")
     chosen.out.mkdir(parents=True, exist_ok=True)
     for what in chosen.what or ["digits"]:
-        began, cards = time.monotonic(), gpus if what == "h100" else ()
+        began, cards = time.monotonic(), gpus if what == "gpu" else ()
         processes = len(cards) or chosen.processes
         found = hunt(WHAT[what], dice, chosen.seeds, chosen.fresh, processes, cards)
         about = {"seeds": chosen.seeds, "fresh": chosen.fresh, "machine": machine_of(processes)}
