@@ -46,7 +46,7 @@ class SandboxBench:
 
     def __init__(self, setup: Setup, dice: str, folder: Path, stack: ExitStack) -> None:
         self.setup, self.profile = setup, setup.budget.trial_profile(setup.task)
-        data = prepared(setup.task, setup.budget.profile)
+        data = prepared(setup.task, setup.budget.profile, choices=setup.data)
         sandbox = stack.enter_context(closing(setup.open_sandbox()))
         salted, reordered = DICE[dice]
         executor = dataclasses.replace(setup.executor, salted_seeding=salted, reordering=reordered)
@@ -84,7 +84,7 @@ class QuickBench:
         self.setup, self.profile = setup, setup.budget.trial_profile(setup.task)
         if self.profile.steps is None:
             raise UserError("--quick knows no clock: give budget.steps")
-        self.data = prepared(setup.task, setup.budget.profile)
+        self.data = prepared(setup.task, setup.budget.profile, choices=setup.data)
         salted, reordered = DICE[dice]
         self.dice = stack.enter_context(closing(Dice(setup.task, salted=salted, reordered=reordered)))
         self.training = stack.enter_context(closing(TrainingFiles(self.data.public / "train")))

@@ -33,7 +33,7 @@ WHAT: dict[str, tuple[str, ...]] = {
         "budget.seconds=60",
     ),  # work: luck alone, whatever else runs here
     "nanochat": ("task=nanochat", "budget=cpu"),
-    "gpu": ("task=nanochat", "budget=gpu", "budget.steps=200", "budget.seconds=120"),  # 26M tokens
+    "gpu": ("task=nanochat", "budget=gpu", "budget.steps=200", "budget.seconds=120", "data.shards=4"),  # 26M tokens
 }
 WORDS = {
     "none": "neither",
