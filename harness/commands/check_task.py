@@ -33,6 +33,11 @@ _SEEDS = (1, 2, 1)
 _TRIALS = len(_SEEDS) + 2  # the watched one and the forger's
 _OF_TRIALS = "side limits, scoring twice, the same seed twice, imports after the gate"
 _CLOSE = 0.02  # relative
+_PROMISED = {
+    "bitwise": "task.yaml promises the same bytes (determinism: bitwise)",
+    "close": f"task.yaml promises {_CLOSE:.0%} or less (determinism: close)",
+    "none": "task.yaml promises nothing about that (determinism: none), so anything is fine",
+}
 
 
 @dataclass
@@ -111,7 +116,8 @@ def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
     """Three trials of the unmodified task: two seeds, and the first one again; empty if one did not end well."""
     source, found = rig.task.source(), []
     for number, seed in enumerate(_SEEDS, 1):
-        with told(f"making trial {number} of {_TRIALS}, seed {seed}"):
+        first = ", after an interpreter with its libraries is started and attacked, once" if number == 1 else ""
+        with told(f"making trial {number} of {_TRIALS}, seed {seed}{first}"):
             result = rig.trial(f"check-{number}", source, seed)
         if result.outcome is not Outcome.COMPLETED:
             report.say(
@@ -150,7 +156,7 @@ def check_repeat(rig: Rig, report: Report, *trials: tuple[TrialResult, Score]) -
     difference = _difference(score, repeated)
     kept = {"bitwise": bitwise, "close": difference <= _CLOSE, "none": True}[rig.task.determinism]
     what = "the same bytes" if bitwise else f"scores {difference:.2%} apart"
-    report.say(kept, f"the same seed twice: {what}; task.yaml says {rig.task.determinism}")
+    report.say(kept, f"the same seed twice: {what}; {_PROMISED[rig.task.determinism]}")
     if bitwise and _difference(score, other) == 0:
         report.say(None, "seeds: two gave the same score; does train.py use --seed?")
 

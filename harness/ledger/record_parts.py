@@ -17,6 +17,7 @@ from harness.ledger.rows import (
 from harness.records import Clock, DecidedBy, Decision, Judgement, Observation, Outcome, Role, Usage
 
 _FAILED = (Outcome.CRASHED, Outcome.TIMED_OUT)
+_UNTOLD = ("inconclusive.disturbed", "keep.unlike_conditions", "keep.rolled_back")  # reasons of a discard
 
 
 @dataclass(slots=True)
@@ -166,6 +167,13 @@ class ProposalRecord:
         if self.certified_step is not None:
             return "certified"
         return "provisional" if self.ruling.provisional else "keep"
+
+    @property
+    def untold(self) -> bool:
+        """Discarded without an answer whether it helps: its trials were disturbed, it and the incumbent did not have
+        the same machine, or what it was built on was rolled back first.
+        """
+        return self.decision is Decision.DISCARD and self.reason in _UNTOLD
 
     @property
     def title(self) -> str:

@@ -103,6 +103,19 @@ class Night:
         """Rows with a score, of one segment or all."""
         return [row for row in self.rows if row.loss is not None and segment in (None, row.segment)]
 
+    def counts(self) -> str:
+        """What its rows are, so that they add up: "10 trials: 1 baseline, 8 changes with a score (5 kept), 1 without"."""
+        finished = len(self.finished())
+        baselines = min(self.segments, finished)
+        changes, failed = finished - baselines, len(self.rows) - finished
+        kept = sum(row.status == "keep" for row in self.finished()) - baselines
+        parts = [
+            f"{baselines} of the baseline",
+            f"{changes} {'change' if changes == 1 else 'changes'} with a score ({max(0, kept)} kept)",
+        ]
+        parts += [f"{failed} without a score"] if failed else []
+        return f"{len(self.rows)} {'trial' if len(self.rows) == 1 else 'trials'}: {', '.join(parts)}"
+
     @property
     def segments(self) -> int:
         return 1 + max((row.segment for row in self.rows), default=0)

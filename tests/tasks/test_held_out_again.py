@@ -137,3 +137,18 @@ def test_imports_are_seen_however_the_program_ends(folder: Path, tmp_path: Path,
     subprocess.run([sys.executable, tmp_path / "train.py", "--out", tmp_path / "out"], check=True)
     (line,) = (tmp_path / "out/claims.jsonl").read_text().splitlines()
     assert late_imports(json.loads(line), 5.0)[0] is True
+
+
+def test_imports_are_seen_behind_a_script_that_starts_another(folder: Path, tmp_path: Path) -> None:
+    """As an adopted checkout's does: it takes the arguments away, and both use any name."""
+    start = "import sys\nspent = names = out = tell = None\n"
+    start += "sys.argv = ['other.py']\nexec(open(__file__.rpartition('/')[0] + '/train.py').read())\n"
+    (folder / "launch.py").write_text(start)
+    (folder / "train.py").write_text("out = spent = depth = 3\n")
+    made = task(folder, FIXED, script="launch.py", readable=("launch.py",))
+    for name, source in watched(made).items():
+        (tmp_path / name).write_bytes(source)
+    (tmp_path / "out").mkdir()
+    subprocess.run([sys.executable, tmp_path / "launch.py", "--out", tmp_path / "out"], check=True)
+    (line,) = (tmp_path / "out/claims.jsonl").read_text().splitlines()
+    assert late_imports(json.loads(line), 5.0)[0] is True

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.ledger.ahead import STOPPED
+from harness.ledger.record_parts import plain_mapping
 from harness.ledger.rows import (
     AblationRow,
     DecidedRow,
@@ -37,6 +38,7 @@ from harness.report.words import (
 
 LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
 PLAN = "plan: "  # how notices of what to expect begin
+FIRST_TRIAL = "before the first one an interpreter with the task's libraries is started and attacked, once"
 HEADINGS = ("proposal", "decision", "score", "rationale", "reason")
 
 
@@ -51,6 +53,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
             proposal = session.proposal(row.proposal)
             about = proposal.title or proposal.problem or "(no rationale)"
             return f"proposal {proposal.number}: {one_line(about, 200)}"
+        case TrialStartedRow() if _is_first(session, row):
+            return one_line(f"trial {row.trial_id} is being made; {FIRST_TRIAL}", 200)
         case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
             most = duration(row.clock.seconds + row.clock.startup_seconds)
             return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
@@ -78,6 +82,12 @@ def event_line(session: SessionRecord, row: Row) -> str:
         case SessionEndedRow():
             return f"session ended: {one_line(row.reason, 200)}; {cost_text(session)}"
     return ""
+
+
+def _is_first(session: SessionRecord, row: TrialStartedRow) -> bool:
+    """Of a sitting: what is done once before it takes longer than a short trial, and nobody shall wonder."""
+    warm = plain_mapping(session.started.config.get("sandbox")).get("warm", False)
+    return bool(warm) and session.sitting_trials == 1 and session.trials[-1].start == row
 
 
 def _resumed(session: SessionRecord, lost: Sequence[str]) -> str:
@@ -155,12 +165,29 @@ def next_lines(session: SessionRecord, folder: Path) -> list[str]:
     if session.ended is None:
         return [f"session folder: {folder}", f"look on from elsewhere: harness watch {folder}"]
     lines = [f"session folder: {folder}", f"next: harness report {folder}"]
-    return [*lines, f"      harness diff {folder}"] if session.keeps else lines
+    lines += [f"      harness diff {folder}"] if session.keeps else []
+    return [*lines, "      harness glossary    # what the words above mean"]
 
 
 def paused_lines(folder: Path) -> list[str]:
     """The same for a session that stopped before its end."""
     return [f"session folder: {folder}", f"next: harness resume {folder}"]
+
+
+def stamped(session: SessionRecord, row: Row) -> str:
+    """The line of a row with its time; "" for rows that are not worth one."""
+    line = event_line(session, row)
+    return f"{row.time[11:19]} {line}".lstrip() if line else ""
+
+
+def now_line(session: SessionRecord) -> str:
+    """What goes on while nothing is written: which trial since when, or who is waited for."""
+    if session.under_way:
+        trial = list(session.under_way.values())[-1]
+        return one_line(f"trial {trial.trial_id} ({trial.role}) since {trial.start.time[11:19]}", 140)
+    if session.thinking:
+        return f"the agent works on proposal {session.asked}"
+    return f"between two trials since {session.clock.last_time[11:19]}"
 
 
 def doing(last: Row | None) -> str:
