@@ -225,11 +225,15 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     from harness.session.folder import open_session
     from harness.task.adoption.writing import overhead as overhead_of
     from harness.task.adoption.writing import set_overhead
+    from harness.task.waiting import BEFORE_FIRST
     from harness.task.waiting import told as waited
 
     machine = "gpu" if found.gpu else "cpu"
     words = [f"task={name}", f"budget.profile={machine}", *rest]
-    print(f"\nmeasuring: 1 + {trials} trials of the unmodified script; the first tells how its time is spent", flush=True)
+    print(
+        f"\nmeasuring: 1 + {trials} trials of the unmodified script; the first tells how its time is spent",
+        flush=True,
+    )
     told = found.time_budget_seconds
     set_overhead(
         target, max(_PATIENCE_SECONDS, told)
@@ -237,7 +241,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"], proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
-        with waited("making the first trial; before it an interpreter with torch is started and attacked"):
+        with waited(f"making the first trial, {BEFORE_FIRST}"):
             seen = runner.measure(
                 bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
             )
@@ -262,8 +266,8 @@ def overhead_line(budget: float, uncounted: float, kept_back: float) -> str:
     """All three in seconds. kept_back: what was measured with its reserve, as pace.json holds it."""
     return (
         f"of a budget of {budget:g} s {uncounted:.1f} went by uncounted by the script (compilation, first steps,"
-        f" saving); with a reserve {kept_back:g} s are kept back, so it is told {budget - kept_back:g} s, in every trial"
-        f" alike (pace.json)"
+        f" saving); with a reserve {kept_back:g} s are kept back, so it is told {budget - kept_back:g} s, in every"
+        " trial alike (pace.json)"
     )
 
 
@@ -285,7 +289,8 @@ def failed(seen: "Observation", folder: Path) -> str:
     words = [line.strip() for line in seen.log.splitlines() if line.strip()]
     last = f": {words[-1][:200]}" if words else ""
     why = " ".join(filter(None, (seen.outcome.value, seen.reason)))
-    return f"the unmodified script gave no score ({why}){last}; the whole log is in {folder}/logs"
+    where = f"the log of the last trial_finished row of {folder}/ledger.jsonl"
+    return f"the unmodified script gave no score ({why}){last}; more of what it printed: {where}"
 
 
 def byte_lines(bench: "OpenSession") -> list[str]:
@@ -301,8 +306,8 @@ def byte_lines(bench: "OpenSession") -> list[str]:
     from harness.report.words import shift_text
 
     return [
-        "the checkout counts three bytes (U+FFFD) for a piece that is no whole UTF-8, here it has its raw bytes: for the"
-        f" same answers the score differs by {shift_text(shift[0])}"
+        "the checkout counts three bytes (U+FFFD) for a piece that is no whole UTF-8, here it has its raw bytes: for"
+        f" the same answers the score differs by {shift_text(shift[0])}"
     ]
 
 

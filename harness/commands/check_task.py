@@ -26,7 +26,7 @@ from harness.task.check_held_out import held_out, secret_shown, tree_shown
 from harness.task.check_imports import late_imports, watched
 from harness.task.check_leak import MOST_SHARE, leak
 from harness.task.check_order import reordering
-from harness.task.waiting import told
+from harness.task.waiting import BEFORE_FIRST, told
 
 USAGE = "harness check-task NAME [key=value ...]"
 _SEEDS = (1, 2, 1)
@@ -116,7 +116,7 @@ def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
     """Three trials of the unmodified task: two seeds, and the first one again; empty if one did not end well."""
     source, found = rig.task.source(), []
     for number, seed in enumerate(_SEEDS, 1):
-        first = ", after an interpreter with its libraries is started and attacked, once" if number == 1 else ""
+        first = f", {BEFORE_FIRST}" if number == 1 else ""
         with told(f"making trial {number} of {_TRIALS}, seed {seed}{first}"):
             result = rig.trial(f"check-{number}", source, seed)
         if result.outcome is not Outcome.COMPLETED:

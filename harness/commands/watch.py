@@ -2,7 +2,7 @@
 
 TAG is the session's tag, or its folder. It may be the folder of a sweep: the session that wrote last is shown. Into a
 pipe or a file it prints the last lines, what goes on now, and every further line as it comes. Looking on costs about a
-hundredth of a core; starting the command costs more than a second of one, which trials of a few seconds notice.
+hundredth of a core; starting any command takes one for half a second or more, which trials of a few seconds notice.
 
 Examples:
 

@@ -103,7 +103,7 @@ def _counts(night: Night, sizes: Sequence[float], proposals: int, sds: Sequence[
         night.counts(),
         f"median gain of a keep {middle:.2g} {night.metric} ({better} is better){again}",
         "",
-        "Each keep was decided on one trial against one. At a spread (sd) of one trial's score from seed to seed its gain",
+        "Each keep was decided on one trial against one. At that sd of one trial's score from seed to seed its gain",
         *(f"  {letter}  {words.format(proposals)}" for letter, words in CLASSES.items()),
         "",
         f"{'sd':<8}" + "".join(f"{letter:>8}" for letter in CLASSES) + f"   of {len(sizes)} keeps",
@@ -143,7 +143,9 @@ def _keep_by_keep(kept: Sequence[tuple[Recorded, float]], proposals: int, sds: S
     """Every keep with its letter, the ones that stand out first."""
     sd = min(sds)
     several = " (the smallest: at a larger one fewer stand out)" if len(sds) > 1 else ""
-    found = sorted(((class_of(gain, proposals, sd), -gain, trial) for trial, gain in kept), key=lambda one: one[:2])
+    found = sorted(
+        ((class_of(gain, proposals, sd), -gain, trial) for trial, gain in kept), key=lambda one: one[:2]
+    )
     return [
         f"keep by keep at sd {sd:.2g}{several}:",
         *(f"  {letter}  {-loss:+.2g}  {trial.commit}  {trial.description}" for letter, loss, trial in found),

@@ -185,6 +185,17 @@ class ProposalRecord:
         return [trial for trial in self.trials if trial.role is Role.CANDIDATE]
 
     @property
+    def counting_trials(self) -> list[TrialRecord]:
+        """Those of the candidate that it was decided on: without the disturbed ones. What became of them since, where
+        it was kept and the machine changed, is another matter.
+        """
+        inconclusive = [each for each in self.verdicts if each.judgement is Judgement.INCONCLUSIVE]
+        lost = {each.trial_id for each in inconclusive} | {
+            one for each in inconclusive for one in each.no_evidence
+        }
+        return [trial for trial in self.candidate_trials if trial.trial_id not in lost]
+
+    @property
     def status(self) -> str:
         """keep | discard | crash | "" while undecided. A timeout is a crash, as autoresearch counts it."""
         if self.settled is None or self.kept:

@@ -73,7 +73,10 @@ def test_a_disturbed_machine_is_measured_again(machine: dict[str, float], reason
         ({"step_rate_ratio": 0.5}, "the baseline trained slower than calibrated (0.50 times as fast)"),
         ({"energy_ratio": 1.4}, "fixed work took more energy than calibrated (1.40 times as much)"),
         ({"foreign_shift": 0.6, "foreign_tolerance": 0.5}, "other programs used 0.6 cores more than beside"),
-        ({"foreign_shift": -0.6, "foreign_tolerance": 0.5}, "other programs used 0.6 cores fewer than beside"),
+        (
+            {"foreign_shift": -0.6, "foreign_tolerance": 0.5},
+            "other programs used 0.6 cores fewer than beside",
+        ),
     ],
 )
 def test_a_disturbance_says_which_way_and_what_follows(machine: dict[str, float], words: str) -> None:

@@ -83,7 +83,7 @@ def gains(session: SessionRecord, proposal: ProposalRecord) -> tuple[float | Non
 
 def _row(session: SessionRecord, proposal: ProposalRecord, printed: bool) -> Sequence[Cell]:
     before, here = gains(session, proposal)
-    counting = [each for each in proposal.candidate_trials if each.trial_id not in session.inconclusive]
+    counting = proposal.counting_trials
     cells: list[Cell] = [
         proposal.number,
         proposal.title,
@@ -142,7 +142,7 @@ def _byte_note(trials: Sequence[TrialRecord]) -> list[str]:
             return [
                 "The checkout's own evaluation decodes each token alone and counts U+FFFD, three bytes, for a piece"
                 " that is no whole UTF-8; here a token has the bytes of its raw text. For the same answers that moves"
-                f" the metric by {shift_text(trial.value / printed - 1)} (first trial)."
+                f" the metric by {shift_text(trial.value / printed - 1)} in the first trial."
             ]
     return []
 

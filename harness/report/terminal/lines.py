@@ -35,10 +35,10 @@ from harness.report.words import (
     verdict,
     why,
 )
+from harness.task.waiting import BEFORE_FIRST
 
 LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
 PLAN = "plan: "  # how notices of what to expect begin
-FIRST_TRIAL = "before the first one an interpreter with the task's libraries is started and attacked, once"
 HEADINGS = ("proposal", "decision", "score", "rationale", "reason")
 
 
@@ -54,7 +54,7 @@ def event_line(session: SessionRecord, row: Row) -> str:
             about = proposal.title or proposal.problem or "(no rationale)"
             return f"proposal {proposal.number}: {one_line(about, 200)}"
         case TrialStartedRow() if _is_first(session, row):
-            return one_line(f"trial {row.trial_id} is being made; {FIRST_TRIAL}", 200)
+            return one_line(f"trial {row.trial_id} is being made, {BEFORE_FIRST}", 200)
         case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
             most = duration(row.clock.seconds + row.clock.startup_seconds)
             return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)

@@ -74,7 +74,9 @@ class Terminal:
         for line in past:
             self._print(line)
         if session.length and not session.ended:
-            self._print(f"now: {now_line(session)}; further lines as they come, until the session ends or Ctrl-C")
+            self._print(
+                f"now: {now_line(session)}; further lines as they come, until the session ends or Ctrl-C"
+            )
 
     def record(self, row: Row) -> None:
         self._last = row
