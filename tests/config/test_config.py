@@ -169,6 +169,7 @@ def test_the_fingerprint_covers_what_bears_on_results(own_task: str, tmp_path: P
     ("argument", "said"),
     [
         ("task=nanocat", "did you mean nanochat?"),
+        ("task=elsewhere", "(looked in "),
         ("tusk=nanochat", "did you mean task?"),
         ("nanochat", "did you mean task=nanochat"),
         ("budget=", "budget=: no such choice; choices: cpu"),
@@ -323,4 +324,7 @@ def test_training_scoring_and_tries_share_one_gpu() -> None:
     """Nobody reads the setting by himself: null means the first GPU for a GPU profile, and none for others."""
     package = Path(harness.__file__).parent
     named = [file.name for file in package.rglob("*.py") if re.search(r"executor\.gpu\b", file.read_text())]
-    assert sorted(named) == ["runner.py", "transfer.py"]  # they set it or hand it on; all others ask for the device
+    assert sorted(named) == [
+        "runner.py",
+        "transfer.py",
+    ]  # they set it or hand it on; all others ask for the device

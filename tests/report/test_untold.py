@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 
+from harness.ledger.rows import row_of
 from harness.ledger.session_record import SessionRecord
 from harness.report.analysis import rejections
 from harness.report.charts.marks import kind_of, legend
 from harness.report.charts.progress import WIDE, progress_chart
+from harness.report.escape import as_markdown
 from harness.report.headline import headline
 from harness.report.html.claimed import claimed, claimed_table
 from harness.report.html.page import html_report
 from harness.report.markdown import markdown_report
-from harness.report.terminal.lines import final_lines
+from harness.report.terminal.lines import event_line, final_lines
 from harness.report.words import counted, shift_text, verdict
 from harness.ui.session_page import FILTERS, proposal_fold
 from tests.report.conftest import Maker, recorded
@@ -132,3 +134,36 @@ def test_one_is_no_plural() -> None:
         "0 trials",
         "1,200 trials",
     )
+
+
+def test_a_first_trial_says_what_it_waits_for(maker: type[Maker]) -> None:
+    """Once a sitting, and only where interpreters are warmed: the next trial is no news."""
+    warm = maker(config={"sandbox": {"warm": True}})
+    cold = maker(config={"sandbox": {"warm": False}})
+    for made, lines in ((warm, 1), (cold, 0)):
+        made.baseline(2)
+        session, said = SessionRecord(), []
+        for row in map(row_of, made.rows):
+            session.add(row)
+            said.append(event_line(session, row))
+        assert sum("an interpreter with the task's libraries is started" in line for line in said) == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("log_loss of net(x) -> y", "log_loss of net(x) -> y"),
+        ("-0.0426", "-0.0426"),
+        ("_a_ __b__", "\\_a\\_ \\_\\_b\\_\\_"),
+        ("[a](b) ![c](d)", "\\[a\\](b) !\\[c\\](d)"),
+        ("> quoted", "\\> quoted"),
+        ("# head", "\\# head"),
+        ("- item", "\\- item"),
+        ("1. item", "1\\. item"),
+        ("---", "\\---"),
+        ("<b>&amp;", "&lt;b>&amp;amp;"),
+    ],
+)
+def test_markdown_is_readable_and_inert(text: str, shown: str) -> None:
+    """Escaped is what would be markup where it stands, and nothing else."""
+    assert as_markdown(text) == shown
