@@ -165,6 +165,18 @@ def test_the_fingerprint_covers_what_bears_on_results(own_task: str, tmp_path: P
     assert config.load([f"task={own_task}"]).fingerprint == plain
 
 
+def test_a_task_that_lies_elsewhere_is_told_where_was_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks of one's own are found in the current folder alone: whoever stands in another one is told."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_TASKS", str(tmp_path))
+    code, _, said = call("task=mine")
+    assert code == 2
+    assert f"(looked in {tmp_path}, " in said
+    assert "there is no ./tasks here; others: HARNESS_TASKS=FOLDER)" in said
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
