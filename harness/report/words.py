@@ -27,7 +27,9 @@ def signed(value: float) -> str:
 
 def shift_text(share: float) -> str:
     """A small relative difference: "+0.12%"; one that two decimals would turn into nothing is said to be that small."""
-    return f"{share:+.2%}" if abs(share) >= 0.00005 or share == 0 else "less than 0.01%"
+    if share == 0:
+        return "nothing"
+    return f"{share:+.2%}" if abs(share) >= 0.00005 else "less than 0.01%"
 
 
 def counted(count: int, what: str) -> str:

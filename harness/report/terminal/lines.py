@@ -163,10 +163,10 @@ def _decided(session: SessionRecord, row: DecidedRow) -> str:
 def next_lines(session: SessionRecord, folder: Path) -> list[str]:
     """Where everything is and what can be typed now: said when a session begins and when it ends."""
     if session.ended is None:
-        return [f"session folder: {folder}", f"look on from elsewhere: harness watch {folder}"]
+        start = [f"session folder: {folder}", f"look on from elsewhere: harness watch {folder}"]
+        return [*start, "what a word below means: harness glossary"]
     lines = [f"session folder: {folder}", f"next: harness report {folder}"]
-    lines += [f"      harness diff {folder}"] if session.keeps else []
-    return [*lines, "      harness glossary    # what the words above mean"]
+    return [*lines, f"      harness diff {folder}"] if session.keeps else lines
 
 
 def paused_lines(folder: Path) -> list[str]:
