@@ -241,7 +241,7 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"], proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
-        with waited(f"making the first trial, {BEFORE_FIRST}"):
+        with waited(f"making the first trial {BEFORE_FIRST}"):
             seen = runner.measure(
                 bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
             )

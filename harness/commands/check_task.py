@@ -83,8 +83,9 @@ def check(rig: Rig) -> Report:
         check_limits(rig, report, trials[0][1])
         check_repeat(rig, report, *trials)
         with told(f"making trial 4 of {_TRIALS}, imports watched"):
-            claims = rig.trial("watched", watched(rig.task), 1).claims
-        report.say(*late_imports(claims, rig.profile.seconds))
+            result = rig.trial("watched", watched(rig.task), 1)
+        ended = " ".join(filter(None, (result.outcome.value, result.reason)))
+        report.say(*late_imports(result.claims, rig.profile.seconds, ended))
     else:
         report.say(None, f"left out, as a trial failed: {_OF_TRIALS}")
     check_forged(rig, report)
@@ -116,7 +117,7 @@ def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
     """Three trials of the unmodified task: two seeds, and the first one again; empty if one did not end well."""
     source, found = rig.task.source(), []
     for number, seed in enumerate(_SEEDS, 1):
-        first = f", {BEFORE_FIRST}" if number == 1 else ""
+        first = f" {BEFORE_FIRST}" if number == 1 else ""
         with told(f"making trial {number} of {_TRIALS}, seed {seed}{first}"):
             result = rig.trial(f"check-{number}", source, seed)
         if result.outcome is not Outcome.COMPLETED:

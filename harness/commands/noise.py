@@ -134,7 +134,7 @@ def measure(bench: "OpenSession", runs: int) -> tuple[list[float], list[float]]:
     while len(state.counted(state.baseline, Role.NOISE)) < runs:
         number = len(state.counted(state.baseline, Role.NOISE)) + 1
         with (
-            told(f"making trial {number} of {runs}, {BEFORE_FIRST}") if number == there + 1 else nullcontext()
+            told(f"making trial {number} of {runs} {BEFORE_FIRST}") if number == there + 1 else nullcontext()
         ):
             seen = trial_runner.measure(source, state.baseline, Role.NOISE, f"noise-{number}")
         print(f"trial {number} of {runs}: {seen.outcome.value} {_shown(seen)}", file=sys.stderr, flush=True)

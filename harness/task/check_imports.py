@@ -61,13 +61,13 @@ def watched(task: Task) -> Files:
     return {**source, watched: source[script], script: watcher}
 
 
-def late_imports(claims: Mapping[str, Json], seconds: float) -> Finding:
-    """seconds: a trial's."""
+def late_imports(claims: Mapping[str, Json], seconds: float, ended: str = "") -> Finding:
+    """seconds: a trial's. ended: how the watched one did, for where it told nothing."""
     spent, names = claims.get("late_seconds"), claims.get("late_names")
     if not isinstance(spent, int | float):
         return None, (
-            "imports after the gate: not seen, as the program was ended (time, memory, a signal) before it could tell;"
-            " that is no mistake of the task's"
+            f"imports after the gate: not seen, the watched trial was ended before it could tell ({ended or '?'})."
+            " That is no mistake of the task's: where the machine was busy, try again"
         )
     text = f"imports after the gate: {spent:.2f} of {seconds:g} s"
     if spent <= MOST_SHARE * seconds:

@@ -122,7 +122,8 @@ def test_the_page_says_the_words(session: SessionRecord, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "words"), [(0.0012, "+0.12%"), (-0.02, "-2.00%"), (0.00002, "less than 0.01%"), (0.0, "nothing")]
+    ("share", "words"),
+    [(0.0012, "+0.12%"), (-0.02, "-2.00%"), (0.00002, "less than 0.01%"), (0.0, "nothing")],
 )
 def test_a_small_shift_is_not_called_nothing(share: float, words: str) -> None:
     assert shift_text(share) == words

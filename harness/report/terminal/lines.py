@@ -54,7 +54,7 @@ def event_line(session: SessionRecord, row: Row) -> str:
             about = proposal.title or proposal.problem or "(no rationale)"
             return f"proposal {proposal.number}: {one_line(about, 200)}"
         case TrialStartedRow() if _is_first(session, row):
-            return one_line(f"trial {row.trial_id} is being made, {BEFORE_FIRST}", 200)
+            return one_line(f"trial {row.trial_id} is being made {BEFORE_FIRST}", 200)
         case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
             most = duration(row.clock.seconds + row.clock.startup_seconds)
             return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
