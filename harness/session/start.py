@@ -25,6 +25,7 @@ from harness.session.intake import Intake, agent_seed
 from harness.session.limits import LimitReached, SessionLimits
 from harness.session.referee import Referee
 from harness.session.session import Session
+from harness.task.task import Task
 
 EXIT_AGENT_FAILED = 1
 _AGENTS_FAULT = (EndCause.AGENT_FAILED, EndCause.UNUSABLE_PROPOSALS)
@@ -173,5 +174,12 @@ def _open_agent(agent: Agent, setup: Setup, bench: OpenSession, limits: SessionL
             seconds_left=lambda: limits.seconds_left(trial_runner.state),
             quiet=trial_runner.quiet,
             gpu=setup.executor.device(bench.profile),
+            baseline=_baseline(setup.task, bench),
         )
         agent.open(context)
+
+
+def _baseline(task: Task, bench: OpenSession) -> dict[str, bytes]:
+    """The editable files of the session's unmodified program."""
+    files = bench.workspace.files(bench.trial_runner.state.baseline)
+    return {name: files[name] for name in task.editable if name in files}
