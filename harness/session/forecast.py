@@ -21,6 +21,7 @@ _GOES_ON_LATER = 0.6
 _KEPT_IN_RACE = 0.4  # of candidates that are past their first trial
 _HEAD_STANDS = 0.5  # after a race between head and certified state
 _LEAST_WEIGHT = 0.05
+_SURE = 0.5  # enough for a start-up that may be in vain
 _PROMISING_SD = 1.5  # how much better than the incumbent a candidate is imagined whose race is played on
 Weighted = tuple[float, Order]
 
@@ -38,8 +39,24 @@ class Forecast:
         self.files_of = self.referee.intake.files_of
 
     def __call__(self, count: int) -> list[Order]:
+        return self._likely(count, _LEAST_WEIGHT)
+
+    def _likely(self, count: int, least: float) -> list[Order]:
         found = [*self._baseline()] or sorted(self._search(count), key=lambda one: -one[0])
-        return [order for weight, order in found if weight >= _LEAST_WEIGHT][: min(count, self._affordable())]
+        return [order for weight, order in found if weight >= least][: min(count, self._affordable())]
+
+    def after(self, order: Order) -> Order | None:
+        """What will be asked for once this order, the next one, has been made and scored; None where it is not clear.
+
+        Only programs that are proposed already: of another one no guard has said a word.
+        """
+        expected = [*self.runner.expected] or self._likely(2, _SURE)
+        name = order.id.partition("~")[0]
+        before = next(
+            (place for place, each in enumerate(expected) if each.id.partition("~")[0] == name), None
+        )
+        found = [] if before is None else expected[before + 1 : before + 2]
+        return next((each for each in found if each.spec.commit), None)
 
     def _affordable(self) -> int:
         """Trials that the budget has left, less what is under way for it."""
