@@ -45,18 +45,9 @@ class Forecast:
         found = [*self._baseline()] or sorted(self._search(count), key=lambda one: -one[0])
         return [order for weight, order in found if weight >= least][: min(count, self._affordable())]
 
-    def after(self, order: Order) -> Order | None:
-        """What will be asked for once this order, the next one, has been made and scored; None where it is not clear.
-
-        Only programs that are proposed already: of another one no guard has said a word.
-        """
-        expected = [*self.runner.expected] or self._likely(2, _SURE)
-        name = order.id.partition("~")[0]
-        before = next(
-            (place for place, each in enumerate(expected) if each.id.partition("~")[0] == name), None
-        )
-        found = [] if before is None else expected[before + 1 : before + 2]
-        return next((each for each in found if each.spec.commit), None)
+    def sure(self) -> list[Order]:
+        """The next trial that will be asked for and the one after it, as far as that is clear."""
+        return self._likely(2, _SURE)
 
     def _affordable(self) -> int:
         """Trials that the budget has left, less what is under way for it."""

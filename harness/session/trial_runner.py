@@ -34,7 +34,7 @@ from harness.records import (
 from harness.session import item_files
 from harness.session.manifest import Manifest, manifest
 from harness.session.side_by_side import SideBySide
-from harness.slots.order import Order, Slots, digest
+from harness.slots.order import Order, Slots, digest, following
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.conditions import LATEST, compared, foreign_cores
 from harness.trial.machine_probe import HostProbe, MachineProbe
@@ -51,8 +51,8 @@ class TrialRunner:
     """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
-    foresee: the trial that will be asked for after an order, as far as that is known. start_ahead: has a trial start up
-    beside the score of the one before; None: not here.
+    foresee: the next trials, where nobody has said what to `expect`. start_ahead: has a trial start up beside the score
+    of the one before; None: not here.
     pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
     on a wall clock, so that an agent's smoke test does not slow it down. machine_probe: looks at the machine meanwhile.
     """
@@ -68,7 +68,7 @@ class TrialRunner:
     evaluator: Evaluator
     secret: bytes
     before_trial: Callable[[], None] = field(default=lambda: None)
-    foresee: Callable[[Order], Order | None] = field(default=lambda _: None)
+    foresee: Callable[[], Sequence[Order]] = field(default=lambda: ())
     start_ahead: Callable[[TrialSpec, Files], None] | None = None
     pause_seconds: float = 2.0
     quiet: threading.Lock = field(default_factory=threading.Lock)
@@ -209,9 +209,10 @@ class TrialRunner:
         Only where one of the two programs is the task's own: what a proposed program's predictor has read cannot be
         whispered to a proposed program's trial. Not in a sweep, where the turn may be another session's.
         """
-        if self.start_ahead is None or in_sweep() or (upcoming := self.foresee(order)) is None:
+        if self.start_ahead is None or in_sweep():
             return lambda: None
-        if self.state.baseline not in (order.spec.commit, upcoming.spec.commit):
+        upcoming = following(order, self.expected or self.foresee())
+        if upcoming is None or self.state.baseline not in (order.spec.commit, upcoming.spec.commit):
             return lambda: None
         return partial(self.start_ahead, upcoming.spec, upcoming.source)
 
@@ -228,7 +229,7 @@ class TrialRunner:
             self._close_in_order(spec.trial_id)
             raise
         if (busy := found.pop("busy_cores", None)) is not None:
-            found["foreign_cores"] = foreign_cores(busy, result.cpu_seconds, result.wall_seconds)
+            found["foreign_cores"] = foreign_cores(busy, *_used_meanwhile(result))
         result = self._completed(result, spec, found)
         self._warn()
         self.record(TrialFinishedRow.of(result, start))
@@ -392,3 +393,10 @@ class TrialRunner:
         for trial in self.state.trials_by_commit[commit]:
             if trial.measured.artefact:
                 (self.folder / trial.measured.artefact).unlink(missing_ok=True)
+
+
+def _used_meanwhile(result: TrialResult) -> tuple[float, float]:
+    """CPU and wall-clock seconds of a trial while the machine probe looked: what went before is left out."""
+    seen = result.machine
+    cpu_seconds = result.cpu_seconds - seen.get("ahead_cpu_seconds", 0.0)
+    return cpu_seconds, result.wall_seconds - seen.get("ahead_seconds", 0.0)

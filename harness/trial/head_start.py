@@ -5,6 +5,7 @@ and seed alone. When the harness ends it ends, and its trial begins anew.
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 
@@ -13,21 +14,24 @@ from harness.records import Files, TrialSpec
 from harness.sandbox.open import BadTree
 from harness.trial.trial import Begun, Moment
 
+Start = Callable[[threading.Event], AbstractContextManager[Begun]]
+"""It is told when its program is wanted at once."""
+
 _FAILED = (InfrastructureError, OSError, BadTree)
 
 
 class HeadStart:
     """One trial that is on its way to its gate."""
 
-    def __init__(self, spec: TrialSpec, source: Files, start: AbstractContextManager[Begun]) -> None:
-        """start: entered in a thread of ours, left by `close`."""
+    def __init__(self, spec: TrialSpec, source: Files, start: Start) -> None:
+        """start: its block is entered in a thread of ours, and left by `close`."""
         self._spec, self._source = spec, source
         self._held, self._wanted = ExitStack(), threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="start-up")
         self._begun = self._thread.submit(self._begin, start)
 
-    def _begin(self, start: AbstractContextManager[Begun]) -> tuple[Begun, Moment]:
-        begun = self._held.enter_context(start)
+    def _begin(self, start: Start) -> tuple[Begun, Moment]:
+        begun = self._held.enter_context(start(self._wanted))
         return begun, begun.await_question(self._wanted)
 
     def taken(self, spec: TrialSpec, source: Files) -> Begun | None:

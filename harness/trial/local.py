@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,7 @@ from harness.trial.trial import Begun, TrialSetting, finish_trial, run_trial
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PRELUDE_FOLDER = "harness/prelude"
 _PRELUDE = f"{_PRELUDE_FOLDER}/sitecustomize.py"  # programs that the candidate starts import it by that name
+_LOOK_SECONDS = 0.01
 _GATE_PACKAGE = b'"""What of the harness travels with a candidate: the gate to its training data."""\n'
 
 
@@ -215,12 +217,15 @@ class LocalExecutor:
         """
         self._drop()
         if self._compiled is None and self._training_files(spec.role is Role.PLACEBO)[1].files:
-            self._ahead = HeadStart(spec, source, self._begun(spec, source))
+            self._ahead = HeadStart(spec, source, partial(self._begun, spec, source))
 
     @contextlib.contextmanager
-    def _begun(self, spec: TrialSpec, source: Files) -> Iterator[Begun]:
+    def _begun(self, spec: TrialSpec, source: Files, wanted: threading.Event) -> Iterator[Begun]:
+        """Not while a score's processes are started: one thing at a time goes on beside it."""
         folder, known = self._training_files(spec.role is Role.PLACEBO)
         with self._dice.shuffled(folder, known, self._bench.folder, spec.seed) as training:
+            while not (self._bench.settled() or wanted.wait(_LOOK_SECONDS)):
+                pass
             command = self._command(spec, source, spec.seed)
             with Begun(self._bench.sandbox, spec.clock, command, training) as begun:
                 yield begun

@@ -47,7 +47,7 @@ class Timer:
         self._start, self._awake = _now(), time.monotonic()
         self._opened: float | None = None
         self._cpu_before = 0.0
-        self.ahead = 0.0  # of start-up: seconds before anybody waited for it
+        self.ahead = self.ahead_cpu = 0.0  # of start-up: seconds before anybody waited for it
         self.ended_for = ""
         self.stall = StallWatch()
         if not gated:
@@ -76,10 +76,16 @@ class Timer:
     def leave_out(self, since: "Moment") -> None:
         """What has passed since then was the referee's; from now on it is watched, by the thread that calls this."""
         now = Moment()
-        self.ahead = since.real - self._start
+        self.ahead, self.ahead_cpu = since.real - self._start, self._process.cpu_seconds
         self._start += now.real - since.real
         self._awake += now.awake - since.awake
         self.stall = StallWatch()
+
+    @property
+    def told_ahead(self) -> dict[str, float]:
+        """For a trial's row; nothing where it was awaited from its start on."""
+        told = {"ahead_seconds": self.ahead, "ahead_cpu_seconds": self.ahead_cpu}
+        return told if self.ahead else {}
 
     def share(self) -> float:
         """Of the billed time, how much is used; 0 before the gate opens."""
@@ -292,7 +298,7 @@ def _result(bench: TrialSetting, spec: TrialSpec, process: Process, timer: Timer
             "cpu_clock_exact": float(process.exact_cpu_clock),
             "warm_start": float(process.warm),
             "early_seconds": times.early,
-            **({"ahead_seconds": timer.ahead} if timer.ahead else {}),
+            **timer.told_ahead,
             **({"left_processes": 0.0} if end.proven else {}),
         },
     )

@@ -269,7 +269,7 @@ class World:
         if trial_runner.side_by_side:
             trial_runner.side_by_side.forecast = Forecast(referee, self.script)
         else:
-            trial_runner.foresee = Forecast(referee, self.script).after
+            trial_runner.foresee = Forecast(referee, self.script).sure
         session = Session(trial_runner, workspace, intake, referee, limits)
         session.synchronise()
         return session

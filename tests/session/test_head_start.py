@@ -7,7 +7,9 @@ import pytest
 
 from harness.keep.stack import Stack
 from harness.ledger import chain
-from harness.records import Role, TrialSpec
+from harness.records import Outcome, Role, TrialResult, TrialSpec
+from harness.session.trial_runner import _used_meanwhile
+from harness.trial.conditions import foreign_cores
 from harness.trial.turns import VARIABLE
 from tests.session.conftest import Killed, Recorder, World
 
@@ -84,3 +86,13 @@ def test_not_where_sessions_take_turns(world: Make, monkeypatch: pytest.MonkeyPa
                                        Role.BASELINE, "baseline-1")  # fmt: skip
     session.trial_runner._begins_after(order)()
     assert not made.machine.begun_ahead
+
+
+def test_a_start_up_that_nobody_looked_at_makes_no_foreign_cores() -> None:
+    """30 s on one core beside a score, then 6 s on four: four busy cores are its own, as if it had been seen from its
+    start on."""
+    ahead = {"ahead_seconds": 30.0, "ahead_cpu_seconds": 30.0}
+    about = {"wall_seconds": 36.0, "cpu_seconds": 54.0}
+    early = TrialResult("a", Outcome.COMPLETED, "exit_0", machine=ahead, **about)
+    plain = TrialResult("a", Outcome.COMPLETED, "exit_0", **about)
+    assert foreign_cores(4.0, *_used_meanwhile(early)) == foreign_cores(1.5, *_used_meanwhile(plain)) == 0.0
