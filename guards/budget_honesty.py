@@ -79,7 +79,9 @@ class BudgetHonesty:
             for case, message in self._dishonest(trial):
                 return reject(self.name, f"budget.{case}", f"{trial.trial_id}: {message}")
         latest = evidence.candidate_trials[-1:]  # the trial that a repetition would replace
-        for trial in latest:
+        # Steps score the same on a slow machine, which matters only where it explains what they took
+        unaffected = evidence.fixed_work and self._too_much_work(evidence) is None
+        for trial in () if unaffected else latest:
             for case, message in self._disturbed(trial):
                 about: dict[str, Json] = {"trial_id": trial.trial_id}
                 return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)

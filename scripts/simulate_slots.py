@@ -169,6 +169,7 @@ class VirtualSlots:
     seconds: float = 1.0
     offsets: Sequence[float] = ()
     paired: bool = False
+    elsewhere: bool = False
     now: float = 0.0
     made: int = 0
     _ends: dict[str, tuple[float, Order, int]] = field(default_factory=dict)

@@ -31,7 +31,7 @@ from harness.session.trial_runner import TrialRunner
 from harness.slots.node import least_level
 from harness.slots.order import Elsewhere, Slots
 from harness.slots.parcel import Kit
-from harness.slots.this_machine import Parts, side_by_side
+from harness.slots.this_machine import Parts, fixed_work, side_by_side
 from harness.task.imports import early_imports
 from harness.task.prepare import prepared
 from harness.task.secret import kept_secret
@@ -196,7 +196,9 @@ def _one_at_a_time(
     stack.callback(evaluator.close)
     if gpu is None and hasattr(executor, "hold_gate_until"):  # a GPU is looked at before each trial, and idle then
         executor.hold_gate_until(evaluator.overlap(partial(_import_for_certificate, setup)))
-    machine_probe: MachineProbe = HostProbe() if gpu is None or not profile.gpu else GpuProbe(gpu)
+    machine_probe: MachineProbe = (
+        HostProbe(pulse=not fixed_work(profile)) if gpu is None or not profile.gpu else GpuProbe(gpu)
+    )
     stack.callback(machine_probe.close)
     return executor, evaluator, machine_probe
 

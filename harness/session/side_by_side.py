@@ -95,7 +95,10 @@ class SideBySide:
 
     def _is_suspect(self, order: Order) -> bool:
         """Whether the harness died while this program ran beside others: the next time it is alone."""
-        return self.state.ahead.interrupted[order.source_sha256 or digest(order.source)] > 0
+        return self._has_died_with(order.source_sha256 or digest(order.source))
+
+    def _has_died_with(self, source_sha256: str) -> bool:
+        return not self.slots.elsewhere and self.state.ahead.interrupted[source_sha256] > 0
 
     def _drain(self, order: Order) -> None:
         own = self._known(order)
@@ -181,7 +184,8 @@ class SideBySide:
     def settle(self) -> list[str]:
         """After a restart: ids of trials that were under way and ended with the harness. Those that outlived it go on.
 
-        The second time that the harness dies during a program's trial is that program's crash: then it was alone.
+        The second time that the harness dies during a program's trial is that program's crash: then it was alone. Not
+        where trials go on without us: what is not found again there had not been sent yet.
         """
         lost = []
         for trial in self.state.ahead.under_way:
@@ -189,8 +193,7 @@ class SideBySide:
                 self._orders[trial.id] = self._order_again(trial)
                 continue
             lost.append(trial.id)
-            suspect = self.state.ahead.interrupted[trial.start.source_sha256] > 0
-            if suspect and trial.start.role in _CANDIDATE_ROLES:
+            if self._has_died_with(trial.start.source_sha256) and trial.start.role in _CANDIDATE_ROLES:
                 self._close(trial, Outcome.CRASHED, "interrupted_twice")
             else:
                 self._close(trial, Outcome.INFRA_FAILED, INTERRUPTED)

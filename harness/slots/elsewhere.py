@@ -136,6 +136,10 @@ class RemoteSlots:
     def count(self) -> int:
         return self._count
 
+    @property
+    def elsewhere(self) -> bool:
+        return True
+
     def open_to(self, order: Order) -> bool:
         return len(self._sent) < (1 if order.alone else self._count)
 

@@ -43,6 +43,10 @@ class LocalSlots:
     def count(self) -> int:
         return len(self._seats)
 
+    @property
+    def elsewhere(self) -> bool:
+        return False
+
     def open_to(self, order: Order) -> bool:
         return self._seat_for(order) is not None
 

@@ -55,6 +55,10 @@ class Slots(Protocol):
     def count(self) -> int:
         """How many trials may be under way."""
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether trials go on without the harness, as on other machines: then its death is none of their doing."""
+
     def open_to(self, order: Order) -> bool:
         """Whether it could be started now."""
 

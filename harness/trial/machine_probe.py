@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import select
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from harness.trial.pulse import Pulse
 from harness.trial.turns import in_sweep
 
 _BYTES = 4 << 20
-_REPEATS = 5
+_REPEATS = 12
 _KERNEL = Path(__file__).resolve().parent / "machine_probe_kernel.py"
 _KEPT = ("PATH", "HOME", "TMPDIR")
 _START_SECONDS = 120.0
@@ -41,9 +40,9 @@ _BY_MEMORY = (
 )
 
 Found = dict[str, float]
-"""canary_seconds: of the hashing; pulse_seconds, busy_cores: see pulse.py; kernel_seconds, kernel_joules: of a product
-on the GPU; foreign_processes; where the driver shows no process of ours, as in most containers, foreign_memory_gib: of
-the GPU's memory, more than all of ours may hold while no trial is there."""
+"""canary_seconds: of the hashing, at the better end of the trial; pulse_seconds, busy_cores: see pulse.py;
+kernel_seconds, kernel_joules: of a product on the GPU; foreign_processes; where the driver shows no process of ours, as
+in most containers, foreign_memory_gib: of the GPU's memory, more than all of ours may hold while no trial is there."""
 
 
 class MachineProbe(Protocol):
@@ -59,15 +58,27 @@ class MachineProbe(Protocol):
 
 
 class HostProbe:
-    """Of a processor: hashing before and after the trial, and a pulse while it runs."""
+    """Of a processor: hashing before and after the trial, and a pulse while it runs.
+
+    The better of the two ends tells: what else of ours is busy there (an interpreter that is started early, a predictor
+    that is ending) makes hashing beside it two to five times as slow for some tens of milliseconds, and says nothing
+    about the trial. A machine that has become slower, or faster, is so at both ends.
+    """
+
+    def __init__(self, *, pulse: bool = True) -> None:
+        """pulse: not where work bounds a trial, which scores the same in any company."""
+        self._pulse = pulse
 
     @contextlib.contextmanager
     def beside(self, clock: str) -> Iterator[Found]:
         before, found = canary_seconds(clock), Found()
-        with Pulse(clock) as pulse:
+        if self._pulse:
+            with Pulse(clock) as pulse:
+                yield found
+            found |= pulse.found()
+        else:
             yield found
-        found |= pulse.found()
-        found["canary_seconds"] = max(before, canary_seconds(clock))
+        found["canary_seconds"] = min(before, canary_seconds(clock))
 
     def warning(self) -> str:
         return ""
@@ -91,14 +102,14 @@ class Unwatched:
 
 
 def canary_seconds(clock: str) -> float:
-    """Time for a fixed piece of work (hashing), the median of several; clock: "cpu" or "wall", as trials are billed."""
+    """Time for a fixed piece of work (hashing), the least of several; clock: "cpu" or "wall", as trials are billed."""
     now = time.thread_time if clock == "cpu" else time.perf_counter
     block, taken = bytes(_BYTES), []
     for _ in range(_REPEATS):
         begin = now()
         hashlib.sha256(block).digest()
         taken.append(now() - begin)
-    return statistics.median(taken)
+    return min(taken)
 
 
 class GpuProbe:

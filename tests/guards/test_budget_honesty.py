@@ -31,7 +31,9 @@ def trial(
 def verdict(*trials: Observation, stage: Literal["runtime", "promotion"] = "runtime") -> Verdict:
     own = tuple(one for one in trials if one.role is not Role.INCUMBENT)
     others = tuple(one for one in trials if one.role is Role.INCUMBENT)
-    return BudgetHonesty()(Evidence(stage, (), {}, {}, candidate_trials=own, incumbent_trials=others))
+    fixed = any("work_ratio" in one.machine for one in own)
+    seen = Evidence(stage, (), {}, {}, candidate_trials=own, incumbent_trials=others, fixed_work=fixed)
+    return BudgetHonesty()(seen)
 
 
 def test_an_undisturbed_machine_passes() -> None:
@@ -65,6 +67,13 @@ def test_a_disturbed_machine_is_measured_again(machine: dict[str, float], reason
     assert other.judgement is Judgement.ACCEPT
 
 
+@pytest.mark.parametrize("machine", [{"canary_ratio": 0.7}, {"canary_ratio": 1.3}, {"foreign_processes": 1}])
+def test_steps_score_the_same_on_any_machine(machine: dict[str, float]) -> None:
+    """So a trial of fixed work is evidence, whatever else ran there; unless it took so long that this must be why."""
+    assert verdict(trial({**machine, "work_ratio": 1.4})).judgement is Judgement.ACCEPT
+    assert verdict(trial({**machine, "work_ratio": 9.0})).judgement is Judgement.INCONCLUSIVE
+
+
 def slow(*ratios: float, stage: Literal["runtime", "promotion"] = "runtime") -> Verdict:
     """About a candidate whose trials took so many times the baseline's time for the same steps."""
     trials = [trial({"work_ratio": ratio}, number=number) for number, ratio in enumerate(ratios, 1)]
@@ -93,7 +102,9 @@ def test_one_slow_trial_does_not_pass_the_door_of_a_keep() -> None:
     assert (found.judgement, found.trials_wanted) == (Judgement.INCONCLUSIVE, 2)
     assert slow(3.9, 1.2, stage="promotion").judgement is Judgement.ACCEPT
     assert slow(3.9, 3.8, stage="promotion").judgement is Judgement.REJECT
-    assert verdict(trial({"work_ratio": 3.9, "canary_ratio": 0.5})).reason == "budget.disturbed"
+    on_a_slow_machine = trial({"work_ratio": 3.9, "canary_ratio": 0.5})
+    assert verdict(on_a_slow_machine).judgement is Judgement.ACCEPT
+    assert verdict(on_a_slow_machine, stage="promotion").reason == "budget.disturbed"
 
 
 def test_short_controls_do_not_count_as_fast_trials() -> None:

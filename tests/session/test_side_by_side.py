@@ -138,12 +138,13 @@ def test_a_session_killed_after_a_row_goes_on_to_the_same_decisions(
 
 @dataclass
 class Deadly(Machine):
-    """A candidate that takes the harness with it, whatever runs beside it."""
+    """A candidate that takes the harness with it, whatever runs beside it; `most` times."""
 
     kills: int = 0
+    most: int = 1_000
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
-        if b"deadly" in source["train.py"]:
+        if b"deadly" in source["train.py"] and self.kills < self.most:
             self.kills += 1
             raise Fell
         time.sleep(0.003)
@@ -183,6 +184,32 @@ def test_who_runs_beside_a_deadly_candidate_is_not_blamed(
     assert reasons[1] == "crashed.interrupted_twice"
     assert [str(proposal.decision) for proposal in state.decided] == ["discard", "discard", "keep", "discard"]
     assert made.machine.kills == 2
+
+
+class FallingElsewhere(Falling):
+    @property
+    def elsewhere(self) -> bool:
+        return True
+
+
+def test_where_trials_go_on_without_the_harness_its_deaths_are_nobodys_crash(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed twice before a trial's order had been sent: the trial is made, and judged as ever."""
+    made = world(["loss = 1.2\n# one", "deadly\nloss = 0.7"], slots=3)
+    made.machine = deadly = Deadly(made.folder, most=3)
+
+    monkeypatch.setattr(
+        World, "made_slots", lambda self: FallingElsewhere([("p", self._place) for _ in range(3)])
+    )
+    for _ in range(6):
+        with contextlib.suppress(Killed):
+            made.session().run()
+            break
+    state = made.session().trial_runner.state
+    assert deadly.kills == 3
+    assert [str(proposal.decision) for proposal in state.decided] == ["discard", "keep"]
+    assert_each_trial_once(made.folder)
 
 
 def test_an_orderly_end_closes_all_that_is_under_way(world: Make) -> None:
