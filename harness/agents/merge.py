@@ -29,7 +29,7 @@ def merged(base: Files, theirs: Files, ours: Files, *, touching: bool = False) -
     result = {}
     for path, content in theirs.items():
         before, now = base.get(path), ours.get(path)
-        if before == now:
+        if now in (before, content):
             result[path] = content
         elif before is None or now is None:
             raise Conflict(path)

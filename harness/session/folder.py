@@ -15,6 +15,7 @@ from harness import __version__
 from harness.config.setup import SESSION_LIMITS, UNJUDGING, WHERE, Setup
 from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
+from harness.ledger.chain import is_file
 from harness.ledger.interruption import ended_by_signals
 from harness.ledger.plain import to_json
 from harness.ledger.reading import LEDGER, Tail
@@ -194,7 +195,9 @@ def _one_at_a_time(
     stack.callback(executor.close)
     evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
     stack.callback(evaluator.close)
-    if gpu is None and hasattr(executor, "hold_gate_until"):  # a GPU is looked at before each trial, and idle then
+    if gpu is None and hasattr(
+        executor, "hold_gate_until"
+    ):  # a GPU is looked at before each trial, and idle then
         executor.hold_gate_until(evaluator.overlap(partial(_import_for_certificate, setup)))
     machine_probe: MachineProbe = (
         HostProbe(pulse=not fixed_work(profile)) if gpu is None or not profile.gpu else GpuProbe(gpu)
@@ -228,6 +231,8 @@ def _check_begun(task: Task, folder: Path) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / LOCK_NAME).exists():
+            is_file(folder / LOCK_NAME)
         with FileLock(folder / LOCK_NAME, timeout=0):
             yield
     except Timeout:

@@ -10,7 +10,7 @@ from harness.agents.context import AgentContext
 from harness.agents.prefetch import Prefetch
 from harness.config.setup import Setup
 from harness.config.target import place_of
-from harness.errors import HarnessError, UserError
+from harness.errors import HarnessError, UserError, refusal
 from harness.keep import warm_start
 from harness.keep.planning import plan
 from harness.ledger.interruption import HOW_IS_SAID, ended_by_signals
@@ -25,6 +25,7 @@ from harness.session.intake import Intake, agent_seed
 from harness.session.limits import LimitReached, SessionLimits
 from harness.session.referee import Referee
 from harness.session.session import Session
+from harness.task.task import Task
 
 EXIT_AGENT_FAILED = 1
 _AGENTS_FAULT = (EndCause.AGENT_FAILED, EndCause.UNUSABLE_PROPOSALS)
@@ -78,9 +79,7 @@ def ended_in_a_line(folder: Path, own_files: Mapping[str, Path] | None = None) -
                 f"{key} failed: {place_of(error)}; nothing is lost, the same command goes on ({folder})"
             ) from error
         if isinstance(error, OSError):
-            raise HarnessError(
-                f"{error.strerror}: {error.filename or folder}; correct it and repeat"
-            ) from error
+            raise refusal(error, folder) from error
         raise
 
 
@@ -175,5 +174,12 @@ def _open_agent(agent: Agent, setup: Setup, bench: OpenSession, limits: SessionL
             seconds_left=lambda: limits.seconds_left(trial_runner.state),
             quiet=trial_runner.quiet,
             gpu=setup.executor.device(bench.profile),
+            baseline=_baseline(setup.task, bench),
         )
         agent.open(context)
+
+
+def _baseline(task: Task, bench: OpenSession) -> dict[str, bytes]:
+    """The editable files of the session's unmodified program."""
+    files = bench.workspace.files(bench.trial_runner.state.baseline)
+    return {name: files[name] for name in task.editable if name in files}

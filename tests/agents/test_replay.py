@@ -4,9 +4,11 @@ import difflib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.agents.context import AgentContext
 from harness.agents.controls.replay import Replay
 from harness.agents.merge import Conflict, merge_file
 from harness.errors import UserError
@@ -115,6 +117,90 @@ def test_a_folder_of_whole_files_is_a_proposal(tmp_path: Path) -> None:
     (tmp_path / "empty" / "parents").mkdir(parents=True)
     with pytest.raises(UserError, match=r"no \*.patch files"):
         Replay(str(tmp_path / "empty"))
+
+
+def opened(folder: Path, tmp_path: Path, baseline: bytes = START) -> Replay:
+    """As a session opens it: the agent knows what the session began with."""
+    agent = Replay(str(folder))
+    nothing: Any = None
+    agent.open(AgentContext(None, nothing, nothing, nothing, tmp_path, baseline={"train.py": baseline}))
+    return agent
+
+
+def write_copy(folder: Path, *edits: tuple[bytes, bytes], words: str = "") -> Path:
+    """An edited copy of the task's own file, as the docs tell people to make one."""
+    folder.mkdir(parents=True)
+    content = START
+    for old, new in edits:
+        content = changed(content, old, new)
+    (folder / "train.py").write_bytes(content)
+    if words:
+        (folder / "rationale.txt").write_text(words)
+    return folder.parent
+
+
+def after(edited: bytes, decision: Decision, number: int = 2) -> View:
+    """Of a session that has decided its first proposal, `edited`."""
+    past = PastProposal(1, {"train.py": edited}, "wider", decision, "")
+    now = edited if decision is Decision.KEEP else START
+    return replace(view(number, now), history=(past,))
+
+
+WIDER = changed(START, b"BATCH = 8", b"BATCH = 16")
+
+
+def test_a_folder_keeps_what_was_kept_before(tmp_path: Path) -> None:
+    """A copy of the task's file says nothing of other lines: a keep stays, and a dropped change does not come back."""
+    folder = write_copy(tmp_path / "r" / "0001-wider", (b"BATCH = 8", b"BATCH = 16"))
+    write_copy(folder / "0002-rate", (b"4e-4", b"2e-3"), words="A higher rate.")
+    agent = opened(folder, tmp_path)
+    found = proposed(agent, after(WIDER, Decision.KEEP))
+    assert found.files == {"train.py": changed(WIDER, b"4e-4", b"2e-3")}
+    assert found.state["carried"] == "merged"
+    assert found.rationale.startswith("A higher rate.\n\nMerged:")
+    alone = proposed(agent, after(WIDER, Decision.DISCARD))
+    assert (alone.files, alone.rationale) == (
+        {"train.py": changed(START, b"4e-4", b"2e-3")},
+        "A higher rate.",
+    )
+
+
+def test_a_folder_that_changes_the_same_line_says_first_what_it_undoes(tmp_path: Path) -> None:
+    """Two texts for one line: the copy is tried as it is, and its title names the keep that is lost with it."""
+    folder = write_copy(tmp_path / "r" / "0001-wider", (b"BATCH = 8", b"BATCH = 16"))
+    write_copy(folder / "0002-widest", (b"BATCH = 8", b"BATCH = 32"))
+    found = proposed(opened(folder, tmp_path), after(WIDER, Decision.KEEP))
+    assert found.files == {"train.py": changed(START, b"BATCH = 8", b"BATCH = 32")}
+    assert found.rationale.startswith("[undoes proposal 1, too] 0002-widest\n\nThe whole file as given")
+    assert found.state["carried"] == "whole"
+
+
+def test_a_folder_whose_change_is_there_already_changes_nothing(tmp_path: Path) -> None:
+    """Also where the rest of its file is older than the incumbent: that is not what it proposes."""
+    folder = write_copy(tmp_path / "r" / "0001-wider", (b"BATCH = 8", b"BATCH = 16"))
+    write_copy(folder / "0002-again", (b"BATCH = 8", b"BATCH = 16"))
+    write_copy(folder / "0003-none")
+    agent = opened(folder, tmp_path)
+    for number in (2, 3):
+        assert proposed(agent, after(WIDER, Decision.KEEP, number)).files == {}
+
+
+def test_a_patch_of_the_baseline_is_merged_into_what_was_kept(tmp_path: Path) -> None:
+    """Somebody's own patches are each made on the task's file: a keep beside its lines is no reason to lose one."""
+    write_night(tmp_path / "r", parents=False)
+    last = START.replace(b"WARM = 0.0\n", b"")
+    agent = opened(tmp_path / "r", tmp_path)
+    found = proposed(agent, after(last, Decision.KEEP, 1))
+    assert found.files == {"train.py": changed(last, b"DECAY = 0.1", b"DECAY = 0.3")}
+    clash = changed(START, b"DECAY = 0.1", b"DECAY = 0.5")
+    assert (
+        "lines of the baseline that were changed since"
+        in proposed(agent, after(clash, Decision.KEEP, 1)).problem
+    )
+    assert (
+        "tried on the incumbent: train.py: hunk 1"
+        in proposed(agent, after(START, Decision.DISCARD, 3)).problem
+    )
 
 
 def test_lines_that_touch_are_taken_only_where_both_had_a_line() -> None:
