@@ -23,6 +23,8 @@ Names in `Observation.machine`, each optional:
     work_ratio              billed time of a budget of steps or tokens, 1 = the baseline's median for as many
     early_seconds           worked before the gate opened, in the clock of the budget, or by the wall's clock in a
                             preparation just before (harness/trial/compiled.py), whichever is longer
+    ahead_seconds           of its start-up, what went on beside the score of the trial before
+    ahead_cpu_seconds       CPU time that it had used when that score was over
 """
 
 import math

@@ -70,7 +70,8 @@ class TrialRecord:
     def held_seconds(self) -> float:
         """How long it held the machine (wall clock)."""
         seen = self.measured
-        return seen.wall_seconds or seen.startup_seconds + seen.billed_seconds
+        wall = seen.wall_seconds or seen.startup_seconds + seen.billed_seconds
+        return wall - seen.machine.get("ahead_seconds", 0.0)  # the machine was another trial's then
 
     @property
     def side(self) -> Mapping[str, float]:

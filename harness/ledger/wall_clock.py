@@ -37,7 +37,7 @@ class WallClock:
             return
         passed = max(0.0, row.wall_seconds - row.startup_seconds)
         billed = min(row.billed_seconds, passed)
-        self.startup_seconds += row.startup_seconds
+        self.startup_seconds += row.startup_seconds - row.machine.get("ahead_seconds", 0.0)
         self.preparation_seconds += row.preparation_seconds
         self.billed_seconds += billed
         self.waiting_seconds += passed - billed

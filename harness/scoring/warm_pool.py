@@ -237,8 +237,8 @@ class WarmPool:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is being ended or started any more."""
-        return all(work.done() for work in self._under_way)
+        """Whether nothing is being ended or started any more. Asked from any thread: of a copy, made at once."""
+        return all(work.done() for work in tuple(self._under_way))
 
     def prepare(self) -> None:
         """Start what is missing, without waiting for it. A failure here is met again, and told, at the next score."""
@@ -270,11 +270,18 @@ class WarmPool:
             self._fill()
 
     def _fill(self) -> None:
+        """Beside a score one at a time, each until it waits: two would take a core from the predictor that answers."""
         self._predictors = deque(predictor for predictor in self._predictors if _kept(predictor))
         while len(self._predictors) < self._wanted:
             self._predictors.append(Predictor(self._sandbox, self._command))
+            self._calm(self._predictors[-1])
         if self._referee is None or not self._referee.alive:
             self._referee = RefereeProcess(self._threads, self._command.gpu)
+            self._calm(self._referee)
+
+    def _calm(self, begun: "Predictor | RefereeProcess") -> None:
+        if self._beside is not None:
+            begun.await_ready()
 
     def await_ready(self) -> None:
         """Until nothing more has to be started for the next score."""

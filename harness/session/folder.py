@@ -24,7 +24,7 @@ from harness.ledger.session_record import SessionRecord, opened
 from harness.ledger.tracker import Tracker
 from harness.ledger.workspace import Workspace
 from harness.protocols import Evaluator, Executor
-from harness.records import Files
+from harness.records import Files, TrialSpec
 from harness.sandbox.machine import machine
 from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator
@@ -128,6 +128,7 @@ def open_session(
             secret=kept_secret(folder / SECRET_NAME),
             machine_probe=machine_probe,
             quiet=quiet,
+            start_ahead=_start_ahead(executor, profile),
         )
         if slots is not None:
             stack.callback(slots.close)
@@ -203,6 +204,14 @@ def _one_at_a_time(
     )
     stack.callback(machine_probe.close)
     return executor, evaluator, machine_probe
+
+
+def _start_ahead(executor: Executor, profile: Profile) -> Callable[[TrialSpec, Files], None] | None:
+    """Where a start-up beside a score costs neither the score nor a trial any billed time: see SandboxEvaluator."""
+    if profile.clock != "cpu" or profile.gpu or not hasattr(executor, "hold_gate_until"):
+        return None
+    starts: Callable[[TrialSpec, Files], None] | None = getattr(executor, "start_ahead", None)
+    return starts
 
 
 def _import_for_certificate(setup: Setup) -> None:

@@ -21,6 +21,7 @@ _GOES_ON_LATER = 0.6
 _KEPT_IN_RACE = 0.4  # of candidates that are past their first trial
 _HEAD_STANDS = 0.5  # after a race between head and certified state
 _LEAST_WEIGHT = 0.05
+_SURE = 0.5  # enough for a start-up that may be in vain
 _PROMISING_SD = 1.5  # how much better than the incumbent a candidate is imagined whose race is played on
 Weighted = tuple[float, Order]
 
@@ -38,8 +39,15 @@ class Forecast:
         self.files_of = self.referee.intake.files_of
 
     def __call__(self, count: int) -> list[Order]:
+        return self._likely(count, _LEAST_WEIGHT)
+
+    def _likely(self, count: int, least: float) -> list[Order]:
         found = [*self._baseline()] or sorted(self._search(count), key=lambda one: -one[0])
-        return [order for weight, order in found if weight >= _LEAST_WEIGHT][: min(count, self._affordable())]
+        return [order for weight, order in found if weight >= least][: min(count, self._affordable())]
+
+    def sure(self) -> list[Order]:
+        """The next trial that will be asked for and the one after it, as far as that is clear."""
+        return self._likely(2, _SURE)
 
     def _affordable(self) -> int:
         """Trials that the budget has left, less what is under way for it."""

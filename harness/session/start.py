@@ -104,6 +104,8 @@ def _run(setup: Setup, bench: OpenSession, limits: SessionLimits) -> None:
         referee.stop_for = setup.early_stop.stop_for
         if trial_runner.side_by_side:
             trial_runner.side_by_side.forecast = Forecast(referee, proposer)
+        else:
+            trial_runner.foresee = Forecast(referee, proposer).sure
         session = Session(bench.trial_runner, bench.workspace, intake, referee, limits)
         session.synchronise()
         if not bench.resumed:

@@ -3,9 +3,10 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.errors import InfrastructureError
@@ -33,12 +34,12 @@ from harness.records import (
 from harness.session import item_files
 from harness.session.manifest import Manifest, manifest
 from harness.session.side_by_side import SideBySide
-from harness.slots.order import Order, Slots, digest
+from harness.slots.order import Order, Slots, digest, following
 from harness.task.task import Profile, Task, TaskData
 from harness.trial.conditions import LATEST, compared, foreign_cores
 from harness.trial.machine_probe import HostProbe, MachineProbe
 from harness.trial.seeds import trial_seed
-from harness.trial.turns import turn
+from harness.trial.turns import in_sweep, turn
 
 MOST_ATTEMPTS = 3
 _TRUSTED_ROLES = (Role.BASELINE, Role.INCUMBENT, Role.STEP_CERTIFIED)
@@ -50,6 +51,8 @@ class TrialRunner:
     """Everything that a measurement needs. folder: the session's. secret: what seeds are made of.
 
     before_trial: called when a trial is about to occupy the machine (an agent may think meanwhile).
+    foresee: the next trials, where nobody has said what to `expect`. start_ahead: has a trial start up beside the score
+    of the one before; None: not here.
     pause_seconds: before a trial is repeated that failed for a reason of ours. quiet: held while a trial runs
     on a wall clock, so that an agent's smoke test does not slow it down. machine_probe: looks at the machine meanwhile.
     """
@@ -65,10 +68,13 @@ class TrialRunner:
     evaluator: Evaluator
     secret: bytes
     before_trial: Callable[[], None] = field(default=lambda: None)
+    foresee: Callable[[], Sequence[Order]] = field(default=lambda: ())
+    start_ahead: Callable[[TrialSpec, Files], None] | None = None
     pause_seconds: float = 2.0
     quiet: threading.Lock = field(default_factory=threading.Lock)
     machine_probe: MachineProbe = field(default_factory=HostProbe)
     side_by_side: SideBySide | None = field(default=None, init=False)
+    expected: Sequence[Order] = field(default=(), init=False)
     _digests: dict[str, str] = field(default_factory=dict, init=False)
     _warned: str = field(default="", init=False)
     # Of the trial before, if it was the baseline's.
@@ -168,6 +174,7 @@ class TrialRunner:
 
     def expect(self, orders: list[Order]) -> None:
         """The next trials are these, in any case; [] when that is over."""
+        self.expected = orders
         if self.side_by_side is not None:
             self.side_by_side.expected = orders
 
@@ -188,11 +195,26 @@ class TrialRunner:
         return self._completed(result, order.spec, known)
 
     def _alone(self, order: Order) -> TrialResult:
+        begin_next = self._begins_after(order)
         with turn() as waited:
             result = self._run(order, waited)
             if result.outcome is Outcome.COMPLETED:
+                begin_next()
                 self._score(result, order.source, order.split)
         return result
+
+    def _begins_after(self, order: Order) -> Callable[[], None]:
+        """What is done beside the score of this one: the start-up of the next trial, where it is known.
+
+        Only where one of the two programs is the task's own: what a proposed program's predictor has read cannot be
+        whispered to a proposed program's trial. Not in a sweep, where the turn may be another session's.
+        """
+        if self.start_ahead is None or in_sweep():
+            return lambda: None
+        upcoming = following(order, self.expected or self.foresee())
+        if upcoming is None or self.state.baseline not in (order.spec.commit, upcoming.spec.commit):
+            return lambda: None
+        return partial(self.start_ahead, upcoming.spec, upcoming.source)
 
     def _run(self, order: Order, waited_seconds: float) -> TrialResult:
         spec = order.spec
@@ -207,7 +229,7 @@ class TrialRunner:
             self._close_in_order(spec.trial_id)
             raise
         if (busy := found.pop("busy_cores", None)) is not None:
-            found["foreign_cores"] = foreign_cores(busy, result.cpu_seconds, result.wall_seconds)
+            found["foreign_cores"] = foreign_cores(busy, *_used_meanwhile(result))
         result = self._completed(result, spec, found)
         self._warn()
         self.record(TrialFinishedRow.of(result, start))
@@ -371,3 +393,10 @@ class TrialRunner:
         for trial in self.state.trials_by_commit[commit]:
             if trial.measured.artefact:
                 (self.folder / trial.measured.artefact).unlink(missing_ok=True)
+
+
+def _used_meanwhile(result: TrialResult) -> tuple[float, float]:
+    """CPU and wall-clock seconds of a trial while the machine probe looked: what went before is left out."""
+    seen = result.machine
+    cpu_seconds = result.cpu_seconds - seen.get("ahead_cpu_seconds", 0.0)
+    return cpu_seconds, result.wall_seconds - seen.get("ahead_seconds", 0.0)

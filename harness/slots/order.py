@@ -80,6 +80,13 @@ class Slots(Protocol):
         """Ends what is under way on this machine; where trials outlive us they go on."""
 
 
+def following(order: Order, orders: Sequence[Order]) -> Order | None:
+    """The one after it among them, whichever attempt it is; None, too, for a program that was not proposed yet."""
+    names = [each.id.partition("~")[0] for each in orders]
+    place = names.index(name) + 1 if (name := order.id.partition("~")[0]) in names else len(names)
+    return next((each for each in orders[place : place + 1] if each.spec.commit), None)
+
+
 class Elsewhere:
     """Stands where a session has its own executor and evaluator, while slots have theirs."""
 

@@ -54,6 +54,10 @@ class GateKeeper:
         self._files = training.for_one_trial()
         self._packets = _packets(self._files, clock)
 
+    def asked(self, seconds: float) -> bool:
+        """Whether there is a request, or the end of all requests; waits for it up to so long, and answers nothing."""
+        return bool(self._poller.poll(seconds * 1000))
+
     def serve(self, seconds: float) -> bool:
         """Wait up to so long for a request and answer it. False when nobody will ask any more (returns at once)."""
         if self._ours.fileno() < 0:

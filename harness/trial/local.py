@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -23,13 +24,15 @@ from harness.task.task import Profile, Task, TaskData
 from harness.trial import salted_seeding
 from harness.trial.compiled import Caches, CompiledCode, Preparation
 from harness.trial.gate_keeper import TrainingFiles
+from harness.trial.head_start import HeadStart
 from harness.trial.seeds import derived
 from harness.trial.to_gate import run_to_gate
-from harness.trial.trial import TrialSetting, run_trial
+from harness.trial.trial import Begun, TrialSetting, finish_trial, run_trial
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PRELUDE_FOLDER = "harness/prelude"
 _PRELUDE = f"{_PRELUDE_FOLDER}/sitecustomize.py"  # programs that the candidate starts import it by that name
+_LOOK_SECONDS = 0.01
 _GATE_PACKAGE = b'"""What of the harness travels with a candidate: the gate to its training data."""\n'
 
 
@@ -200,13 +203,54 @@ class LocalExecutor:
         self._script, self._imports = task.script, early_imports(task)
         self._folders = {True: placebo, False: data.public / "train"}
         self._training: dict[bool, TrainingFiles] = {}
+        self._ahead: HeadStart | None = None
 
     def hold_gate_until(self, settled: Callable[[], bool]) -> None:
         """From now on no trial's time begins to run before this is true; start-up goes on meanwhile."""
         self._bench = replace(self._bench, settled=settled)
 
+    def start_ahead(self, spec: TrialSpec, source: Files) -> None:
+        """That trial will be asked for next: its program starts up meanwhile and waits at its gate. Returns at once.
+
+        It is dropped when another one is asked for. Not where billing starts with the process, nor where what a program
+        compiles is kept.
+        """
+        self._drop()
+        if self._compiled is None and self._training_files(spec.role is Role.PLACEBO)[1].files:
+            self._ahead = HeadStart(spec, source, partial(self._begun, spec, source))
+
+    @contextlib.contextmanager
+    def _begun(self, spec: TrialSpec, source: Files, wanted: threading.Event) -> Iterator[Begun]:
+        """Not while a score's processes are started: one thing at a time goes on beside it."""
+        folder, known = self._training_files(spec.role is Role.PLACEBO)
+        with self._dice.shuffled(folder, known, self._bench.folder, spec.seed) as training:
+            while not (self._bench.settled() or wanted.wait(_LOOK_SECONDS)):
+                pass
+            command = self._command(spec, source, spec.seed)
+            with Begun(self._bench.sandbox, spec.clock, command, training) as begun:
+                yield begun
+
+    def _drop(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
         """Returns when the process tree is gone and the artefact is ours. Raises UserError for a missing GPU."""
+        if self._ahead is None:
+            return self._from_its_start(spec, source, stop)
+        try:
+            with contextlib.closing(self._ahead) as ahead:
+                begun = ahead.taken(spec, source)
+                result = finish_trial(self._bench, spec, begun, stop) if begun else None
+        except (InfrastructureError, OSError) as error:
+            level = self._bench.sandbox.level
+            return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "sandbox", log=str(error), level=level)
+        finally:
+            self._ahead = None
+        return _explained(result, spec, self._bench) if result else self._from_its_start(spec, source, stop)
+
+    def _from_its_start(self, spec: TrialSpec, source: Files, stop: Stop | None) -> TrialResult:
         placebo = spec.role is Role.PLACEBO
         folder, known = self._training_files(placebo)
         try:
@@ -265,7 +309,8 @@ class LocalExecutor:
         return folder, self._training[placebo]
 
     def close(self) -> None:
-        """Give the training data's memory back."""
+        """End what waits, and give the training data's memory back."""
+        self._drop()
         self._dice.close()
         while self._training:
             self._training.popitem()[1].close()

@@ -7,6 +7,7 @@ gone, and shown to be gone, before the first byte of out/ is read.
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ class Timer:
         self._start, self._awake = _now(), time.monotonic()
         self._opened: float | None = None
         self._cpu_before = 0.0
+        self.ahead = self.ahead_cpu = 0.0  # of start-up: seconds before anybody waited for it
         self.ended_for = ""
         self.stall = StallWatch()
         if not gated:
@@ -70,6 +72,20 @@ class Timer:
         return min(
             idle, self._until("deadline", left if left <= 0 else max(0.001, left / (os.cpu_count() or 1)))
         )
+
+    def leave_out(self, since: "Moment") -> None:
+        """What has passed since then was the referee's; from now on it is watched, by the thread that calls this."""
+        now = Moment()
+        self.ahead, self.ahead_cpu = since.real - self._start, self._process.cpu_seconds
+        self._start += now.real - since.real
+        self._awake += now.awake - since.awake
+        self.stall = StallWatch()
+
+    @property
+    def told_ahead(self) -> dict[str, float]:
+        """For a trial's row; nothing where it was awaited from its start on."""
+        told = {"ahead_seconds": self.ahead, "ahead_cpu_seconds": self.ahead_cpu}
+        return told if self.ahead else {}
 
     def share(self) -> float:
         """Of the billed time, how much is used; 0 before the gate opens."""
@@ -129,42 +145,73 @@ class TrialSetting:
     settled: Callable[[], bool] = lambda: True
 
 
+class Begun:
+    """A program from its start on, its gate shut until somebody serves there. Leaving the block kills it."""
+
+    def __init__(self, sandbox: Sandbox, clock: Clock, command: Command, training: TrainingFiles) -> None:
+        """command: without the gate, which is added here. Raises what Sandbox.start does."""
+        self.gate = GateKeeper(training, clock, lambda: self.timer.open())
+        try:
+            end = self.gate.candidate.fileno()
+            environment = {**command.environment, VARIABLE: str(end)}
+            command = replace(command, environment=environment, kept=(*command.kept, end))
+            self.process: Process = sandbox.start(command)
+        except BaseException:
+            self.gate.close()
+            raise
+        self.gate.candidate.close()
+        self.timer = Timer(clock, self.process, gated=bool(training.files))
+
+    def await_question(self, wanted: threading.Event) -> "Moment":
+        """Nothing is answered: until it has asked for its data, or has ended, or is wanted; when that was."""
+        while not wanted.is_set() and self.process.wait(0) is None:
+            if self.gate.asked(_SETTLING_SECONDS):
+                break
+        return Moment()
+
+    def close(self) -> None:
+        try:
+            self.process.close()
+        finally:
+            self.gate.close()
+
+    def __enter__(self) -> "Begun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def run_trial(
     bench: TrialSetting, spec: TrialSpec, command: Command, training: TrainingFiles, stop: Stop | None = None
 ) -> TrialResult:
-    """Start, watch, kill, prove empty, take the artefact. command: without the gate, which is added here.
+    """Start, watch, kill, prove empty, take the artefact. command: as for Begun.
 
     Raises UserError where the clock of the budget cannot be had.
     """
     failed = TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "", level=bench.sandbox.level)
-    timers: list[Timer] = []
-    gate = GateKeeper(training, spec.clock, lambda: timers[0].open())
     try:
         while not training.files and not bench.settled():
             time.sleep(_SETTLING_SECONDS)  # billing starts with the process
-        command = replace(
-            command,
-            environment={**command.environment, VARIABLE: str(gate.candidate.fileno())},
-            kept=(*command.kept, gate.candidate.fileno()),
-        )
-        with bench.sandbox.start(command) as process:
-            gate.candidate.close()
-            _refuse_inexact(spec.clock, process)
-            timers.append(Timer(spec.clock, process, gated=bool(training.files)))
-            live = LiveTrial(bench.folder, spec.trial_id)
-            try:
-                end = _watch(process, timers[0], gate, stop, bench.settled, live)
-            finally:
-                live.close()
-            return _result(bench, spec, process, timers[0], end)
+        with Begun(bench.sandbox, spec.clock, command, training) as begun:
+            return finish_trial(bench, spec, begun, stop)
     except BadTree as error:
         return replace(failed, outcome=Outcome.CRASHED, reason="bad_tree", log=str(error))
     except InfrastructureError as error:
         return replace(failed, reason="sandbox", log=str(error))
     except OSError as error:
         return replace(failed, reason=f"os_error_{error.errno}", log=str(error))
+
+
+def finish_trial(bench: TrialSetting, spec: TrialSpec, begun: Begun, stop: Stop | None = None) -> TrialResult:
+    """The same of a program that was started; it is closed by who began it. Raises UserError, InfrastructureError."""
+    _refuse_inexact(spec.clock, begun.process)
+    live = LiveTrial(bench.folder, spec.trial_id)
+    try:
+        end = _watch(begun.process, begun.timer, begun.gate, stop, bench.settled, live)
     finally:
-        gate.close()
+        live.close()
+    return _result(bench, spec, begun.process, begun.timer, end)
 
 
 def _refuse_inexact(clock: Clock, process: Process) -> None:
@@ -251,6 +298,7 @@ def _result(bench: TrialSetting, spec: TrialSpec, process: Process, timer: Timer
             "cpu_clock_exact": float(process.exact_cpu_clock),
             "warm_start": float(process.warm),
             "early_seconds": times.early,
+            **timer.told_ahead,
             **({"left_processes": 0.0} if end.proven else {}),
         },
     )
@@ -286,6 +334,13 @@ def _status_word(status: int) -> str:
 def _file_name(trial_id: str) -> str:
     """The trial's id as a file name."""
     return re.sub(r"[^A-Za-z0-9_~.-]", "_", trial_id).lstrip(".") or "trial"
+
+
+class Moment:
+    """Now, by the clock that goes on while the machine sleeps and by the one that does not."""
+
+    def __init__(self) -> None:
+        self.real, self.awake = _now(), time.monotonic()
 
 
 def _now() -> float:

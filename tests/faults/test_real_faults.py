@@ -151,3 +151,35 @@ def test_a_real_session_under_faults(number: int, tmp_path: Path) -> None:
             )
             before = []
     check(struck, whole, before, log)
+
+
+def await_score(folder: Path, process: "subprocess.Popen[bytes]", earlier: int) -> None:
+    """Until one more trial has finished and is being scored: the next one starts up beside that."""
+    while process.poll() is None:
+        rows = rows_of(folder) if (folder / "ledger.jsonl").is_file() else []
+        if rows and rows[-1]["kind"] == "trial_finished" and len(rows) > earlier:
+            return
+        time.sleep(0.005)
+
+
+@pytest.mark.faults
+def test_a_session_that_is_killed_while_a_trial_waits_at_its_gate(tmp_path: Path) -> None:
+    """kill -9 and Ctrl-C beside scores: no finished trial is lost or made twice, the one that waited is made at its own
+    seed, and nothing of it is left."""
+    whole = tmp_path / "whole"
+    (whole / "tmp").mkdir(parents=True)
+    assert started(whole, tmp_path / "whole.log").wait() == 0, (tmp_path / "whole.log").read_text()
+    assert any("ahead_seconds" in row.get("machine", {}) for row in rows_of(whole / "one"))
+    struck, log = new_session(tmp_path / "struck", whole), tmp_path / "struck.log"
+    before: list[dict[str, Any]] = []
+    for kind, wait in (("kill", 0.05), ("kill_group", 0.2), ("interrupt", 0.1), ("kill", 0.3)):
+        process = started(struck, log)
+        await_score(struck / "one", process, len(before))
+        time.sleep(wait)
+        with contextlib.suppress(ProcessLookupError):
+            strike(kind, process.pid, random.Random(0))
+        process.wait(180)
+        rows = rows_of(struck / "one")
+        assert_nothing_lost(before, rows)
+        before = rows
+    check(struck, whole, before, log)

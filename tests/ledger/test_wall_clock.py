@@ -19,8 +19,11 @@ from harness.report.markdown import markdown_report
 from harness.report.terminal.lines import final_lines
 
 
-def finished(name: str, at: float, startup: float, billed: float, wall: float, prepared: float = 0.0) -> Row:
+def finished(
+    name: str, at: float, startup: float, billed: float, wall: float, prepared: float = 0.0, ahead: float = 0.0
+) -> Row:
     return TrialFinishedRow(
+        machine={"ahead_seconds": ahead} if ahead else {},
         preparation_seconds=prepared,
         sitting_seconds=at,
         trial_id=name,
@@ -115,3 +118,12 @@ def test_a_trial_that_was_stopped_is_not_the_referees_own() -> None:
     found = seconds([*ROWS, begun, stopped, *again, finished("c", 13.0, startup=1.0, billed=9.0, wall=11.0)])
     assert found["trials that were stopped"] == 100.0
     assert found["the referee's own"] == 5.0 + 1.0 + 1.0 + 1.0
+
+
+def test_a_start_up_beside_a_score_is_counted_once() -> None:
+    """Its seconds are the score's: of 2 s of start-up, 1.5 of them beside the score before, half a second is left."""
+    session = SessionRecord([*ROWS, finished("c", 46.0, startup=2.0, billed=9.0, wall=11.0, ahead=1.5)])
+    found = {part.name: part.seconds for part in session.time_shares}
+    assert found["start-up of trials"] == 3.0 + 0.5
+    assert sum(found.values()) == 46.0
+    assert session.trial_seconds() == 23.0 + 9.5

@@ -73,6 +73,7 @@ class Machine:
     references: list[list[str]] = field(default_factory=list)
     fail_next: int = 0
     crash_role: Role | None = None
+    begun_ahead: list[TrialSpec] = field(default_factory=list)
     noise: Callable[[int], float] = noise_of
 
     def run(self, spec: TrialSpec, source: Files, stop: Stop | None = None) -> TrialResult:
@@ -118,6 +119,11 @@ class Machine:
         }
         self.references.append([seen.trial_id for seen in baseline])
         return Score("scored", float((self.folder / result.artefact).read_text()), side)
+
+    def start_ahead(self, spec: TrialSpec, source: Files) -> None:
+        """Where a session is given it: beside the score of the trial that ran last."""
+        assert source
+        self.begun_ahead.append(spec)
 
     def close(self) -> None: ...
 
@@ -222,6 +228,7 @@ class World:
     machine_probe: MachineProbe = field(default_factory=Unwatched)
     keep: KeepRule = field(default_factory=Race)
     slots: int = 1
+    starts_ahead: bool = False
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -245,6 +252,7 @@ class World:
             b"secret" * 6,
             pause_seconds=0.0,
             machine_probe=self.machine_probe,
+            start_ahead=self.machine.start_ahead if self.starts_ahead else None,
         )
         limits = SessionLimits(self.budget, profile, self.keep.settling_trials)
         if self.slots > 1:
@@ -260,6 +268,8 @@ class World:
         referee.stop_for = self.early_stop.stop_for
         if trial_runner.side_by_side:
             trial_runner.side_by_side.forecast = Forecast(referee, self.script)
+        else:
+            trial_runner.foresee = Forecast(referee, self.script).sure
         session = Session(trial_runner, workspace, intake, referee, limits)
         session.synchronise()
         return session
