@@ -16,6 +16,7 @@ from harness.config.setup import SESSION_LIMITS, UNJUDGING, WHERE, Setup
 from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.interruption import ended_by_signals
+from harness.ledger.own_folder import own_folder
 from harness.ledger.plain import to_json
 from harness.ledger.reading import LEDGER, Tail
 from harness.ledger.rows import SessionEndedRow, SessionResumedRow, SessionStartedRow
@@ -218,7 +219,7 @@ def _check_begun(task: Task, folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         with FileLock(folder / LOCK_NAME, timeout=0):
             yield
     except Timeout:
