@@ -35,11 +35,12 @@ from harness.records import Evidence, Json, Observation, Role, Verdict, step_rat
 _TIMES = ("seconds", "elapsed", "train_seconds", "training_seconds")
 _CLAIM_SECONDS = 2.0
 _FOREIGN_GIB = 0.5
-_RATIOS = {
-    "canary_ratio": "the machine's speed",
-    "step_rate_ratio": "the speed of the baseline",
-    "energy_ratio": "the energy of fixed work",
+_RATIOS = {  # what is compared with the calibration: its name, and the words for less and for more of it
+    "canary_ratio": ("the machine was", "slower than", "faster than", "as fast"),
+    "step_rate_ratio": ("the baseline trained", "slower than", "faster than", "as fast"),
+    "energy_ratio": ("fixed work took", "less energy than", "more energy than", "as much"),
 }
+_NO_EVIDENCE = "it does not count, and another is made (of three at most)"
 
 
 class BudgetHonesty:
@@ -82,7 +83,8 @@ class BudgetHonesty:
         for trial in () if unaffected else latest:
             for case, message in self._disturbed(trial):
                 about: dict[str, Json] = {"trial_id": trial.trial_id}
-                return inconclusive(self.name, f"budget.{case}", f"{trial.trial_id}: {message}", about)
+                said = f"{trial.trial_id}: {message}: {_NO_EVIDENCE}"
+                return inconclusive(self.name, f"budget.{case}", said, about)
         # A disturbed machine is slow, too: that was looked at before.
         if verdict := self._too_much_work(evidence) or self._too_early(evidence):
             return verdict
@@ -168,11 +170,23 @@ class BudgetHonesty:
             yield "disturbed", f"the machine was {faster:.2f} times as fast as beside the incumbent"
         shift = trial.machine.get("foreign_shift", 0.0)
         if abs(shift) > trial.machine.get("foreign_tolerance", math.inf):
-            yield "disturbed", f"other programs used {shift:+.1f} cores, compared with the incumbent's trials"
-        for name, words in _RATIOS.items():
+            more = "more" if shift > 0 else "fewer"
+            yield (
+                "disturbed",
+                f"other programs used {abs(shift):.1f} cores {more} than beside the incumbent's trials",
+            )
+        for name in _RATIOS:
             ratio = trial.machine.get(name, 1.0)
             if not math.isfinite(ratio) or abs(ratio - 1) > self._tolerance:
-                yield "disturbed", f"{words} was {ratio:.2f} of the calibration"
+                yield "disturbed", _compared(name, ratio)
+
+
+def _compared(name: str, ratio: float) -> str:
+    """ "the machine was faster than calibrated (2.31 times as fast)": which way it is off comes before how far."""
+    what, less, more, measure = _RATIOS[name]
+    if not math.isfinite(ratio):
+        return f"{what} not comparable with the calibration"
+    return f"{what} {less if ratio < 1 else more} calibrated ({ratio:.2f} times {measure})"
 
 
 def _own(evidence: Evidence) -> list[Observation]:

@@ -225,10 +225,15 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     from harness.session.folder import open_session
     from harness.task.adoption.writing import overhead as overhead_of
     from harness.task.adoption.writing import set_overhead
+    from harness.task.waiting import BEFORE_FIRST
+    from harness.task.waiting import told as waited
 
     machine = "gpu" if found.gpu else "cpu"
     words = [f"task={name}", f"budget.profile={machine}", *rest]
-    print(f"\nmeasuring: 1 + {trials} trials of the unmodified script", flush=True)
+    print(
+        f"\nmeasuring: 1 + {trials} trials of the unmodified script; the first tells how its time is spent",
+        flush=True,
+    )
     told = found.time_budget_seconds
     set_overhead(
         target, max(_PATIENCE_SECONDS, told)
@@ -236,18 +241,16 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
     setup = load([*words, f"budget.seconds={told + overhead_of(target):g}"], proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         runner = bench.trial_runner
-        seen = runner.measure(
-            bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
-        )
+        with waited(f"making the first trial {BEFORE_FIRST}"):
+            seen = runner.measure(
+                bench.workspace.files(runner.state.baseline), runner.state.baseline, Role.NOISE, "adoption-1"
+            )
         if seen.score is None:
             raise UserError(failed(seen, bench.folder))
         overhead = max(0.0, seen.billed_seconds - told)
     _check_room(told, overhead, seen.machine.get("foreign_cores", 0.0))
     set_overhead(target, _RESERVE * overhead + _RESERVE_SECONDS)
-    print(
-        f"of its budget {overhead:.1f} s go by uncounted (compilation, first steps, evaluating):"
-        f" the script is told so much less"
-    )
+    print(overhead_line(told, overhead, overhead_of(target)))
     setup = load(words, proposing=False)
     with open_session(setup, folder(setup), ()) as bench:
         losses, rates = measure(bench, trials)
@@ -257,6 +260,15 @@ def _measure(found: "Survey", target: Path, name: str, trials: int, rest: list[s
         for line in byte_lines(bench):
             print(line)
     return noise.level.sd if noise else None
+
+
+def overhead_line(budget: float, uncounted: float, kept_back: float) -> str:
+    """All three in seconds. kept_back: what was measured with its reserve, as pace.json holds it."""
+    return (
+        f"of a budget of {budget:g} s {uncounted:.1f} went by uncounted by the script (compilation, first steps,"
+        f" saving); with a reserve {kept_back:g} s are kept back, so it is told {budget - kept_back:g} s, in every"
+        " trial alike (pace.json)"
+    )
 
 
 def _check_room(seconds: float, overhead: float, foreign_cores: float) -> None:
@@ -277,7 +289,8 @@ def failed(seen: "Observation", folder: Path) -> str:
     words = [line.strip() for line in seen.log.splitlines() if line.strip()]
     last = f": {words[-1][:200]}" if words else ""
     why = " ".join(filter(None, (seen.outcome.value, seen.reason)))
-    return f"the unmodified script gave no score ({why}){last}; the whole log is in {folder}/logs"
+    where = f"the log of the last trial_finished row of {folder}/ledger.jsonl"
+    return f"the unmodified script gave no score ({why}){last}; more of what it printed: {where}"
 
 
 def byte_lines(bench: "OpenSession") -> list[str]:
@@ -290,9 +303,11 @@ def byte_lines(bench: "OpenSession") -> list[str]:
     shift = [value / printed - 1 for value, printed in pairs if printed]
     if not shift:
         return []
+    from harness.report.words import shift_text
+
     return [
-        f"the same answers give {shift[0]:+.2%} bits per byte against the checkout's own count of bytes: a piece that"
-        " is no whole UTF-8 has its raw bytes here, and three (U+FFFD) there"
+        "the checkout counts three bytes (U+FFFD) for a piece that is no whole UTF-8, here it has its raw bytes: for"
+        f" the same answers the score differs by {shift_text(shift[0])}"
     ]
 
 

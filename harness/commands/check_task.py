@@ -26,13 +26,18 @@ from harness.task.check_held_out import held_out, secret_shown, tree_shown
 from harness.task.check_imports import late_imports, watched
 from harness.task.check_leak import MOST_SHARE, leak
 from harness.task.check_order import reordering
-from harness.task.waiting import told
+from harness.task.waiting import BEFORE_FIRST, told
 
 USAGE = "harness check-task NAME [key=value ...]"
 _SEEDS = (1, 2, 1)
 _TRIALS = len(_SEEDS) + 2  # the watched one and the forger's
 _OF_TRIALS = "side limits, scoring twice, the same seed twice, imports after the gate"
 _CLOSE = 0.02  # relative
+_PROMISED = {
+    "bitwise": "task.yaml promises the same bytes (determinism: bitwise)",
+    "close": f"task.yaml promises {_CLOSE:.0%} or less (determinism: close)",
+    "none": "task.yaml promises nothing about that (determinism: none), so anything is fine",
+}
 
 
 @dataclass
@@ -78,8 +83,9 @@ def check(rig: Rig) -> Report:
         check_limits(rig, report, trials[0][1])
         check_repeat(rig, report, *trials)
         with told(f"making trial 4 of {_TRIALS}, imports watched"):
-            claims = rig.trial("watched", watched(rig.task), 1).claims
-        report.say(*late_imports(claims, rig.profile.seconds))
+            result = rig.trial("watched", watched(rig.task), 1)
+        ended = " ".join(filter(None, (result.outcome.value, result.reason)))
+        report.say(*late_imports(result.claims, rig.profile.seconds, ended))
     else:
         report.say(None, f"left out, as a trial failed: {_OF_TRIALS}")
     check_forged(rig, report)
@@ -111,7 +117,8 @@ def check_trials(rig: Rig, report: Report) -> list[tuple[TrialResult, Score]]:
     """Three trials of the unmodified task: two seeds, and the first one again; empty if one did not end well."""
     source, found = rig.task.source(), []
     for number, seed in enumerate(_SEEDS, 1):
-        with told(f"making trial {number} of {_TRIALS}, seed {seed}"):
+        first = f" {BEFORE_FIRST}" if number == 1 else ""
+        with told(f"making trial {number} of {_TRIALS}, seed {seed}{first}"):
             result = rig.trial(f"check-{number}", source, seed)
         if result.outcome is not Outcome.COMPLETED:
             report.say(
@@ -150,7 +157,7 @@ def check_repeat(rig: Rig, report: Report, *trials: tuple[TrialResult, Score]) -
     difference = _difference(score, repeated)
     kept = {"bitwise": bitwise, "close": difference <= _CLOSE, "none": True}[rig.task.determinism]
     what = "the same bytes" if bitwise else f"scores {difference:.2%} apart"
-    report.say(kept, f"the same seed twice: {what}; task.yaml says {rig.task.determinism}")
+    report.say(kept, f"the same seed twice: {what}; {_PROMISED[rig.task.determinism]}")
     if bitwise and _difference(score, other) == 0:
         report.say(None, "seeds: two gave the same score; does train.py use --seed?")
 

@@ -51,12 +51,13 @@ def row(folder: Path, below: Path) -> tuple[str, ...]:
         return (name, f"cannot be read: {one_line(str(error), 60)}", *[""] * (len(_HEADINGS) - 2))
     if not session.length:
         return (name, "not started", *[""] * (len(_HEADINGS) - 2))
+    state = _state(folder, session)
     return (
         name,
-        _state(folder, session),
+        state,
         one_line(session.started.task, 30),
-        one_line(session.started.agent, 30),
-        f"{len(session.keeps)} of {len(session.decided)}",
+        "-" if _measures_noise(session) else one_line(session.started.agent, 30),
+        "-" if _measures_noise(session) else f"{len(session.keeps)} of {len(session.decided)}",
         gain_text(session),
         cost_text(session),
     )
@@ -65,9 +66,14 @@ def row(folder: Path, below: Path) -> tuple[str, ...]:
 def _state(folder: Path, session: SessionRecord) -> str:
     if is_open(folder):
         return "under way"
-    if session.trials_by_role[Role.NOISE] and not session.proposals:
-        return "noise"  # of `harness noise` and `adopt`: they measure and end no session
+    if _measures_noise(session):
+        return "noise"
     return "ended" if session.ended is not None else "interrupted"
+
+
+def _measures_noise(session: SessionRecord) -> bool:
+    """Of `harness noise` and `adopt`: they measure, ask no agent and end no session."""
+    return bool(session.trials_by_role[Role.NOISE]) and not session.proposals
 
 
 if __name__ == "__main__":

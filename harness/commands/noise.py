@@ -13,6 +13,7 @@ Examples:
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from harness.keep.drift import Drift, change_point
 from harness.keep.noise_level import NoiseLevel, mean, pooled
 from harness.keep.power import detectable, smallest_effect
 from harness.records import Role, step_rate
+from harness.task.waiting import BEFORE_FIRST, told
 
 if TYPE_CHECKING:
     from harness.config.setup import Setup
@@ -131,7 +133,10 @@ def measure(bench: "OpenSession", runs: int) -> tuple[list[float], list[float]]:
     trial_runner.expect([trial_runner.order(source, state.baseline, Role.NOISE, name) for name in wanted])
     while len(state.counted(state.baseline, Role.NOISE)) < runs:
         number = len(state.counted(state.baseline, Role.NOISE)) + 1
-        seen = trial_runner.measure(source, state.baseline, Role.NOISE, f"noise-{number}")
+        with (
+            told(f"making trial {number} of {runs} {BEFORE_FIRST}") if number == there + 1 else nullcontext()
+        ):
+            seen = trial_runner.measure(source, state.baseline, Role.NOISE, f"noise-{number}")
         print(f"trial {number} of {runs}: {seen.outcome.value} {_shown(seen)}", file=sys.stderr, flush=True)
     trial_runner.expect([])
     trials = state.counted(state.baseline, Role.NOISE)[:runs]

@@ -1,6 +1,8 @@
 """`harness watch TAG`: the live view of a session that goes on elsewhere; reads its ledger, touches nothing.
 
-TAG is the session's tag, or its folder. It may be the folder of a sweep: the session that wrote last is shown.
+TAG is the session's tag, or its folder. It may be the folder of a sweep: the session that wrote last is shown. Into a
+pipe or a file it prints the last lines, what goes on now, and every further line as it comes. Looking on costs about a
+hundredth of a core; starting any command takes one for half a second or more, which trials of a few seconds notice.
 
 Examples:
 
@@ -10,6 +12,7 @@ Examples:
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import run
@@ -18,9 +21,11 @@ from harness.ledger.lookup import place
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.rows import AgentSpentRow, NoticeRow, Row, SessionEndedRow
 from harness.ledger.session_record import SessionRecord
+from harness.report.terminal.lines import stamped
 from harness.report.terminal.tracker import Terminal
 
 _LOOK_SECONDS = 1.0
+_LOOKED_BACK, _SHOWN_LINES = 60, 8  # rows, and lines of them, of what was before
 
 
 def main(argv: list[str]) -> int:
@@ -44,8 +49,8 @@ def follow(folder: Path, terminal: Terminal, look_seconds: float = _LOOK_SECONDS
     """Shows rows as they come, until the session has ended. Costs one `stat` a look while nothing happens."""
     tail = Tail(folder / LEDGER)
     rows = tail.rows()
-    session = SessionRecord(rows)
-    terminal.open(folder, session)
+    session = SessionRecord(rows[:-_LOOKED_BACK])
+    terminal.look_on(folder, session, past(session, rows[-_LOOKED_BACK:]))
     try:
         while not _ended(rows):
             time.sleep(look_seconds)
@@ -58,6 +63,15 @@ def follow(folder: Path, terminal: Terminal, look_seconds: float = _LOOK_SECONDS
         pass
     finally:
         terminal.close()
+
+
+def past(session: SessionRecord, rows: Sequence[Row]) -> list[str]:
+    """The last lines that the session itself has said; it takes the rows in."""
+    said = []
+    for row in rows:
+        session.add(row)
+        said.append(stamped(session, row))
+    return list(filter(None, said))[-_SHOWN_LINES:]
 
 
 def _ended(rows: list[Row]) -> bool:

@@ -4,6 +4,7 @@ The sd of one trial is not in a results.tsv: measure it (`harness noise`), or se
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -13,6 +14,12 @@ from harness.ledger.recorded_night import Night, Recorded
 
 SDS = (2e-4, 3.3e-4, 5e-4, 7e-4)  # of autoresearch's bits per byte, relative to a score near one
 ALPHA = 0.05
+CLASSES = {
+    "A": "stands out, even as the luckiest of {} changes (5 %, Bonferroni)",
+    "B": "stands out by itself (5 %), not as the luckiest of {}",
+    "C": "is within the noise of two trials",
+    "D": "is smaller than one change of seed usually makes (sd x 1.41)",
+}
 _NORMAL = NormalDist()
 
 
@@ -78,13 +85,13 @@ def report(night: Night, sds: Sequence[float]) -> list[str]:
     proposals = len(night.finished()) - night.segments
     sizes = sorted(gain for _, gain in kept)
     if not kept:
-        return [f"{proposals} proposals finished, none was kept"]
+        return [f"{night.counts()}: no keep to judge"]
     return [
         *_counts(night, sizes, proposals, sds),
         "",
-        *_total(sizes, proposals, sds, night.segments),
+        *_keep_by_keep(kept, proposals, sds),
         "",
-        *_within_noise(kept, min(sds)),
+        *_total(sizes, proposals, sds, night.segments),
     ]
 
 
@@ -93,16 +100,26 @@ def _counts(night: Night, sizes: Sequence[float], proposals: int, sds: Sequence[
     better = "higher" if night.rising else "lower"
     again = f", measured anew {_times(night.segments - 1)}" if night.segments > 1 else ""
     said = [
-        f"{proposals} proposals finished, {len(sizes)} kept; median gain of a keep {middle:.2g} {night.metric}"
-        f" ({better} is better){again}",
+        night.counts(),
+        f"median gain of a keep {middle:.2g} {night.metric} ({better} is better){again}",
         "",
-        "sd        beyond 5 % each   after Bonferroni   smaller than one change of seed",
+        "Each keep was decided on one trial against one. At that sd of one trial's score from seed to seed its gain",
+        *(f"  {letter}  {words.format(proposals)}" for letter, words in CLASSES.items()),
+        "",
+        f"{'sd':<8}" + "".join(f"{letter:>8}" for letter in CLASSES) + f"   of {len(sizes)} keeps",
     ]
     for sd in sds:
-        found = told(sizes, proposals, sd)
-        counts = (found.beyond, found.bonferroni, found.swap)
-        said.append(f"{sd:<8.2g}" + "".join(f"{f'{count} of {len(sizes)}':>18}" for count in counts))
+        found = Counter(class_of(gain, proposals, sd) for gain in sizes)
+        said.append(f"{sd:<8.2g}" + "".join(f"{found[letter]:>8}" for letter in CLASSES))
     return said
+
+
+def class_of(gain: float, proposals: int, sd: float) -> str:
+    """Which of CLASSES a keep's gain is in: each in one, so that the counts add up."""
+    error, counts = sd * math.sqrt(2), told([gain], proposals, sd)
+    if counts.bonferroni:
+        return "A"
+    return "B" if counts.beyond else "D" if gain < error else "C"
 
 
 def _times(count: int) -> str:
@@ -122,14 +139,16 @@ def _total(sizes: Sequence[float], proposals: int, sds: Sequence[float], segment
     ]
 
 
-def _within_noise(kept: Sequence[tuple[Recorded, float]], sd: float) -> list[str]:
-    threshold = threshold_of(sd)
-    said = [
-        f"  {trial.commit}  {gain:+.2g}  {trial.description}" for trial, gain in kept if gain <= threshold
-    ]
+def _keep_by_keep(kept: Sequence[tuple[Recorded, float]], proposals: int, sds: Sequence[float]) -> list[str]:
+    """Every keep with its letter, the ones that stand out first."""
+    sd = min(sds)
+    several = " (the smallest: at a larger one fewer stand out)" if len(sds) > 1 else ""
+    found = sorted(
+        ((class_of(gain, proposals, sd), -gain, trial) for trial, gain in kept), key=lambda one: one[:2]
+    )
     return [
-        f"keeps within the noise of two trials even at the smallest sd ({sd:.2g}):",
-        *(said or ["  none"]),
+        f"keep by keep at sd {sd:.2g}{several}:",
+        *(f"  {letter}  {-loss:+.2g}  {trial.commit}  {trial.description}" for letter, loss, trial in found),
     ]
 
 

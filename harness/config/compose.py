@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from harness.config.choices import Group, did_you_mean, groups
 from harness.config.hydra_arguments import translated
-from harness.config.locations import config_folders
+from harness.config.locations import config_folders, tasks_folders
 from harness.config.options import OPTIONS, HydraOptions, options
 from harness.config.search import Composer, check_not_shadowed, opened
 from harness.config.target import make_importable
@@ -211,9 +211,17 @@ def _check_choice(override: Override, argument: str, group: Group, hydra: Compos
         if isinstance(choice, str) and (choice in group.choices or choice in hydra.options_of(group.name)):
             continue
         path = ", or a path that ends in .md" if group.name == "program" else ""
+        path += _looked_in() if group.name == "task" else ""
         raise UserError(
             f"{group.name}={choice}: no such choice; {did_you_mean(str(choice), group.choices)}{path}"
         )
+
+
+def _looked_in() -> str:
+    """Tasks of one's own lie in a folder `tasks` of where one is: elsewhere they are not found."""
+    folders = ", ".join(map(str, tasks_folders()))
+    here = "" if (Path.cwd() / "tasks").is_dir() else "; there is no ./tasks here"
+    return f" (looked in {folders}{here}; others: HARNESS_TASKS=FOLDER)"
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:

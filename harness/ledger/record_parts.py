@@ -17,6 +17,7 @@ from harness.ledger.rows import (
 from harness.records import Clock, DecidedBy, Decision, Judgement, Observation, Outcome, Role, Usage
 
 _FAILED = (Outcome.CRASHED, Outcome.TIMED_OUT)
+_UNTOLD = ("inconclusive.disturbed", "keep.unlike_conditions", "keep.rolled_back")  # reasons of a discard
 
 
 @dataclass(slots=True)
@@ -168,6 +169,13 @@ class ProposalRecord:
         return "provisional" if self.ruling.provisional else "keep"
 
     @property
+    def untold(self) -> bool:
+        """Discarded without an answer whether it helps: its trials were disturbed, it and the incumbent did not have
+        the same machine, or what it was built on was rolled back first.
+        """
+        return self.decision is Decision.DISCARD and self.reason in _UNTOLD
+
+    @property
     def title(self) -> str:
         """First paragraph of the rationale, on one line."""
         return " ".join(self.rationale.strip().partition("\n\n")[0].split())
@@ -175,6 +183,17 @@ class ProposalRecord:
     @property
     def candidate_trials(self) -> list[TrialRecord]:
         return [trial for trial in self.trials if trial.role is Role.CANDIDATE]
+
+    @property
+    def counting_trials(self) -> list[TrialRecord]:
+        """Those of the candidate that it was decided on: without the disturbed ones. What became of them since, where
+        it was kept and the machine changed, is another matter.
+        """
+        inconclusive = [each for each in self.verdicts if each.judgement is Judgement.INCONCLUSIVE]
+        lost = {each.trial_id for each in inconclusive} | {
+            one for each in inconclusive for one in each.no_evidence
+        }
+        return [trial for trial in self.candidate_trials if trial.trial_id not in lost]
 
     @property
     def status(self) -> str:

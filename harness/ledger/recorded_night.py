@@ -103,6 +103,19 @@ class Night:
         """Rows with a score, of one segment or all."""
         return [row for row in self.rows if row.loss is not None and segment in (None, row.segment)]
 
+    def counts(self) -> str:
+        """What its rows are, so that they add up: "10 trials: 1 of the baseline, 9 changes with a score (5 kept)"."""
+        finished = len(self.finished())
+        baselines = min(self.segments, finished)
+        changes, failed = finished - baselines, len(self.rows) - finished
+        kept = sum(row.status == "keep" for row in self.finished()) - baselines
+        parts = [
+            f"{baselines} of the baseline",
+            f"{changes} {'change' if changes == 1 else 'changes'} with a score ({max(0, kept)} kept)",
+        ]
+        parts += [f"{failed} without a score"] if failed else []
+        return f"{len(self.rows)} {'trial' if len(self.rows) == 1 else 'trials'}: {', '.join(parts)}"
+
     @property
     def segments(self) -> int:
         return 1 + max((row.segment for row in self.rows), default=0)
@@ -205,7 +218,9 @@ def _numbers(rows: Sequence[Sequence[str]], place: int, least: float = 0.5) -> b
 def _status(text: str) -> str | None:
     """`KEEP`, `keep ✅`, `**kept**` and `keep (the best so far)` are one; `keep or not` is none of them."""
     words = re.split(r"[(:;,/\[]| [-\u2013\u2014] ", text.lower(), maxsplit=1)[0]
-    return STATUSES.get(re.sub(r"[^a-z]+", " ", words).strip() or text.strip(_MARKUP + "\N{VARIATION SELECTOR-16}"))
+    return STATUSES.get(
+        re.sub(r"[^a-z]+", " ", words).strip() or text.strip(_MARKUP + "\N{VARIATION SELECTOR-16}")
+    )
 
 
 def _known(metric: str) -> bool | None:

@@ -82,6 +82,7 @@ class SessionRecord:
         self.attempts: Counter[str] = Counter()
         self.interruptions: Counter[str] = Counter()
         self.finished_by_role: Counter[Role] = Counter()
+        self.sitting_trials = 0  # begun since the harness was started last
         self.finished_trials = 0  # whatever came of them, infrastructure failures aside
         self.finished_seconds = 0.0  # wall clock of these
         self.seconds_by_role: dict[Role, float] = defaultdict(float)  # that they held the machine
@@ -257,6 +258,7 @@ class SessionRecord:
 
     def _on_session_resumed(self, row: SessionResumedRow) -> None:
         self.ended = None
+        self.sitting_trials = 0
         self.level, self.certified = row.level, row.certified
         self.isolation_certified = self.isolation_certified and row.certified
 
@@ -324,6 +326,7 @@ class SessionRecord:
     def _on_trial_started(self, row: TrialStartedRow) -> None:
         self.clock.leave_out(row.waited_seconds)
         self.wall_clock.on_begun(row.trial_id, self.active_seconds)
+        self.sitting_trials += 1
         trial = TrialRecord(row)
         self.trials.append(trial)
         self.trials_by_role[row.role].append(trial)

@@ -113,12 +113,15 @@ def is_tuning(category: str) -> bool:
 
 
 def rejections(session: SessionRecord) -> list[tuple[str, str, int]]:
-    """(guard or "statistics", reason, count) of every discarded proposal, most frequent first."""
+    """(guard, "statistics", "trial", "agent" or "cannot tell"; reason; count) of discarded proposals, most frequent
+    first.
+    """
     counts: Counter[tuple[str, str]] = Counter()
     for proposal in session.decided:
         if not proposal.kept:
             verdict = proposal.rejection
             guard = verdict.guard if verdict else proposal.decided_by.value
+            guard = "cannot tell" if proposal.untold else guard
             reason = (verdict.reason if verdict else "") or proposal.reason
             counts[guard, reason or "not said"] += 1
     return [(guard, reason, count) for (guard, reason), count in counts.most_common()]

@@ -1,9 +1,14 @@
 """Untrusted text made harmless for terminals, tables, Markdown and HTML. Standard library only."""
 
 import html
+import re
 
 ELLIPSIS = "…"
 _BREAKS = str.maketrans("", "", "\n\t")
+_MARKUP = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")  # an underscore, where a word begins or ends
+_AT_START = re.compile(  # a numbered list; a quotation, a heading, a list, a rule
+    r"^(\d{1,9}(?=[.)](?: |$))|(?=>|#{1,6}(?: |$)|[-+] |[-=]{2,} *$))"
+)
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: of full width
 
 
@@ -38,9 +43,14 @@ def as_html(text: object, limit: int = 100_000) -> str:
 
 
 def as_markdown(text: object, limit: int = 200) -> str:
-    """Text for one cell of a Markdown table: nothing in it is markup, not even an HTML tag."""
-    safe = html.escape(one_line(text, limit), quote=False)
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()#|!~" else c for c in safe)
+    """Text for one cell of a Markdown table or for a line: nothing in it is markup, not even an HTML tag.
+
+    Escaped is what could be markup where it stands, so that the source can be read, too: a link needs its brackets, an
+    underscore inside a word or a ">" behind other text is nothing.
+    """
+    safe = one_line(text, limit)
+    said = _MARKUP.sub(r"\\\g<0>", safe.replace("&", "&amp;").replace("<", "&lt;"))
+    return _AT_START.sub(r"\1\\", said, count=1)
 
 
 def table_cell(text: object, limit: int = 300) -> str:

@@ -20,6 +20,27 @@ GLOSSARY: Mapping[str, str] = {
     "claimed gain": "What the search's own scores on val say. They were selected, so it is too high on average.",
     "interval": "A range that holds the true value in 95 of 100 such measurements.",
     "p": "How often a difference as large as this would come from noise alone, if the change did nothing.",
+    "sd": "Standard deviation: the usual distance of one score from the mean of many, here from seed to seed.",
+    "z": "How large an effect is against its own error; 2 and more is rare by chance. Behind 'against' stands the "
+    "bound that it had to reach to be kept.",
+    "effect": "By how much the change's trials were better than the incumbent's trials that the keep rule looked at.",
+    "nats": "Unit of a log loss: natural logarithm of the probability that the model gave to what was right; less is "
+    "better, 0.69 is a toss of a coin.",
+    "bits per byte": "Log loss in bits for each byte of text (bpb): less is better; the length of a token does not "
+    "matter.",
+    "error budget": "How many false certified steps a session may expect, said beforehand; each race spends a part of "
+    "it, and a certified step earns some back.",
+    "race": "Fresh trials of the head and of the last certified state in turns, which decide about a stack of keeps.",
+    "stack": "Provisional keeps on top of the last certified state: certified together or rolled back together.",
+    "head": "The incumbent's code at a session's end, or at the moment: what diff and checkout hand out.",
+    "disturbed": "Of a trial: its machine was not the one it was calibrated on (faster or slower, other programs "
+    "beside it). It does not count, and another is made.",
+    "calibrated": "Measured beside the baseline's trials at the session's start: how fast the machine is then.",
+    "cannot tell": "Discarded without an answer whether the change helps: too many of its trials were disturbed, or "
+    "what it was built on was rolled back. Not the same as a change that does not help.",
+    "billed": "Time that counts against a trial's budget: from the training data to the end.",
+    "gate": "The moment at which a trial gets its training data; from there its time is billed.",
+    "budget": "What a trial may take, in seconds, steps or tokens; also the limits of a session.",
     "noise": "How far scores of one and the same program differ between seeds: their standard deviation (sd).",
     "df": "Degrees of freedom: on how many independent differences the estimate of noise rests.",
     "trial": "One run of one candidate's program with one seed, under the referee's clock, in a sandbox.",

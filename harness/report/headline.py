@@ -3,7 +3,7 @@
 from harness.ledger.rows import CertificateRow
 from harness.ledger.session_record import SessionRecord
 from harness.report.escape import one_line
-from harness.report.words import score_text
+from harness.report.words import counted, score_text
 
 _MINUS, _ARROW = "\u2212", "\u2192"
 
@@ -13,14 +13,20 @@ def headline(session: SessionRecord) -> str:
     ideas = len(session.decided)
     if not session.baseline_values and not ideas:
         return "The baseline is being measured." if session.length else "Nothing has happened yet."
-    counted = f"{ideas} {'idea' if ideas == 1 else 'ideas'}"
+    said = f"{counted(ideas, 'idea')}{_untold(session)}"
     unit = one_line(session.unit, 40)
     if not session.keeps:
-        return f"{counted}, none kept: the baseline stands at {score_text(session.baseline_score)} {unit}"
+        return f"{said}, none kept: the baseline stands at {score_text(session.baseline_score)} {unit}"
     steps = len(session.certified_steps)
-    counted += f", {len(session.keeps)} kept"
-    counted += f", {steps} certified {'step' if steps == 1 else 'steps'}" if session.settlements else ""
-    return f"{counted}: {_claim(session, unit)}, {certified_part(session)}"
+    said += f", {len(session.keeps)} kept"
+    said += f", {counted(steps, 'certified step')}" if session.settlements else ""
+    return f"{said}: {_claim(session, unit)}, {certified_part(session)}"
+
+
+def _untold(session: SessionRecord) -> str:
+    """How many of the ideas were never judged; nothing where all were."""
+    count = sum(proposal.untold for proposal in session.decided)
+    return f" ({count} of them: cannot tell)" if count else ""
 
 
 def _claim(session: SessionRecord, unit: str) -> str:

@@ -12,6 +12,7 @@ from harness.report.words import (
     time_lines,
     title,
     transfer_lines,
+    verdict,
     why,
 )
 
@@ -29,7 +30,7 @@ def markdown_report(session: SessionRecord) -> str:
             (
                 (
                     str(p.number),
-                    p.level or p.status,
+                    verdict(p),
                     score_text(p.score),
                     as_markdown(p.title or p.problem, 120),
                     as_markdown(why(p)),

@@ -9,6 +9,7 @@ from harness.records import AblatedChange, Clock, Level
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 
+CANNOT_TELL = "cannot tell"  # of a proposal that was discarded without an answer
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -24,6 +25,18 @@ def signed(value: float) -> str:
     return f"{value:+.4f}" if abs(value) >= 0.00095 or value == 0 else f"{value:+.2e}"
 
 
+def shift_text(share: float) -> str:
+    """A small relative difference: "+0.12%"; one that two decimals would turn into nothing is said to be that small."""
+    if share == 0:
+        return "nothing"
+    return f"{share:+.2%}" if abs(share) >= 0.00005 else "less than 0.01%"
+
+
+def counted(count: int, what: str) -> str:
+    """ "1 trial", "3 trials": with its plural, if that ends in s."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def duration(seconds: float) -> str:
     """42 s, 3 min 05 s, 2 h 07 min."""
     whole = max(0, round(seconds))
@@ -37,7 +50,8 @@ def duration(seconds: float) -> str:
 def time_lines(session: SessionRecord) -> list[str]:
     """Where the session's wall-clock time went, in one line; none before a trial has ended."""
     parts = [f"{part.name} {part.share:.0%}" for part in session.time_shares if part.share >= 0.005]
-    return [f"of {duration(session.active_seconds)}: {', '.join(parts)}"] if parts else []
+    up = duration(session.active_seconds)
+    return [f"where the session's {up} went: {', '.join(parts)}"] if parts else []
 
 
 def sparkline(values: Iterable[float], width: int = 40) -> str:
@@ -61,8 +75,10 @@ def why(proposal: ProposalRecord) -> str:
 
 
 def verdict(proposal: ProposalRecord) -> str:
-    """What became of a proposal, in the words of every view: keep, discard or crash, and a keep's standing."""
-    standing = proposal.level
+    """What became of a proposal, in the words of every view: keep, discard or crash, a keep's standing, and whether
+    nobody can tell if it helps.
+    """
+    standing = CANNOT_TELL if proposal.untold else proposal.level
     return f"{proposal.status}, {standing}" if standing and standing != proposal.status else proposal.status
 
 
@@ -83,8 +99,8 @@ def step_lines(session: SessionRecord) -> list[str]:
     failed = len(session.settlements) - len(steps)
     spent = sum(row.statistics.get("alpha", 0.0) for row in session.settlements)
     return [
-        f"{len(steps)} certified {'step' if len(steps) == 1 else 'steps'}, {failed} rolled back; "
-        f"error spent on these races: {spent:.3g}{_of_budget(session)}"
+        f"{counted(len(steps), 'certified step')}, {counted(failed, 'stack')} rolled back; "
+        f"error budget spent on their races: {spent:.3g}{_of_budget(session)}"
     ]
 
 
@@ -232,7 +248,7 @@ UNVERIFIED = (
 
 def cost_text(session: SessionRecord) -> str:
     """Trial time, dollars and tokens so far."""
-    parts = [f"{len(session.trials)} trials in {duration(session.trial_seconds())}"]
+    parts = [f"{counted(len(session.trials), 'trial')}, together {duration(session.trial_seconds())}"]
     if session.tokens:
         parts.append(f"{session.tokens:,} tokens")
     if session.dollars:

@@ -87,15 +87,14 @@ class Referee:
             step = self.keep.next_step(evidence.for_keep(self.state, proposal, self.state.prior))
             self._record_step(proposal, step)
             if step.action is Action.DISCARD:
-                return _by_statistics(Decision.DISCARD, step)
+                return self._by_statistics(proposal, Decision.DISCARD, step)
             if step.action is Action.KEEP and not self._like_incumbent(proposal):
-                return _by_statistics(
-                    Decision.DISCARD, Step(Action.DISCARD, "unlike_conditions", step.statistics)
-                )
+                unlike = Step(Action.DISCARD, "unlike_conditions", step.statistics)
+                return self._by_statistics(proposal, Decision.DISCARD, unlike)
             if step.action is Action.KEEP:
                 refusal = self._check_promotion(proposal)
                 if refusal is None and not self._lacks_trials(proposal):
-                    return _by_statistics(Decision.KEEP, step)
+                    return self._by_statistics(proposal, Decision.KEEP, step)
             if refusal is None:
                 self.limits.check_trial(self.state)
                 refusal = self._one_trial(proposal, step)
@@ -238,9 +237,14 @@ class Referee:
                 return Verdict(_TRIAL, Judgement.REJECT, reason, last_line(seen.log))
         disturbed = [trial for trial in trials if trial.trial_id in self.state.inconclusive]
         if len(disturbed) >= MOST_INCONCLUSIVE:
-            text = f"{len(disturbed)} trials were disturbed and say nothing"
+            text = f"{len(disturbed)} trials were disturbed: they do not tell whether the change helps"
             return Verdict(_TRIAL, Judgement.REJECT, "inconclusive.disturbed", text)
         return None
+
+    def _by_statistics(self, proposal: ProposalRecord, decision: Decision, step: Step) -> Ruling:
+        disturbed = sum(trial.trial_id in self.state.inconclusive for trial in self.trials(proposal))
+        said = explained(step, disturbed)
+        return Ruling(decision, DecidedBy.STATISTICS, f"keep.{step.reason}", said, step.statistics)
 
     def trials(self, proposal: ProposalRecord) -> list[Observation]:
         """The proposal's own trials, oldest first."""
@@ -376,20 +380,22 @@ class Referee:
                 )
 
 
-def _by_statistics(decision: Decision, step: Step) -> Ruling:
-    reason = f"keep.{step.reason}"
-    return Ruling(decision, DecidedBy.STATISTICS, reason, explained(step), step.statistics)
-
-
-def explained(step: Step) -> str:
-    """The statistics in a line: "z 2.61 against 2.41 after 2 trials"."""
+def explained(step: Step, disturbed: int = 0) -> str:
+    """The statistics in a line: "z 2.61 against 2.41 after 2 trials". disturbed: trials beside those, not counted."""
     said = step.statistics
     if "z" not in said:
         return ", ".join(f"{key} {value:.4g}" for key, value in said.items())
     line = f"z {said['z']:.2f}"
     line += f" against {said['bound']:.2f}" if "bound" in said else ""
-    line += f" after {said['look']:.0f} trials" if "look" in said else ""
+    line += f" after {_looked(round(said['look']), disturbed)}" if "look" in said else ""
     return line + (f", effect {said['effect']:.4g} (sd {said['sd']:.2g})" if "effect" in said else "")
+
+
+def _looked(count: int, disturbed: int) -> str:
+    """ "1 trial", "3 trials", "1 undisturbed trial of 2": nobody shall miss one that was printed."""
+    if disturbed:
+        return f"{count} undisturbed {'trial' if count == 1 else 'trials'} of {count + disturbed}"
+    return f"{count} {'trial' if count == 1 else 'trials'}"
 
 
 def last_line(log: str) -> str:

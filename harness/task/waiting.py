@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 EVERY_SECONDS = 30.0
+BEFORE_FIRST = "(before it, once: an interpreter with the task's libraries is started and attacked)"
 
 
 @contextmanager

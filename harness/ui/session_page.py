@@ -23,6 +23,7 @@ FILTERS = {
     "discard": "not better",
     "guarded": "rejected by a guard",
     "failed": "crashed",
+    "untold": "cannot tell",
     "open": "open",
 }
 

@@ -13,6 +13,7 @@ from checkout import PREPARE, TRAIN, make_checkout
 from shapes import FIXED, SHAPES, changed
 
 from harness.agents.controls.replay import Replay
+from harness.commands.adopt import overhead_line
 from harness.errors import UserError
 from harness.ledger.foreign_repository import ForeignRepository
 from harness.records import Direction
@@ -23,6 +24,13 @@ from harness.task.adoption.tokenizer import exported
 from harness.task.adoption.writing import night_found, write
 from harness.task.check_leak import leak
 from harness.task.task import Profile, Task
+
+
+def test_what_is_kept_back_of_a_budget_is_said_with_its_reserve() -> None:
+    """The three numbers of the line fit each other and pace.json: what was measured is not all that is missing."""
+    line = overhead_line(5.0, 0.4, 1.5)
+    assert "of a budget of 5 s 0.4 went by uncounted" in line
+    assert "with a reserve 1.5 s are kept back, so it is told 3.5 s" in line
 
 
 def test_what_is_found(tmp_path: Path, home: Path) -> None:
@@ -227,7 +235,9 @@ def test_a_night_that_the_checkout_stands_at_the_end_of(tmp_path: Path, home: Pa
     write(found, vocabulary, target)
     first, second = sorted((target / "replay").glob("*.patch"))
     assert (target / "train.py").read_bytes() == end != start
-    parents = [(target / "replay" / "parents" / each.stem / "train.py").read_bytes() for each in (first, second)]
+    parents = [
+        (target / "replay" / "parents" / each.stem / "train.py").read_bytes() for each in (first, second)
+    ]
     assert parents[0] == start
     assert parents[1] not in (start, end)
     task = load_task(target)
@@ -320,7 +330,9 @@ def test_the_model_is_taken_from_wherever_it_stands(tmp_path: Path, home: Path, 
     command.append(str(len(vocabulary["ranks"]) + len(vocabulary["special"])))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
-    assert {name: same for name, (same, _) in found.items()} == dict.fromkeys(places, True), done.stderr[-2000:]
+    assert {name: same for name, (same, _) in found.items()} == dict.fromkeys(places, True), done.stderr[
+        -2000:
+    ]
     assert (found["compiled"][1], found["edited to compile"][1]) == (True, False)
 
 

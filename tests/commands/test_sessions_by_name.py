@@ -14,6 +14,7 @@ from harness.ledger import lookup
 from harness.ledger.session_record import load
 from harness.ledger.versions import version
 from tests.config.test_config import call
+from tests.report.conftest import Maker, write_session
 
 ARCHIVE = Path(__file__).parents[1] / "ledger" / "sessions_of_0_1" / "whole.tar.xz"
 
@@ -46,6 +47,17 @@ def test_list_shows_what_there_is(tag: str, tmp_path: Path) -> None:
     with (tmp_path / "sessions" / "one" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert call("list")[1].splitlines()[1].split()[:3] == ["one", "under", "way"]
+
+
+def test_a_session_that_measures_noise_has_no_agent(tag: str, tmp_path: Path) -> None:
+    """Its configuration names one, which it never asks; and one trial is no "1 trials"."""
+    made = Maker(agent="replay")
+    made.trial("noise", 1.9, "b" * 40)
+    write_session(tmp_path / "sessions" / "noise-x", made.rows)
+    line = next(line for line in call("list")[1].splitlines() if line.startswith("noise-x"))
+    assert "replay" not in line
+    assert line.split()[:4] == ["noise-x", "noise", "nanochat", "-"]
+    assert "1 trial, together" in line
 
 
 def test_a_ledger_that_cannot_be_read_is_a_line_of_the_list(tag: str, tmp_path: Path) -> None:

@@ -165,10 +165,23 @@ def test_the_fingerprint_covers_what_bears_on_results(own_task: str, tmp_path: P
     assert config.load([f"task={own_task}"]).fingerprint == plain
 
 
+def test_a_task_that_lies_elsewhere_is_told_where_was_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks of one's own are found in the current folder alone: whoever stands in another one is told."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_TASKS", str(tmp_path))
+    code, _, said = call("task=mine")
+    assert code == 2
+    assert f"(looked in {tmp_path}, " in said
+    assert "there is no ./tasks here; others: HARNESS_TASKS=FOLDER)" in said
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
         ("task=nanocat", "did you mean nanochat?"),
+        ("task=elsewhere", "(looked in "),
         ("tusk=nanochat", "did you mean task?"),
         ("nanochat", "did you mean task=nanochat"),
         ("budget=", "budget=: no such choice; choices: cpu"),
@@ -323,4 +336,7 @@ def test_training_scoring_and_tries_share_one_gpu() -> None:
     """Nobody reads the setting by himself: null means the first GPU for a GPU profile, and none for others."""
     package = Path(harness.__file__).parent
     named = [file.name for file in package.rglob("*.py") if re.search(r"executor\.gpu\b", file.read_text())]
-    assert sorted(named) == ["runner.py", "transfer.py"]  # they set it or hand it on; all others ask for the device
+    assert sorted(named) == [
+        "runner.py",
+        "transfer.py",
+    ]  # they set it or hand it on; all others ask for the device

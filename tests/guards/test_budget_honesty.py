@@ -67,6 +67,27 @@ def test_a_disturbed_machine_is_measured_again(machine: dict[str, float], reason
     assert other.judgement is Judgement.ACCEPT
 
 
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        ({"canary_ratio": 2.31}, "the machine was faster than calibrated (2.31 times as fast)"),
+        ({"canary_ratio": 0.7}, "the machine was slower than calibrated (0.70 times as fast)"),
+        ({"step_rate_ratio": 0.5}, "the baseline trained slower than calibrated (0.50 times as fast)"),
+        ({"energy_ratio": 1.4}, "fixed work took more energy than calibrated (1.40 times as much)"),
+        ({"foreign_shift": 0.6, "foreign_tolerance": 0.5}, "other programs used 0.6 cores more than beside"),
+        (
+            {"foreign_shift": -0.6, "foreign_tolerance": 0.5},
+            "other programs used 0.6 cores fewer than beside",
+        ),
+    ],
+)
+def test_a_disturbance_says_which_way_and_what_follows(machine: dict[str, float], words: str) -> None:
+    """Faster or slower, more or fewer, and that the trial is made again: nobody has to look up a ratio."""
+    said = verdict(trial(machine)).message
+    assert words in said
+    assert "does not count, and another is made" in said
+
+
 @pytest.mark.parametrize("machine", [{"canary_ratio": 0.7}, {"canary_ratio": 1.3}, {"foreign_processes": 1}])
 def test_steps_score_the_same_on_any_machine(machine: dict[str, float]) -> None:
     """So a trial of fixed work is evidence, whatever else ran there; unless it took so long that this must be why."""

@@ -89,7 +89,9 @@ def test_trials_side_by_side_are_shares_of_their_sum() -> None:
 def test_people_see_it() -> None:
     """On the terminal's last lines, in the HTML report (which `harness ui` shows, too) and as Markdown."""
     session = SessionRecord(ROWS)
-    assert final_lines(session)[-1].startswith("of 36 s: billed training 50%, waiting for the processor 6%,")
+    assert final_lines(session)[-1].startswith(
+        "where the session's 36 s went: billed training 50%, waiting for the processor 6%,"
+    )
     assert '<td class="">billed training</td>' in cost(session)
     assert "start-up of trials 8%" in markdown_report(session)
     assert SessionRecord(ROWS[:2]).time_shares == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.commands.replay_night import main
-from harness.compare.night import gains, report, told
+from harness.compare.night import class_of, gains, report, told
 from harness.errors import UserError
 from harness.ledger.recorded_night import read_night
 
@@ -41,9 +41,21 @@ def test_single_trials_show_the_large_win_only(tmp_path: Path) -> None:
     counts = told(kept, proposals=3, sd=5e-4)
     assert (counts.beyond, counts.bonferroni, counts.swap) == (1, 1, 1)
     text = "\n".join(report(found, [5e-4]))
-    assert "3 proposals finished, 2 kept" in text
-    assert "perhaps nothing" in text.split("keeps within the noise")[1]
-    assert "a large win" not in text.split("keeps within the noise")[1]
+    assert "5 trials: 1 of the baseline, 3 changes with a score (2 kept), 1 without a score" in text
+    by_keep = text.split("keep by keep")[1].splitlines()
+    assert next(line for line in by_keep if "a large win" in line).strip().startswith("A ")
+    assert next(line for line in by_keep if "perhaps nothing" in line).strip().startswith("D ")
+    counts = next(line for line in text.splitlines() if line.startswith("0.0005 ")).split()
+    assert counts[1:] == ["1", "0", "0", "1"]
+
+
+@pytest.mark.parametrize("gain", [0.0, 1e-4, 7e-4, 7.2e-4, 1.1e-3, 1.2e-3, 1.6e-3, 5e-3])
+@pytest.mark.parametrize("proposals", [1, 2, 100])
+def test_every_keep_is_in_one_class(gain: float, proposals: int) -> None:
+    """The classes are those of the counts, and add up."""
+    counts = told([gain], proposals, 5e-4)
+    letter = class_of(gain, proposals, 5e-4)
+    assert (letter in "AB", letter == "A", letter == "D") == (counts.beyond, counts.bonferroni, counts.swap)
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
@@ -213,7 +225,7 @@ def test_the_command_draws_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[
     page = (tmp_path / "night.html").read_text()
     assert "<svg" in page
     assert "<script>alert" not in page
-    assert "4 proposals finished, 3 kept" in capsys.readouterr().out
+    assert "4 changes with a score (3 kept)" in capsys.readouterr().out
 
 
 @settings(deadline=None, max_examples=60)

@@ -62,7 +62,7 @@ def test_the_page_shows_both_levels(maker: Maker, tmp_path: Path) -> None:
         "rolled back (futile)",
         "not settled yet",
         "1: Idea &lt;1&gt;; 2: Idea &lt;2&gt;",
-        "1 certified step, 1 rolled back",
+        "1 certified step, 1 stack rolled back",
         "which changes carry certified step 1",
         "proposal 1 (Idea &lt;1&gt;): carries it, +0.0400",
         "added where it came in",
@@ -92,7 +92,7 @@ def test_terminal_tables_and_markdown_name_the_level(maker: Maker) -> None:
     assert frame["level"].tolist() == ["certified", "certified", "rolled back", "provisional"]
     assert frame["certified_step"].dropna().tolist() == [1, 1]
     markdown = markdown_report(session)
-    assert "| 3 | rolled back |" in markdown
+    assert "| 3 | discard, rolled back |" in markdown
     said = event_line(session, session.ablations[0])
     assert said == "ablation of certified step 1: shown to carry it: 1"
 

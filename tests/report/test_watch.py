@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -32,6 +33,35 @@ def test_follows_a_ledger_that_grows_and_ends_with_the_session(rows, tmp_path):
         follow(tmp_path, Terminal(stream, live=False), look_seconds=0.02)
     assert "session ended" in stream.getvalue()
     assert all(f"proposal {number}: " in stream.getvalue() for number in (1, 2, 3, 4))
+
+
+def test_into_a_pipe_it_tells_at_once_where_the_session_stands(maker, tmp_path):
+    """The last lines, what goes on now and since when, not itself as the next command; then rows as they come."""
+    made = maker()
+    made.baseline()
+    made.propose(1)
+    made.propose(2, finish=False)
+    file = tmp_path / "ledger.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in made.rows))
+    words = [sys.executable, "-m", "harness.watch", tmp_path]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:
+        try:
+            said = []
+            while not said or "now: " not in said[-1]:
+                line = watcher.stdout.readline()
+                assert line, said
+                said.append(line.strip())
+            with file.open("a") as stream:
+                made.add("notice", text="the disk is nearly full")
+                stream.write(json.dumps(made.rows[-1]) + "\n")
+            later = watcher.stdout.readline()
+        finally:
+            watcher.kill()
+    text = "\n".join(said)
+    assert "harness watch" not in text
+    assert "proposal 1: " in text
+    assert re.search(r"now: trial p0002-\d+ \(candidate\) since \d\d:\d\d:\d\d", said[-1])
+    assert "nearly full" in later
 
 
 def test_of_several_sessions_the_one_that_wrote_last_is_shown(rows, written, tmp_path):

@@ -13,7 +13,19 @@ from harness.keep.early_stop import EarlyStop
 from harness.keep.promotion import Promotion
 from harness.ledger import chain as ledger
 from harness.ledger.rows import Row, TrialStartedRow
-from harness.records import Decision, Direction, EndCause, Proposal, Role, SideLimit, Split, Usage
+from harness.records import (
+    Action,
+    Decision,
+    Direction,
+    EndCause,
+    Proposal,
+    Role,
+    SideLimit,
+    Split,
+    Step,
+    Usage,
+)
+from harness.session.referee import explained
 from harness.session.session import Session
 from harness.task.budget import Budget
 from tests.session.conftest import Forbids, Killed, Recorder, World
@@ -168,6 +180,22 @@ def test_disturbed_trials_are_no_evidence_and_do_not_go_on_for_ever(world: Make)
     session.run()
     assert decisions(session)[0] == ("discard", "inconclusive")
     assert session.trial_runner.state.losses(session.trial_runner.state.decided[0].commit) == []
+    assert [each.untold for each in session.trial_runner.state.decided] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("look", "disturbed", "words"),
+    [
+        (1, 0, "after 1 trial,"),
+        (3, 0, "after 3 trials,"),
+        (1, 1, "after 1 undisturbed trial of 2,"),
+        (2, 1, "after 2 undisturbed trials of 3,"),
+    ],
+)
+def test_a_reason_accounts_for_every_trial_that_was_made(look: int, disturbed: int, words: str) -> None:
+    """Whoever saw two trials printed and reads of one is told of the other."""
+    numbers = {"z": 1.0, "bound": 0.6, "look": float(look), "effect": 0.1, "sd": 0.06}
+    assert words in explained(Step(Action.DISCARD, "not_promising", numbers), disturbed)
 
 
 @pytest.mark.parametrize(

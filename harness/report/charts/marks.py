@@ -5,7 +5,8 @@ from harness.ledger.session_record import SessionRecord
 from harness.records import DecidedBy
 from harness.report.charts.svg import Drawing
 
-LANES = {"guarded": "guard", "failed": "trial", "nothing": "agent"}  # what has no score, by what decided it
+LANES = {"guarded": "guard", "failed": "trial", "untold": "untold", "nothing": "agent"}
+"""What has no score, by what decided it."""
 _LEGEND = {
     "keep": "kept",
     "provisional": "kept provisionally",
@@ -14,17 +15,20 @@ _LEGEND = {
     "rolled": "rolled back",
     "guarded": "rejected by a guard",
     "failed": "crashed, timed out or without a valid score",
+    "untold": "cannot tell: disturbed trials",
     "nothing": "nothing that could be tried",
     "certified": "fresh trials on the sealed split",
 }
 
 
 def kind_of(proposal: ProposalRecord) -> str:
-    """Its mark: keep, provisional, rolled, guarded, failed, nothing or discard."""
+    """Its mark: keep, provisional, rolled, guarded, failed, untold, nothing or discard."""
     if proposal.kept:
         return "provisional" if proposal.level == "provisional" else "keep"
     if proposal.rolled_back:
         return "rolled"
+    if proposal.untold:
+        return "untold"
     by = {DecidedBy.GUARD: "guarded", DecidedBy.TRIAL: "failed", DecidedBy.AGENT: "nothing"}
     return by.get(proposal.decided_by, "discard")
 
@@ -40,6 +44,9 @@ def draw_mark(drawing: Drawing, kind: str, x: float, y: float, size: float = 1.0
             drawing.triangle(x, y, 3.2 * size, kind, tip)
         case "failed":
             drawing.cross(x, y, 3 * size, kind, tip)
+        case "untold":
+            drawing.dot(x, y, 3 * size, kind, tip)
+            drawing.dot(x, y, 0.9 * size, "discard")
         case "nothing":
             drawing.box(x - 2.6 * size, y - 2.6 * size, 5.2 * size, 5.2 * size, kind, tip)
         case "certified":

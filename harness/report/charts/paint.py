@@ -84,6 +84,7 @@ PAINTS: Mapping[str, Paint] = {  # later classes win where a shape has several
     "leader": Paint(stroke="soft", width=0.8, opacity=0.7),
     "discard": Paint(fill="discard"),
     "rolled": Paint(fill="card", stroke="discard", width=1.6),
+    "untold": Paint(fill="card", stroke="guard", width=1.4),
     "guarded": Paint(fill="guard"),
     "nothing": Paint(fill="card", stroke="discard", width=1.2),
     "failed": Paint(stroke="bad", width=1.5),

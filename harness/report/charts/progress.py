@@ -14,7 +14,7 @@ from harness.report.charts.marks import LANES, draw_mark, kind_of
 from harness.report.charts.svg import Drawing, Point, Scale, tick_texts, ticks
 from harness.report.escape import one_line
 from harness.report.headline import certified_change, claimed_change, percent
-from harness.report.words import duration, score_text, why
+from harness.report.words import duration, score_text, verdict, why
 
 PROPOSALS, HOURS = "proposals", "hours"
 _LANE = 13.0  # pixels, for each kind of proposal without a score
@@ -149,7 +149,7 @@ class ProgressChart:
         if self.frame.narrow:  # nobody points at a mark on a phone
             return ""
         score = f"{one_line(self.session.metric, 40)} {score_text(proposal.score)}"
-        said = proposal.level or proposal.decision
+        said = verdict(proposal)
         return f"{proposal.number}: {one_line(proposal.title, 90)}\n{said}, {why(proposal)}\n{score}"
 
     def _grid(self, drawing: Drawing) -> None:

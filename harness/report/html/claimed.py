@@ -11,7 +11,7 @@ from harness.ledger.record_parts import ProposalRecord, TrialRecord, number
 from harness.ledger.session_record import SessionRecord
 from harness.records import Direction
 from harness.report.html.pieces import Cell, section, table
-from harness.report.words import score_text, signed, why
+from harness.report.words import counted, score_text, shift_text, signed, verdict, why
 
 AS_PRINTED = (
     "bpb_as_printed"  # side metric of adopted tasks: the checkout's own count of bytes, the same answers
@@ -83,6 +83,7 @@ def gains(session: SessionRecord, proposal: ProposalRecord) -> tuple[float | Non
 
 def _row(session: SessionRecord, proposal: ProposalRecord, printed: bool) -> Sequence[Cell]:
     before, here = gains(session, proposal)
+    counting = proposal.counting_trials
     cells: list[Cell] = [
         proposal.number,
         proposal.title,
@@ -90,13 +91,18 @@ def _row(session: SessionRecord, proposal: ProposalRecord, printed: bool) -> Seq
         "-" if before is None else signed(before),
         score_text(proposal.score),
         "-" if here is None else signed(here),
-        len(proposal.candidate_trials),
-        f"{proposal.status or 'open'}: {why(proposal)}{_CARRIED.get(str(proposal.answer.state.get('carried')), '')}",
+        _trials_text(len(counting), len(proposal.candidate_trials)),
+        f"{verdict(proposal) or 'open'}: {why(proposal)}{_CARRIED.get(str(proposal.answer.state.get('carried')), '')}",
     ]
     if printed:
-        values = [trial.side[AS_PRINTED] for trial in proposal.candidate_trials if AS_PRINTED in trial.side]
+        values = [trial.side[AS_PRINTED] for trial in counting if AS_PRINTED in trial.side]
         cells.insert(4, score_text(sum(values) / len(values) if values else None))
     return cells
+
+
+def _trials_text(counting: int, made: int) -> str:
+    """Score and printed number are means of those that count; others were disturbed."""
+    return str(made) if counting == made else f"{counting} of {made}"
 
 
 def _claim(proposal: ProposalRecord, name: str) -> float | None:
@@ -109,11 +115,23 @@ def _summary(session: SessionRecord, recorded: Sequence[ProposalRecord]) -> str:
     kept = [each for each in recorded if each.kept]
     there = sum(here for _, here in (gains(session, each) for each in kept) if here is not None)
     whole = f", {signed(sum(claims))} together" if claims else ""
-    held = f"{len(kept)} of them held up, {signed(there)} together" if kept else "none of them was kept"
+    held = f"{len(kept)} held up ({signed(there)} together)" if kept else "none held up"
     return (
-        f"{len(recorded)} changes of a recorded night, each claimed on one trial that scored itself{whole}. Measured"
-        f" again on fresh seeds, {held}. Levels compare only where machine and budget are alike; gains do."
+        f"{counted(len(recorded), 'change')} of a recorded night, each claimed on one trial that scored itself{whole}."
+        f" Measured again on fresh seeds, {', '.join([held, *_rest(recorded)])}. Levels compare only where machine and"
+        " budget are alike; gains do. A gain here is against the mean of all trials that the incumbent had by then; the"
+        " effect in a reason is what the keep rule looked at, for most rules the incumbent's latest trials. Trials that"
+        " were disturbed enter neither the score nor what they print."
     )
+
+
+def _rest(recorded: Sequence[ProposalRecord]) -> list[str]:
+    """What became of those that were not kept: one that could not be told has not failed."""
+    untold, waiting = (sum(each.untold for each in recorded), sum(each.settled is None for each in recorded))
+    failed = len(recorded) - sum(each.kept for each in recorded) - untold - waiting
+    words = ((failed, "did not"), (untold, "could not be told"))
+    undecided = [f"{waiting} {'is' if waiting == 1 else 'are'} not decided"] if waiting else []
+    return [f"{count} {word}" for count, word in words if count] + undecided
 
 
 def _byte_note(trials: Sequence[TrialRecord]) -> list[str]:
@@ -124,7 +142,7 @@ def _byte_note(trials: Sequence[TrialRecord]) -> list[str]:
             return [
                 "The checkout's own evaluation decodes each token alone and counts U+FFFD, three bytes, for a piece"
                 " that is no whole UTF-8; here a token has the bytes of its raw text. For the same answers that moves"
-                f" the metric by {trial.value / printed - 1:+.2%}."
+                f" the metric by {shift_text(trial.value / printed - 1)} in the first trial."
             ]
     return []
 

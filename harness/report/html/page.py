@@ -118,9 +118,10 @@ def _tiles(session: SessionRecord) -> str:
     if by_search is not None and session.keeps:
         tiles.append(tile("claimed gain", signed(by_search), "the search's own scores, on val"))
     kept = f"{len(session.keeps)} of {len(session.decided)}"
-    tiles.append(
-        tile("kept proposals", kept, f"{sum(p.status == 'crash' for p in session.decided)} crashed", "kept")
-    )
+    lost = f"{sum(p.status == 'crash' for p in session.decided)} crashed"
+    untold = sum(proposal.untold for proposal in session.decided)
+    lost += f", {untold} cannot tell" if untold else ""
+    tiles.append(tile("kept proposals", kept, lost, "kept"))
     about = f"baseline {score_text(session.baseline_score)}"
     tiles.append(
         tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")

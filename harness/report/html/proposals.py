@@ -8,7 +8,7 @@ from harness.report.charts.curves import curves_chart
 from harness.report.escape import as_html
 from harness.report.html.pieces import diff, fold, pre, section, table
 from harness.report.html.transcripts import page_name, transcript_of
-from harness.report.words import duration, score_text, why
+from harness.report.words import CANNOT_TELL, duration, score_text, why
 
 MOST_DIFF_CHARACTERS = 3_000_000  # of all diffs on a page together; keeps come first
 
@@ -32,7 +32,7 @@ def summary(proposal: ProposalRecord) -> str:
     """Its line: number, what became of it, score, what it is and why it went as it did."""
     status = proposal.status or "open"
     word = status if status in ("keep", "discard", "crash", "open") else "discard"
-    level = proposal.level if proposal.level not in ("", "keep") else ""
+    level = proposal.level if proposal.level not in ("", "keep") else CANNOT_TELL if proposal.untold else ""
     return (
         f'<span class="number">{proposal.number}</span><span class="decision {word}">{word}</span>'
         f'<span class="score">{score_text(proposal.score)}</span><span class="what">'

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.ledger.ahead import STOPPED
+from harness.ledger.record_parts import plain_mapping
 from harness.ledger.rows import (
     AblationRow,
     DecidedRow,
@@ -34,6 +35,7 @@ from harness.report.words import (
     verdict,
     why,
 )
+from harness.task.waiting import BEFORE_FIRST
 
 LONG_SECONDS = 20.0  # a trial that may take longer is announced: nobody shall wonder what goes on
 PLAN = "plan: "  # how notices of what to expect begin
@@ -51,6 +53,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
             proposal = session.proposal(row.proposal)
             about = proposal.title or proposal.problem or "(no rationale)"
             return f"proposal {proposal.number}: {one_line(about, 200)}"
+        case TrialStartedRow() if _is_first(session, row):
+            return one_line(f"trial {row.trial_id} is being made {BEFORE_FIRST}", 200)
         case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
             most = duration(row.clock.seconds + row.clock.startup_seconds)
             return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
@@ -78,6 +82,12 @@ def event_line(session: SessionRecord, row: Row) -> str:
         case SessionEndedRow():
             return f"session ended: {one_line(row.reason, 200)}; {cost_text(session)}"
     return ""
+
+
+def _is_first(session: SessionRecord, row: TrialStartedRow) -> bool:
+    """Of a sitting: what is done once before it takes longer than a short trial, and nobody shall wonder."""
+    warm = plain_mapping(session.started.config.get("sandbox")).get("warm", False)
+    return bool(warm) and session.sitting_trials == 1 and session.trials[-1].start == row
 
 
 def _resumed(session: SessionRecord, lost: Sequence[str]) -> str:
@@ -153,7 +163,8 @@ def _decided(session: SessionRecord, row: DecidedRow) -> str:
 def next_lines(session: SessionRecord, folder: Path) -> list[str]:
     """Where everything is and what can be typed now: said when a session begins and when it ends."""
     if session.ended is None:
-        return [f"session folder: {folder}", f"look on from elsewhere: harness watch {folder}"]
+        start = [f"session folder: {folder}", f"look on from elsewhere: harness watch {folder}"]
+        return [*start, "what a word below means: harness glossary"]
     lines = [f"session folder: {folder}", f"next: harness report {folder}"]
     return [*lines, f"      harness diff {folder}"] if session.keeps else lines
 
@@ -161,6 +172,22 @@ def next_lines(session: SessionRecord, folder: Path) -> list[str]:
 def paused_lines(folder: Path) -> list[str]:
     """The same for a session that stopped before its end."""
     return [f"session folder: {folder}", f"next: harness resume {folder}"]
+
+
+def stamped(session: SessionRecord, row: Row) -> str:
+    """The line of a row with its time; "" for rows that are not worth one."""
+    line = event_line(session, row)
+    return f"{row.time[11:19]} {line}".lstrip() if line else ""
+
+
+def now_line(session: SessionRecord) -> str:
+    """What goes on while nothing is written: which trial since when, or who is waited for."""
+    if session.under_way:
+        trial = list(session.under_way.values())[-1]
+        return one_line(f"trial {trial.trial_id} ({trial.role}) since {trial.start.time[11:19]}", 140)
+    if session.thinking:
+        return f"the agent works on proposal {session.asked}"
+    return f"between two trials since {session.clock.last_time[11:19]}"
 
 
 def doing(last: Row | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.ledger.rows import Row
 from harness.ledger.session_record import SessionRecord
-from harness.report.terminal.lines import event_line
+from harness.report.terminal.lines import stamped
 
 
 class Progress:
@@ -19,9 +19,9 @@ class Progress:
         print(f"session folder: {folder}", file=sys.stderr, flush=True)
 
     def record(self, row: Row) -> None:
-        line = event_line(self._session, row)
+        line = stamped(self._session, row)
         if line:
-            print(f"{row.time[11:19]} {line}".lstrip(), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,11 +16,12 @@ from harness.report.agent_files import live
 from harness.report.escape import one_line
 from harness.report.terminal.lines import (
     doing,
-    event_line,
     final_lines,
     next_lines,
+    now_line,
     paused_lines,
     reference_lines,
+    stamped,
 )
 from harness.report.words import certificate_lines, time_lines, verdict, why
 
@@ -60,13 +61,30 @@ class Terminal:
         if self._is_live and session.length:  # before the first row there is nothing to show
             self._start_live()
 
+    def look_on(self, folder: Path, session: SessionRecord, past: Sequence[str]) -> None:
+        """Like `open`, for who looks on from elsewhere. past: the last lines before, for plain output; a live view has
+        its own. What goes on at this moment comes after them: the next row may be minutes away.
+        """
+        self._session, self._folder = session, folder
+        self._print(f"session folder: {folder}")
+        if self._is_live:
+            if session.length and not session.ended:
+                self._start_live()
+            return
+        for line in past:
+            self._print(line)
+        if session.length and not session.ended:
+            self._print(
+                f"now: {now_line(session)}; further lines as they come, until the session ends or Ctrl-C"
+            )
+
     def record(self, row: Row) -> None:
         self._last = row
         if self._is_live and self._live is None:
             self._start_live()
-        line = event_line(self._session, row)
+        line = stamped(self._session, row)
         if line:
-            self._print(f"{row.time[11:19]} {line}".lstrip())
+            self._print(line)
 
     def close(self) -> None:
         """Ends the live view, prints the table of verdicts and the certificate, and says where everything is and what

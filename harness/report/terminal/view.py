@@ -15,7 +15,7 @@ from harness.ledger.session_record import CERTIFICATE_ROLES, SessionRecord
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 from harness.report.terminal.lines import HEADINGS, PLAN, table_rows
-from harness.report.words import cost_text, duration, score_text, signed, sparkline, title, why
+from harness.report.words import CANNOT_TELL, cost_text, duration, score_text, signed, sparkline, title, why
 
 _MOST_SHOWN = 8  # trials under way
 _STYLES = {"keep": "bold green", "discard": "yellow", "crash": "red"}
@@ -130,7 +130,7 @@ def _verdicts(session: SessionRecord, count: int) -> list[Text]:
 def _decision(proposal: ProposalRecord) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{proposal.number:>4} ", style="dim")
-    word = proposal.level or proposal.status
+    word = CANNOT_TELL if proposal.untold else proposal.level or proposal.status
     text.append(f"{one_line(word, 12):<12}", style=_STYLES.get(proposal.status, ""))
     text.append(f"{score_text(proposal.score):>9}  ")
     text.append(one_line(proposal.title or proposal.problem, 60))

@@ -147,9 +147,7 @@ def night_found(found: Survey) -> str:
     file, said = found.folder / "results.tsv", []
     if file.is_file():
         try:
-            night = read_night(file)
-            keeps = sum(row.status == "keep" for row in night.rows)
-            said.append(f"{len(night.rows)} trials in results.tsv, {keeps} kept")
+            said.append(f"results.tsv: {read_night(file).counts()}")
         except UserError as error:
             said.append(f"results.tsv cannot be read ({error})")
     if changes := recorded_changes(found):
