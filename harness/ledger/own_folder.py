@@ -3,7 +3,9 @@
 from pathlib import Path
 
 IGNORED = ".gitignore"
-_EVERYTHING = "# Made by harness: a session's folder holds the secret of its seeds. Remove this file to commit what lies here.\n*\n"
+_EVERYTHING = (
+    "# Made by harness: a session's folder holds a secret. Remove this file to commit what lies here.\n*\n"
+)
 
 
 def own_folder(folder: Path) -> None:
