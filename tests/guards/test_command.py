@@ -83,7 +83,7 @@ def test_two_files_as_json(old: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_patch(old: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A patch in git's format on a folder; one that does not apply is the user's mistake. It says what it was tried on."""
+    """A patch in git's format on a folder; one that does not apply is a mistake, and says on what it was tried."""
     new = copy(old, train=REJECTED)
     made = subprocess.run(
         ["git", "diff", "--no-index", str(old), str(new)], capture_output=True, check=False
