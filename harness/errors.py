@@ -9,6 +9,9 @@ HarnessError
 └── AgentError           the agent cannot go on (no key, limit reached, provider down)
 """
 
+import errno
+import os
+
 
 class HarnessError(Exception):
     """Base of all; its text is one line that says what to do."""
@@ -36,3 +39,13 @@ class SandboxUnavailable(InfrastructureError):
 
 class AgentError(HarnessError):
     """The agent cannot propose any more; the session ends in order and can be resumed."""
+
+
+def refusal(error: OSError, where: object = "") -> HarnessError:
+    """What the system refused, in a line. A UserError where a file or folder is not what it should be or not the
+    user's, else (a full or failing disk) the machine's. where: named if the error names no file.
+    """
+    misplaced = FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError | PermissionError
+    kind = UserError if isinstance(error, misplaced) or error.errno == errno.ELOOP else HarnessError
+    file = where if error.filename is None else os.fsdecode(error.filename)
+    return kind(f"{error.strerror or error}: {file}; correct it and repeat")

@@ -3,8 +3,10 @@
 import ast
 from collections.abc import Iterator
 
+from guards.seeding.counters import counter_noise
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
+from guards.seeding.recurrences import recurrences
 from guards.source.index import Index, NameScope, Seen
 from guards.source.program import SourceProgram, last_name
 from guards.source.value import Call, Constant, Each, Value, is_fixed, last_of
@@ -53,6 +55,8 @@ def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
             if getattr(seen.node, "value", None) in _KNOWN:
                 yield Kind.OWN, "a published generator's constant", (), seen, True
         yield from _mixing_functions(index, values)
+    yield from recurrences(program, values)
+    yield from counter_noise(program, values)
     for call in program.calls:
         if _is_digest_of_a_counter(call, values):
             yield Kind.OWN, "hash of a counter", (), call, False
@@ -107,15 +111,29 @@ def _recurrence(node: ast.AST, scope: NameScope, values: Values) -> str:
         return ""
     if set(_leaves(node.value, scope, values)) != {ast.unparse(target)}:
         return ""
-    return _mixes(node.value, node.op if isinstance(node, ast.AugAssign) else None, scope, values)
+    outer = node.op if isinstance(node, ast.AugAssign) else None
+    return _mixes(node.value, outer, scope, values, ast.unparse(target) if outer is None else "")
 
 
 def _has_bit_operation(node: ast.expr) -> bool:
     return any(isinstance(one, ast.BinOp) and isinstance(one.op, _BITS) for one in ast.walk(node))
 
 
-def _mixes(value: ast.expr, outer: ast.operator | None, scope: NameScope, values: Values) -> str:
-    operators = {type(one.op) for one in ast.walk(value) if isinstance(one, ast.BinOp)} | {type(outer)}
+def _reads(node: ast.expr, name: str) -> bool:
+    return any(
+        isinstance(one, ast.Name | ast.Attribute) and ast.unparse(one) == name for one in ast.walk(node)
+    )
+
+
+def _mixes(
+    value: ast.expr, outer: ast.operator | None, scope: NameScope, values: Values, state: str = ""
+) -> str:
+    """state: the name that is made anew, where it is one."""
+    # A product without the state is a stride: `place = (place + BATCH * LENGTH) % SIZE` goes through the data.
+    operations = (
+        one for one in ast.walk(value) if isinstance(one, ast.BinOp) and (not state or _reads(one, state))
+    )
+    operators = {type(one.op) for one in operations} | {type(outer)}
     if ast.BitXor in operators and operators & {ast.LShift, ast.RShift}:
         return "shift register"
     if ast.Mult not in operators or not operators & {ast.Mod, ast.BitAnd}:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from harness.errors import FolderInUse, HarnessError, UserError
+from harness.errors import FolderInUse, HarnessError, UserError, refusal
 
 if TYPE_CHECKING:
     import argparse
@@ -62,6 +62,11 @@ def run(
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
         return EXIT_FAILED
+    except OSError as error:  # no part knew better
+        if error.filename is None:
+            raise  # may be anybody's, also our own mistake: not hidden
+        said = refusal(error)
+        return _complain(name, said, EXIT_USER_ERROR if isinstance(said, UserError) else EXIT_FAILED)
     except KeyboardInterrupt as stopped:
         import shlex
 

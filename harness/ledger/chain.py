@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ class Ledger:
         """
         self.path = folder / FILE_NAME
         self.length, self.head = 0, FIRST_PREVIOUS
+        if self.path.exists():
+            is_file(self.path)
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 -- open for the session's life
         self._opened = time.monotonic()
         self._failed = ""
@@ -228,8 +231,17 @@ def _object(pairs: list[tuple[str, Any]], repeated: list[str]) -> dict[str, Any]
     return dict(pairs)
 
 
+def is_file(path: Path) -> os.stat_result:
+    """Its state. Raises UserError for what is no file: to open a pipe would wait for ever. OSError where nothing is."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"{path} is no file; move it away and put back the file that was there")
+    return found
+
+
 def _opened(folder: Path) -> BinaryIO:
     try:
+        is_file(folder / FILE_NAME)
         return open(folder / FILE_NAME, "rb")
     except OSError as error:
         raise UserError(f"{folder} holds no session ({error.strerror}: {FILE_NAME})") from None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.ledger.chain import FILE_NAME
+from harness.ledger.chain import FILE_NAME, is_file
 from harness.ledger.rows import Row, row_of
 
 LEDGER = FILE_NAME
@@ -21,10 +21,10 @@ class Tail:
     def rows(self) -> list[Row]:
         """New rows; a last line without its line feed waits for the next look. [] without a file.
 
-        Raises LedgerError for a row that this build does not know.
+        Raises LedgerError for a row that this build does not know, UserError for what is no file.
         """
         try:
-            size = self.file.stat().st_size
+            size = is_file(self.file).st_size
             if size <= self._offset:
                 return []
             with self.file.open("rb") as stream:

@@ -15,6 +15,7 @@ from harness import __version__
 from harness.config.setup import SESSION_LIMITS, UNJUDGING, WHERE, Setup
 from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
+from harness.ledger.chain import is_file
 from harness.ledger.interruption import ended_by_signals
 from harness.ledger.own_folder import own_folder
 from harness.ledger.plain import to_json
@@ -222,6 +223,8 @@ def _check_begun(task: Task, folder: Path) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         own_folder(folder)
+        if (folder / LOCK_NAME).exists():
+            is_file(folder / LOCK_NAME)
         with FileLock(folder / LOCK_NAME, timeout=0):
             yield
     except Timeout:

@@ -10,7 +10,7 @@ from harness.agents.context import AgentContext
 from harness.agents.prefetch import Prefetch
 from harness.config.setup import Setup
 from harness.config.target import place_of
-from harness.errors import HarnessError, UserError
+from harness.errors import HarnessError, UserError, refusal
 from harness.keep import warm_start
 from harness.keep.planning import plan
 from harness.ledger.interruption import HOW_IS_SAID, ended_by_signals
@@ -79,9 +79,7 @@ def ended_in_a_line(folder: Path, own_files: Mapping[str, Path] | None = None) -
                 f"{key} failed: {place_of(error)}; nothing is lost, the same command goes on ({folder})"
             ) from error
         if isinstance(error, OSError):
-            raise HarnessError(
-                f"{error.strerror}: {error.filename or folder}; correct it and repeat"
-            ) from error
+            raise refusal(error, folder) from error
         raise
 
 

@@ -85,7 +85,7 @@ def test_every_view_counts_it_apart(session: SessionRecord) -> None:
     assert {("cannot tell", "inconclusive.disturbed", 1), ("cannot tell", "keep.unlike_conditions", 1)} <= {
         *rejections(session)
     }
-    assert ("untold", "cannot tell: disturbed trials") in legend(session)
+    assert ("untold", "cannot tell whether it helps") in legend(session)
     assert kind_of(session.proposals[DISTURBED]) == "untold"
     assert 'data-kind="untold"' in proposal_fold(session.proposals[DISTURBED])
     assert "untold" in FILTERS

@@ -300,8 +300,8 @@ class Played:
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
-        ({"kernel_joules": 15.0}, "the energy of fixed work was 1.50"),
-        ({"kernel_seconds": 2.0}, "the machine's speed was 0.50"),
+        ({"kernel_joules": 15.0}, "fixed work took more energy than calibrated (1.50 times as much)"),
+        ({"kernel_seconds": 2.0}, "the machine was slower than calibrated (0.50 times as fast)"),
         ({"foreign_processes": 1.0}, "another process was on the trial's device"),
         ({"foreign_memory_gib": 3.0}, "another program held 3.0 GiB of the trial's device"),
         ({}, ""),

@@ -82,7 +82,7 @@ def test_both_levels_are_shown(world: Make) -> None:
     assert "CERTIFIED STEP, proposals 3, 4" in said[1]
     logged = [metrics_of(state, row) for row in state.settlements]
     assert [found["race/certified"] for found in logged if found] == [0, 1]
-    assert any("1 certified step, 1 rolled back" in line for line in certificate_lines(state))
+    assert any("1 certified step, 1 stack rolled back" in line for line in certificate_lines(state))
     first = next(row for row in (each.ruling for each in state.decided) if isinstance(row, DecidedRow))
     assert "provisional" not in event_line(state, first)  # rolled back meanwhile
 

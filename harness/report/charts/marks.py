@@ -15,7 +15,7 @@ _LEGEND = {
     "rolled": "rolled back",
     "guarded": "rejected by a guard",
     "failed": "crashed, timed out or without a valid score",
-    "untold": "cannot tell: disturbed trials",
+    "untold": "cannot tell whether it helps",
     "nothing": "nothing that could be tried",
     "certified": "fresh trials on the sealed split",
 }
