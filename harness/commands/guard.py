@@ -100,12 +100,14 @@ def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
     if len(paths) == 1 and _is_patch(paths[0]):
         paths = [Path(), paths[0]]
     if len(paths) != 2 or _is_patch(paths[0]):
-        raise UserError("guard takes OLD and NEW: two files, two folders, or a file or folder and then a patch")
+        raise UserError(
+            "guard takes OLD and NEW: two files, two folders, or a file or folder and then a patch"
+        )
     old_path, new_path = paths
     old = _read(old_path)
     links: dict[str, str] = {}
     if _is_patch(new_path):
-        new, links = _patched(old, new_path, _is_one(old_path))
+        new, links = _patched(old, new_path, old_path)
     else:
         new = _read(new_path)
         if _is_one(old_path) != _is_one(new_path):
@@ -139,17 +141,23 @@ def _check_old(old: Files, names: tuple[str, ...]) -> None:
                 ast.parse(old[name])
             except (SyntaxError, ValueError, RecursionError) as error:
                 where = f" line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-                raise UserError(f"OLD's {name}{where} is not Python: there is nothing to compare with") from error
+                raise UserError(
+                    f"OLD's {name}{where} is not Python: there is nothing to compare with"
+                ) from error
 
 
-def _patched(old: Files, patch: Path, one_file: bool) -> tuple[Files, dict[str, str]]:
+def _patched(old: Files, patch: Path, place: Path) -> tuple[Files, dict[str, str]]:
     try:
         read = read_patch(_bytes(patch))
-        if one_file and len(read.files) == 1:
+        if _is_one(place) and len(read.files) == 1:
             _named(read.files[0], f"a/{next(iter(old))}")
-        edit = apply(read, old)
     except PatchError as error:
         raise UserError(f"{patch}: {error}") from error
+    try:
+        edit = apply(read, old)
+    except PatchError as error:
+        tried = f"{place}" if place != Path() else "the present folder (OLD before the patch names another)"
+        raise UserError(f"{patch}: tried on {tried}: {error}") from error
     kept = {name: content for name, content in old.items() if name not in edit.deleted}
     return {**kept, **edit.files}, dict(edit.links)
 

@@ -60,7 +60,7 @@ def decisions_expected(trials: int | None, proposals: int | None, trials_each: f
 
 def _decisions(trial_seconds: float, decisions: int | None, trials_each: float) -> str:
     if decisions is None:
-        return f"plan: trials of about {trial_seconds:.0f} s, without a limit"
+        return f"plan: trials of at most {trial_seconds:.0f} s each; the session has no limit"
     hours = decisions * trials_each * trial_seconds / 3600
     length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
     return (

@@ -23,7 +23,8 @@ GLOSSARY: Mapping[str, str] = {
     "sd": "Standard deviation: the usual distance of one score from the mean of many, here from seed to seed.",
     "z": "How large an effect is against its own error; 2 and more is rare by chance. Behind 'against' stands the "
     "bound that it had to reach to be kept.",
-    "effect": "By how much the change's trials were better than the incumbent's trials that the keep rule looked at.",
+    "effect": "By how much the change's trials were better than the incumbent's trials that the keep rule looked at, "
+    "whichever way the metric goes; in reasons 'better by' and 'worse by'.",
     "nats": "Unit of a log loss: natural logarithm of the probability that the model gave to what was right; less is "
     "better, 0.69 is a toss of a coin.",
     "bits per byte": "Log loss in bits for each byte of text (bpb): less is better; the length of a token does not "

@@ -13,8 +13,11 @@ def headline(session: SessionRecord) -> str:
     ideas = len(session.decided)
     if not session.baseline_values and not ideas:
         return "The baseline is being measured." if session.length else "Nothing has happened yet."
-    said = f"{counted(ideas, 'idea')}{_untold(session)}"
     unit = one_line(session.unit, 40)
+    if not ideas and not session.ended:
+        first = "The first idea is being tried" if session.open else "No idea yet"
+        return f"{first}: the baseline stands at {score_text(session.baseline_score)} {unit}".rstrip()
+    said = f"{counted(ideas, 'idea')}{_untold(session)}"
     if not session.keeps:
         return f"{said}, none kept: the baseline stands at {score_text(session.baseline_score)} {unit}"
     steps = len(session.certified_steps)

@@ -7,6 +7,7 @@ from harness.report.html.claimed import claimed_table
 from harness.report.words import (
     certificate_lines,
     cost_text,
+    mean_text,
     score_text,
     signed,
     time_lines,
@@ -77,8 +78,8 @@ def _claimed(session: SessionRecord) -> list[str]:
 def _numbers(session: SessionRecord) -> str:
     found, claimed = noise(session), claimed_gain(session)
     lines = [
-        f"- {as_markdown(session.metric)} on val: baseline {score_text(session.baseline_score)}, "
-        f"incumbent {score_text(session.incumbent_score)}",
+        f"- {as_markdown(session.metric)} on val: baseline {mean_text(session, session.baseline)}, "
+        f"incumbent {mean_text(session, session.incumbent)}",
         f"- kept {len(session.keeps)} of {len(session.decided)} proposals; {as_markdown(cost_text(session))}",
     ]
     lines += [f"- {as_markdown(line, 300)}" for line in time_lines(session)]

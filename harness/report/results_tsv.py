@@ -9,14 +9,15 @@ _GIBIBYTE = 1 << 30
 
 
 def results_tsv(session: SessionRecord) -> str:
-    """The whole file. `val_<metric>` is the mean over seeds; 0 for a crash, as autoresearch writes it,
-    nan where nothing was measured (so that no plot takes it for a record)."""
+    """The whole file. `val_<metric>`, or the metric where that begins so, is the mean over seeds; 0 for a crash, as
+    autoresearch writes it, nan where nothing was measured (so that no plot takes it for a record)."""
     return head(session) + "".join(proposal_line(proposal) for proposal in session.decided)
 
 
 def head(session: SessionRecord) -> str:
     """The headings and the baseline, once it is measured."""
-    lines = [f"commit\tval_{session.metric}\tmemory_gb\tstatus\tdescription"]
+    metric = session.metric if session.metric.startswith("val_") else f"val_{session.metric}"
+    lines = [f"commit\t{metric}\tmemory_gb\tstatus\tdescription"]
     baseline = [trial for trial in session.trials_by_role[Role.BASELINE] if "val" in trial.values]
     if baseline:
         commit = session.baseline or baseline[0].commit

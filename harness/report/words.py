@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 from harness.ledger.record_parts import ProposalRecord, number, plain_mapping
-from harness.ledger.rows import CertificateRow, TransferRow
+from harness.ledger.rows import CertificateRow, TransferRow, TrialFinishedRow
 from harness.ledger.session_record import SessionRecord
-from harness.records import AblatedChange, Clock, Level
+from harness.records import AblatedChange, Clock, Level, Role
 from harness.report.analysis import claimed_gain
 from harness.report.escape import one_line
 
 CANNOT_TELL = "cannot tell"  # of a proposal that was discarded without an answer
+USUAL_SIDE = 5  # trials of either side of a certificate, where nothing else is asked for
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -45,6 +46,28 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def trial_time(measured: TrialFinishedRow, clock: Clock) -> str:
+    """What a trial was billed, and what it took in all where that is much more: "11 s of CPU time, 34 s in all"."""
+    billed = duration(measured.billed_seconds) + (" of CPU time" if clock.kind == "cpu" else "")
+    waited = measured.wall_seconds > 1.5 * measured.billed_seconds + 1
+    return f"{billed}, {duration(measured.wall_seconds)} in all" if waited else billed
+
+
+def limit_text(clock: Clock) -> str:
+    """What a trial may take: "20 s of CPU time, after 1 min 00 s to start up"."""
+    kind = " of CPU time" if clock.kind == "cpu" else ""
+    return f"{duration(clock.seconds)}{kind}, after {duration(clock.startup_seconds)} to start up"
+
+
+def mean_text(session: SessionRecord, commit: str) -> str:
+    """The mean of a program's scores, and of how many trials: races add some to those that a proposal was kept on."""
+    roles = [seen.role for seen in session.counted(commit) if seen.score is not None]
+    if not roles:
+        return score_text(None)
+    races = ", races included" if {Role.STEP_HEAD, Role.STEP_CERTIFIED} & {*roles} else ""
+    return f"{score_text(session.mean_score(commit))} (mean of {counted(len(roles), 'trial')}{races})"
 
 
 def time_lines(session: SessionRecord) -> list[str]:
@@ -162,15 +185,25 @@ def certificate_lines(session: SessionRecord) -> list[str]:
         f" ({row.confidence:.0%} interval over seeds {interval_text(row)}, p = {row.p:.3g})"
         f" on the sealed split"
     ]
+    if 0 < len(row.head_scores) < USUAL_SIDE:
+        few = counted(len(row.head_scores), "trial")
+        lines.append(f"its interval is wide: {few} a side; budget.certificate={USUAL_SIDE} narrows it")
     lines += item_lines(row, unit)
     if not row.conditions_alike:
         lines.append(UNLIKE_CONDITIONS)
     lines += step_lines(session)
     if row.claimed is not None:
-        lines.append(f"claimed by the search on val: {signed(row.claimed)} {unit}")
+        lines.append(f"claimed by the search on val: {signed(row.claimed)} {unit}{_above_claim(row)}")
     if not (session.isolation_certified if row.certified is None else row.certified):
         lines.append(UNVERIFIED)
     return lines
+
+
+def _above_claim(row: CertificateRow) -> str:
+    """Claims are too high on average; one that was exceeded is a matter of other rows and other seeds."""
+    if row.gain is None or row.claimed is None or row.gain <= row.claimed:
+        return ""
+    return " (less than certified: the sealed split has other rows than val, and both have errors)"
 
 
 _TRANSFER = {

@@ -17,6 +17,7 @@ from harness.errors import FolderInUse, UserError
 from harness.keep import warm_start
 from harness.ledger.chain import is_file
 from harness.ledger.interruption import ended_by_signals
+from harness.ledger.own_folder import own_folder
 from harness.ledger.plain import to_json
 from harness.ledger.reading import LEDGER, Tail
 from harness.ledger.rows import SessionEndedRow, SessionResumedRow, SessionStartedRow
@@ -230,7 +231,7 @@ def _check_begun(task: Task, folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         if (folder / LOCK_NAME).exists():
             is_file(folder / LOCK_NAME)
         with FileLock(folder / LOCK_NAME, timeout=0):

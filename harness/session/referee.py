@@ -388,7 +388,9 @@ def explained(step: Step, disturbed: int = 0) -> str:
     line = f"z {said['z']:.2f}"
     line += f" against {said['bound']:.2f}" if "bound" in said else ""
     line += f" after {_looked(round(said['look']), disturbed)}" if "look" in said else ""
-    return line + (f", effect {said['effect']:.4g} (sd {said['sd']:.2g})" if "effect" in said else "")
+    if "effect" not in said:
+        return line
+    return f"{line}, {'worse' if said['effect'] < 0 else 'better'} by {abs(said['effect']):.4g} (sd {said['sd']:.2g})"
 
 
 def _looked(count: int, disturbed: int) -> str:

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from harness.config.compose import sweeper_params
 from harness.config.setup import Setup
 from harness.errors import UserError
+from harness.ledger.own_folder import own_folder
 from harness.ledger.reading import LEDGER, Tail, session_folders
 from harness.ledger.session_record import SessionRecord
 from harness.ledger.sweep_record import Record
@@ -258,7 +259,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         with FileLock(folder / "lock", timeout=0):
             yield
     except Timeout:

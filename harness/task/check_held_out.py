@@ -1,6 +1,7 @@
 """Can what is held out be made again by somebody who has all that a trial and an agent can see, and the programs?
 
-With the referee's secret it cannot: two secrets give two held-out sets, and the secret stands in no file.
+With the referee's secret it cannot: two secrets give two held-out sets, and the secret stands in no file. Nor can it
+where prepare.py chooses among rows of a file that lies in the task's folder and in no trial: two such choices overlap.
 """
 
 import base64
@@ -21,6 +22,14 @@ from harness.task.task import GIVE_A_REASON, Task, TaskData
 
 MOST_SHARED = 0.5  # of one draw's windows that another draw may hold: two splits of one corpus overlap
 
+_NOT_ALONE = (
+    "the task's programs alone, without its other files, do not make them, and no trial can read those"
+)
+_CURES = (
+    "the programs alone make them, so a candidate can, too: draw each split with `secret`, or choose rows of a file in"
+    " the task's folder, which no trial can read"
+)
+
 Finding = tuple[bool | None, str]
 """(right, wrong or neither; a line about it)"""
 
@@ -28,12 +37,12 @@ Finding = tuple[bool | None, str]
 def held_out(task: Task, profile: str, data: TaskData) -> Finding:
     """Whether the held-out data are the referee's alone. Draws them once more, with another secret."""
     if takes_secret(task):
-        return _two_draws(data, golden_data(task, profile))
+        right, text = _two_draws(data, golden_data(task, profile))
+        if right or programs_make(task, profile) is not None:
+            return right, text if right else f"{text}; {_CURES}"
+        return True, f"{text}; {_NOT_ALONE}"
     if not (again := made_again(task, profile, data)):
-        return (
-            True,
-            "held-out data again: the task's programs alone, without its other files, do not make them",
-        )
+        return True, f"held-out data again: {_NOT_ALONE}"
     text = f"held-out data again: the task's programs alone make {', '.join(again)} anew"
     if task.fixed_held_out_because:
         return None, f"{text}; task.yaml says why: {task.fixed_held_out_because}"
@@ -51,11 +60,12 @@ def _two_draws(data: TaskData, other: TaskData) -> Finding:
         if not different or (named and not named & different):
             return (
                 False,
-                f"held-out data again: two secrets give the same {split.value}; prepare() must use `secret`",
+                f"held-out data again: two secrets give the same {split.value}",
             )
     share = shared_windows(data.private, other.private, different)
     text = f"held-out data again: two secrets give two sets, {share:.1%} of the one is in the other"
-    return share <= MOST_SHARED, text
+    right = share <= MOST_SHARED
+    return right, text if right else f"{text} (the limit is {MOST_SHARED:.0%})"
 
 
 def shared_windows(one: Path, other: Path, names: Iterable[str]) -> float:
@@ -73,6 +83,13 @@ def shared_windows(one: Path, other: Path, names: Iterable[str]) -> float:
 
 def made_again(task: Task, profile: str, data: TaskData) -> list[str]:
     """Private files that prepare.py makes byte for byte from the task's programs and public downloads alone."""
+    made = programs_make(task, profile) or {}
+    return sorted(name for name, digest in digests(data.private).items() if made.get(name) == digest)
+
+
+def programs_make(task: Task, profile: str) -> dict[str, str] | None:
+    """Private files by their digests that prepare.py makes from the task's programs, public downloads and a secret of
+    its own; None: it cannot, it needs other files of the task's folder, which no candidate has."""
     programs = {**task.source(), **task.fixed_files()}
     with tempfile.TemporaryDirectory() as place:
         folder, out = Path(place, task.name), Path(place, "made")
@@ -84,9 +101,8 @@ def made_again(task: Task, profile: str, data: TaskData) -> list[str]:
         try:
             make_data(folder, profile, out, secrets.token_bytes(32))
         except UserError:
-            return []  # it needs more than a candidate can have
-        made = digests(out / "private")
-    return sorted(name for name, digest in digests(data.private).items() if made.get(name) == digest)
+            return None
+        return digests(out / "private")
 
 
 def secret_shown(task: Task, profile: str, data: TaskData) -> Finding:

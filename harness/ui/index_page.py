@@ -176,10 +176,10 @@ def index_body(index: SessionIndex, name: str) -> str:
     sweeps = index.sweeps()
     cards = f'<div class="cards" id="cards">{index.cards()}</div>'
     search = '<input id="search" type="search" placeholder="filter  ( / )" aria-label="filter sessions">'
-    everything = '<p><a href="compare/all/">compare all of them</a></p>'
+    everything = '<p><a href="compare/all/">compare all sessions of this page</a></p>'
     return (
         f"<header><h1>Sessions below {as_html(name, 120)}</h1></header>"
         f'<div class="tools">{search}</div>{cards}'
-        + section("Sweeps", f'<div data-part="sweeps">{sweeps}</div>{everything}')
+        + section("Sweeps and comparisons", f'<div data-part="sweeps">{sweeps}</div>{everything}')
         + section("Machine", f'<div data-part="machine">{index.machine()}</div>')
     )

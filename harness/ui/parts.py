@@ -13,6 +13,7 @@ from harness.report.html.evidence import cost, isolation, reproduction, settings
 from harness.report.html.page import classes, gains, noise_section, top, transfers, verdicts
 from harness.report.html.pieces import section
 from harness.report.html.transcripts import attempts
+from harness.report.terminal.lines import PLAN
 from harness.report.words import duration
 from harness.ui.watched import Watched
 
@@ -31,7 +32,7 @@ class PagePart:
 
 
 def _now(watched: Watched) -> str:
-    """Trials under way with their clocks, the agent at work, the last notice."""
+    """Trials under way with their clocks, the agent at work, the last notice but those of the plan."""
     session = watched.record
     lines = [_trial(trial) + _curve(watched, trial) for trial in [*session.under_way.values()][-6:]]
     if session.thinking:
@@ -39,8 +40,11 @@ def _now(watched: Watched) -> str:
     if not lines:
         lines.append("<p>The session has ended.</p>" if session.ended else "<p>Between two trials.</p>")
     lines += _agent(watched)
-    if session.notices:
-        last = session.notices[-1]
+    said = [
+        notice for notice in session.notices if not notice.text.startswith(PLAN)
+    ]  # of what is to come: it began
+    if said:
+        last = said[-1]
         lines.append(f'<p class="soft">notice {as_html(last.time[11:19])}: {as_html(last.text, 400)}</p>')
     return section("Now", *lines)
 

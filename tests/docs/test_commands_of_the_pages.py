@@ -62,7 +62,7 @@ def lab(tmp_path: Path) -> Path:
         '{"kind": "text", "text": "WORDS"}\n'
     )
     (tmp_path / "my_program.md").write_text("Do well.\n")
-    for task in ("churn", "autoresearch"):
+    for task in ("churn", "signals", "autoresearch"):
         shutil.copytree(ROOT / "tasks" / "digits", tmp_path / "tasks" / task)
     (tmp_path / "OLD").write_text("a = 1\n")
     (tmp_path / "NEW").write_text("a = 2\n")

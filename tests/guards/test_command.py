@@ -82,8 +82,8 @@ def test_two_files_as_json(old: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert {"guard", "judgement", "reason", "message", "doubts"} <= found["verdicts"][0].keys()
 
 
-def test_a_patch(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A patch in git's format on a folder; one that does not apply is the user's mistake."""
+def test_a_patch(old: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patch in git's format on a folder; one that does not apply is a mistake, and says on what it was tried."""
     new = copy(old, train=REJECTED)
     made = subprocess.run(
         ["git", "diff", "--no-index", str(old), str(new)], capture_output=True, check=False
@@ -95,6 +95,13 @@ def test_a_patch(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "seed.ignored" in capsys.readouterr().out
     patch.write_text(text.replace("default_rng(options.seed)", "default_rng(other)"))
     assert run_named("guard", [str(old), str(patch)]) == 2
+    assert f"tried on {old}: train.py: hunk 1" in capsys.readouterr().err
+    monkeypatch.chdir(old)
+    assert run_named("guard", [str(patch)]) == 2
+    assert (
+        "tried on the present folder (OLD before the patch names another): train.py"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_protected_file_is_named(old: Path, capsys: pytest.CaptureFixture[str]) -> None:

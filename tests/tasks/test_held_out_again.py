@@ -39,6 +39,19 @@ def prepare(public, private):
     (public / "train").mkdir()
     (private / "val.json").write_bytes((Path(__file__).parent / "customers.csv").read_bytes())
 """
+CHOSEN = """
+import hashlib, random
+from pathlib import Path
+def prepare(public, private, secret):
+    (public / "train").mkdir()
+    given = {given}
+    rows = [given[start:start + 200] for start in range(0, 2000, 200)]
+    random.Random(secret).shuffle(rows)
+    (private / "val.bin").write_bytes(b"".join(rows[:5]))
+    (private / "test.bin").write_bytes(b"".join({test}))
+"""
+FROM_THE_FOLDER = "(Path(__file__).parent / 'customers.csv').read_bytes()"
+FROM_THE_PROGRAM = "random.Random(1).randbytes(2000)"
 
 
 @pytest.fixture
@@ -63,12 +76,33 @@ def task(folder: Path, prepare: str, **changes: object) -> Task:
         (DRAWN.format(key=HONEST, more=""), True, "two secrets give two sets, 0.0%"),
         (DRAWN.format(key="split.encode()", more=""), False, "two secrets give the same val"),
         (DRAWN.format(key="secret if split == 'val' else b'fixed'", more=""), False, "the same test"),
+        (
+            CHOSEN.format(given=FROM_THE_FOLDER, test="rows[5:]"),
+            True,
+            "(the limit is 50%); the task's programs alone",
+        ),
+        (
+            CHOSEN.format(given=FROM_THE_FOLDER, test="sorted(rows)"),
+            True,
+            "the same test; the task's programs alone",
+        ),
+        (
+            CHOSEN.format(given=FROM_THE_PROGRAM, test="rows[5:]"),
+            False,
+            "(the limit is 50%); the programs alone",
+        ),
+        (
+            CHOSEN.format(given=FROM_THE_PROGRAM, test="sorted(rows)"),
+            False,
+            "so a candidate can, too: draw each",
+        ),
         (FIXED, False, "programs alone make test.json, val.json anew"),
         (FROM_A_FILE, True, "do not make them"),
     ],
 )
 def test_data_that_others_can_make_are_found(folder: Path, prepare: str, good: bool, said: str) -> None:
-    """Attacks: fixed seeds, a secret that is not used, or for one split only. Honest: drawn with it, or from a file."""
+    """Attacks: fixed seeds, a secret that is not used, or for one split only. Honest: drawn with it, or from a file of
+    the folder, also where a secret only says which of its rows are val and which test."""
     made = task(folder, prepare)
     found, text = held_out(made, "cpu", prepared(made, "cpu"))
     assert (found, said in text) == (good, True), text

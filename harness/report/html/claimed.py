@@ -120,8 +120,8 @@ def _summary(session: SessionRecord, recorded: Sequence[ProposalRecord]) -> str:
         f"{counted(len(recorded), 'change')} of a recorded night, each claimed on one trial that scored itself{whole}."
         f" Measured again on fresh seeds, {', '.join([held, *_rest(recorded)])}. Levels compare only where machine and"
         " budget are alike; gains do. A gain here is against the mean of all trials that the incumbent had by then; the"
-        " effect in a reason is what the keep rule looked at, for most rules the incumbent's latest trials. Trials that"
-        " were disturbed enter neither the score nor what they print."
+        " difference in a reason is what the keep rule looked at, for most rules the incumbent's latest trials."
+        " Trials that were disturbed enter neither the score nor what they print."
     )
 
 

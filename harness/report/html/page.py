@@ -25,6 +25,7 @@ from harness.report.words import (
     duration,
     interval_text,
     level_text,
+    mean_text,
     score_text,
     signed,
     transfer_word,
@@ -74,7 +75,7 @@ def top(session: SessionRecord) -> str:
     """Name, sentence, marks, numbers."""
     choices = session.started.choices
     proven = session.isolation_certified
-    state = "ended" if session.ended else "not ended"
+    state = "ended" if session.ended else "not ended yet, or interrupted"
     level = f"isolation {level_text(session.started.level)}"
     marks = [(f"{group} {choices[group]}", "") for group in ("program", "keep", "budget") if group in choices]
     marks += [(level if proven else f"{level} UNVERIFIED", "good" if proven else "bad"), (state, "")]
@@ -122,10 +123,9 @@ def _tiles(session: SessionRecord) -> str:
     untold = sum(proposal.untold for proposal in session.decided)
     lost += f", {untold} cannot tell" if untold else ""
     tiles.append(tile("kept proposals", kept, lost, "kept"))
-    about = f"baseline {score_text(session.baseline_score)}"
-    tiles.append(
-        tile(f"{session.metric} of the incumbent", score_text(session.incumbent_score), about, "incumbent")
-    )
+    score, _, behind = mean_text(session, session.incumbent).partition(" ")
+    about = f"{behind.strip('()')}; baseline {score_text(session.baseline_score)}"
+    tiles.append(tile(f"{session.metric} of the incumbent", score, about.lstrip("; "), "incumbent"))
     for method, reached in list(session.started.references.items())[:2]:
         tiles.append(tile(f"reference: {method}", score_text(reached), "not a result of this session"))
     if found is not None:

@@ -28,10 +28,13 @@ from harness.report.words import (
     certificate_lines,
     cost_text,
     duration,
+    limit_text,
+    mean_text,
     score_text,
     time_lines,
     title,
     transfer_lines,
+    trial_time,
     verdict,
     why,
 )
@@ -55,9 +58,10 @@ def event_line(session: SessionRecord, row: Row) -> str:
             return f"proposal {proposal.number}: {one_line(about, 200)}"
         case TrialStartedRow() if _is_first(session, row):
             return one_line(f"trial {row.trial_id} is being made {BEFORE_FIRST}", 200)
-        case TrialStartedRow() if row.clock.seconds >= LONG_SECONDS:
-            most = duration(row.clock.seconds + row.clock.startup_seconds)
-            return one_line(f"trial {row.trial_id} ({row.role}) started: at most {most}", 140)
+        case TrialStartedRow() if row.clock.seconds + row.clock.startup_seconds >= LONG_SECONDS:
+            return one_line(
+                f"trial {row.trial_id} ({row.role}) started: at most {limit_text(row.clock)}", 140
+            )
         case TrialFinishedRow(outcome=Outcome.INFRA_FAILED, reason=reason) if reason == STOPPED:
             return one_line(f"trial {row.trial_id}: stopped, it will be run again", 140)
         case TrialFinishedRow() if row.outcome is not Outcome.COMPLETED:
@@ -65,6 +69,8 @@ def event_line(session: SessionRecord, row: Row) -> str:
             return one_line(f"trial {row.trial_id}: {row.outcome} ({row.reason}) after {took}", 140)
         case ScoredRow():
             return _scored(session, row)
+        case VerdictRow(judgement=Judgement.INCONCLUSIVE) if row.trials_wanted:
+            return one_line(f"another trial before a keep: {row.message} ({row.reason})", 400)
         case VerdictRow() if row.judgement is not Judgement.ACCEPT:
             return one_line(f"guard {row.guard}: {row.judgement} ({row.reason}) {row.message}", 400)
         case DecidedRow():
@@ -132,8 +138,8 @@ def final_lines(session: SessionRecord) -> list[str]:
 def reference_lines(session: SessionRecord) -> list[str]:
     """Baseline, incumbent and the task's reference scores in one line."""
     parts = [
-        f"baseline {score_text(session.baseline_score)}",
-        f"incumbent {score_text(session.incumbent_score)}",
+        f"baseline {mean_text(session, session.baseline)}",
+        f"incumbent {mean_text(session, session.incumbent)}",
     ]
     references = session.started.references
     parts += [f"{one_line(name, 30)} {score_text(value)}" for name, value in references.items()]
@@ -142,7 +148,8 @@ def reference_lines(session: SessionRecord) -> list[str]:
 
 def _scored(session: SessionRecord, row: ScoredRow) -> str:
     trial = session.trial(row.trial_id)
-    took = f" in {duration(trial.measured.billed_seconds)}" if trial and trial.measured.billed_seconds else ""
+    billed = trial is not None and trial.measured.billed_seconds > 0
+    took = f" in {trial_time(trial.measured, trial.start.clock)}" if trial and billed else ""
     if row.status == "scored":
         return one_line(f"trial {row.trial_id}: {session.metric} {score_text(row.value)}{took}", 140)
     return one_line(f"trial {row.trial_id}: {row.status} ({row.reason})", 140)
