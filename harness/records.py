@@ -301,7 +301,7 @@ class TrialSummary:
 class PastProposal:
     """A proposal of this session that has been decided.
 
-    measured: whether a trial of it was finished. doubts: what static guards left to trials, a line each.
+    measured: whether a trial of it said something. doubts: what static guards left to trials, a line each.
     """
 
     number: int

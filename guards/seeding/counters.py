@@ -18,9 +18,10 @@ _VECTORS = {"arange", "linspace", "indices", "range", "count"}
 _WAVES = {"sin", "cos", "tan"}
 _BYTES = {"frombuffer", "fromstring", "to_bytes", "ord"}
 _TEXTS = {"__doc__", "encode", "join", "dir", "str", "repr"}
-_WHOLE = {"floor", "trunc", "int", "astype"}
+_WHOLE = {"floor", "trunc", "int", "astype", "round", "rint"}
+_REMAINDERS = {"mod", "fmod", "remainder"}
 _LEAST_POWER = 1 << 16  # of a text as numbers: below it is a mask or a letter
-_CALLS = _WAVES | _BYTES | {"modf", "pow"}
+_CALLS = _WAVES | _BYTES | _REMAINDERS | {"modf", "pow"}
 
 
 def counter_noise(program: SourceProgram, values: Values) -> Iterator[Handed]:
@@ -60,9 +61,13 @@ def _looks_like(node: ast.expr, scope: NameScope, values: Values) -> str:
     if isinstance(node.op, ast.Sub):
         whole = isinstance(right, Call) and last_of(right.called) in _WHOLE and left in right.arguments
         return "fractions of a counter" if whole else ""
-    if isinstance(right, Constant) and right.value == 1:
+    return _remainder(left, right)
+
+
+def _remainder(of: Value, by: Value) -> str:
+    if isinstance(by, Constant) and by.value == 1:
         return "fractions of a counter"
-    return "remainders of a counter's powers" if _has_power(left) and is_fixed(right) else ""
+    return "remainders of a counter's powers" if _has_power(of) and is_fixed(by) else ""
 
 
 def _called(node: ast.Call, scope: NameScope, values: Values) -> str:
@@ -75,6 +80,8 @@ def _called(node: ast.Call, scope: NameScope, values: Values) -> str:
         return "remainders of a counter's powers" if len(given) == 3 and any(map(_counts, given)) else ""
     if not given or not _counts(given[0]):
         return ""
+    if name in _REMAINDERS:
+        return _remainder(given[0], given[1]) if len(given) == 2 else ""
     if name == "modf":
         return "fractions of a counter"
     return "a wave of a counter's powers" if _has_power(given[0]) or name == "tan" else ""

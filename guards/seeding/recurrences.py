@@ -33,6 +33,7 @@ class _Region:
     scope: NameScope
     updates: Updates
     fixed: frozenset[str]  # counters of the loop, imported modules
+    lasting: frozenset[str] | None = None  # names whose values outlast a round; None: all
     reads: dict[str, set[str]] = field(default_factory=dict)  # of those names, by name
     others: dict[str, list[ast.expr]] = field(default_factory=dict)  # what else a name is made of
 
@@ -59,7 +60,8 @@ def recurrences(program: SourceProgram, values: Values) -> Iterator[Handed]:
     for index in program.indexes.values():
         modules = frozenset(_imported(index))
         for region in _regions(index.module.node, index.module, index, modules):
-            found = [(_kind(region, name, values), name) for name in region.updates]
+            names = region.updates if region.lasting is None else region.lasting
+            found = [(_kind(region, name, values), name) for name in sorted(names)]
             if kinds := sorted({kind for kind, _ in found if kind is not None}, key=lambda one: not one[1]):
                 what, plain = kinds[0]
                 where = Seen(region.node, region.scope, region.scope.place, region.node)
@@ -80,7 +82,15 @@ def _regions(node: ast.AST, scope: NameScope, index: Index, modules: frozenset[s
         for child in ast.iter_child_nodes(parent):
             if isinstance(child, _LOOPS):
                 yield _Region(child, scope, _updates(child), modules | {*_counters(child)})
+            elif isinstance(child, ast.FunctionDef):
+                yield _method(child, index.scopes.get(id(child), scope), modules)
             waiting.append((child, index.scopes.get(id(child), scope)))
+
+
+def _method(node: ast.FunctionDef, scope: NameScope, modules: frozenset[str]) -> _Region:
+    """A function that may be called again and again: what it leaves in an object is there the next time."""
+    updates = _updates(node)
+    return _Region(node, scope, updates, modules, lasting=frozenset(one for one in updates if "." in one))
 
 
 def _counters(loop: ast.AST) -> Iterator[str]:
@@ -209,7 +219,7 @@ def _shape(nodes: list[ast.AST], made: set[str], region: _Region, values: Values
     """nodes: the operations on what is made anew, `made`."""
     operators = {type(one.op) for one in nodes if isinstance(one, ast.BinOp)}
     calls = {last_name(one.func) for one in nodes if isinstance(one, ast.Call)}
-    product = bool(operators & {ast.Mult, ast.Pow} or calls & _PRODUCTS)
+    product = bool(operators & {ast.Mult, ast.Pow, ast.MatMult} or calls & _PRODUCTS)
     cut = bool(operators & {ast.Mod, ast.BitAnd} or calls & _REMAINDERS)
     cut = cut or {ast.FloorDiv, ast.Sub, ast.Mult} <= operators
     shift = bool(operators & {ast.LShift, ast.RShift} or calls & _SHIFTS)

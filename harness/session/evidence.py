@@ -141,7 +141,7 @@ class History:
             hypothesis=answer.hypothesis,
             log=trials[-1].log if trials and trials[-1].score is None else "",
             inference_cost=_inference_cost(state, commit, self._scale[1]),
-            measured=bool(trials),
+            measured=bool(trials) and not proposal.untold,
             doubts=tuple(proposal.doubts),
             trial=_summary(state, commit),
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from guards.budget_honesty import BudgetHonesty
+from guards.duplicates import Duplicates
 from harness.errors import UserError
 from harness.keep.race import Race
 from harness.records import Decision, Role
@@ -322,6 +323,19 @@ def test_a_disturbed_trial_is_made_again(world: Callable[..., World], odd: Found
     assert decided.decision is Decision.KEEP
     counted = session.trial_runner.state.counted(decided.commit)
     assert [seen.trial_id for seen in counted] == candidates[bool(said) :]
+
+
+def test_what_only_disturbed_trials_were_spent_on_may_be_proposed_again(world: Callable[..., World]) -> None:
+    """Nobody knows yet whether it helps."""
+    first, odd = Race().incumbent_runs + 1, {"foreign_processes": 1.0}
+    disturbed = Played({first: odd, first + 2: odd, first + 4: odd})  # the incumbent is asked between them
+    better = "loss = 0.5\nsave(loss)"
+    made = world([better] * 2, guards=(BudgetHonesty(), Duplicates()), machine_probe=disturbed)
+    session = made.session()
+    session.run()
+    reasons = [proposal.reason for proposal in session.trial_runner.state.decided]
+    assert reasons[0] == "inconclusive.disturbed"
+    assert reasons[1].startswith("keep.")
 
 
 def test_only_the_baselines_own_word_is_compared_with_the_calibration(world: Callable[..., World]) -> None:
