@@ -1,7 +1,6 @@
 """The torch script of docs/training_script.md, before and after, as a reader would follow it."""
 
 import importlib.util
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,16 +47,22 @@ def test_the_script_after_learns_as_well_as_the_one_before(signals: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_torch_task_passes_its_check_and_a_copy_is_tried(signals: Path, type_in: Type) -> None:
-    """As the page's last block says; a copy in replay/ is the proposal."""
+def test_the_torch_task_passes_its_check_and_copies_are_tried(signals: Path, type_in: Type) -> None:
+    """As the page's last block says. The second copy in replay/ takes nothing back of the first, kept or not."""
     task = signals / "tasks/signals"
-    (task / "replay/0001-wider").mkdir(parents=True)
-    shutil.copy(task / "train.py", task / "replay/0001-wider")
-    wider = (task / "train.py").read_text().replace("HIDDEN = 16", "HIDDEN = 64")
-    (task / "replay/0001-wider/train.py").write_text(wider)
+    text = (task / "train.py").read_text()
+    for name, old, new in (
+        ("0001-wider", "HIDDEN = 16", "HIDDEN = 64"),
+        ("0002-faster", "RATE = 1e-3", "RATE = 5e-3"),
+    ):
+        (task / "replay" / name).mkdir(parents=True)
+        (task / "replay" / name / "train.py").write_text(text.replace(old, new))
     checked = type_in("harness check-task signals", signals).stdout
     assert "FAIL" not in checked
     assert "no trial can read those" in checked
     said = type_in("harness task=signals budget.certificate=2 session.tag=signals", signals).stdout
     assert "proposal 1: 0001-wider" in said
     assert "session ended: the agent has no more proposals" in said
+    patch = (signals / "sessions/signals/patches/0002.patch").read_text()
+    assert "+RATE = 5e-3" in patch
+    assert "-HIDDEN" not in patch
