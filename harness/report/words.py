@@ -185,10 +185,10 @@ def certificate_lines(session: SessionRecord) -> list[str]:
         f" ({row.confidence:.0%} interval over seeds {interval_text(row)}, p = {row.p:.3g})"
         f" on the sealed split"
     ]
+    lines += item_lines(row, unit)
     if 0 < len(row.head_scores) < USUAL_SIDE:
         few = counted(len(row.head_scores), "trial")
-        lines.append(f"its interval is wide: {few} a side; budget.certificate={USUAL_SIDE} narrows it")
-    lines += item_lines(row, unit)
+        lines.append(f"the interval over seeds is wide: {few} a side; budget.certificate={USUAL_SIDE} narrows it")
     if not row.conditions_alike:
         lines.append(UNLIKE_CONDITIONS)
     lines += step_lines(session)

@@ -100,7 +100,7 @@ def kept(maker: Any, **certificate: Any) -> list[str]:
 def test_a_certificate_of_few_trials_says_what_narrows_it(maker: Any) -> None:
     """And one of the usual number says nothing of the kind."""
     few = kept(maker, head_scores=[1.9, 1.9], baseline_scores=[2.0, 2.0])
-    assert "its interval is wide: 2 trials a side; budget.certificate=5 narrows it" in few
+    assert "the interval over seeds is wide: 2 trials a side; budget.certificate=5 narrows it" in few
     assert not any("narrows" in line for line in kept(maker))
 
 
