@@ -81,14 +81,14 @@ class BudgetHonesty:
                 return reject(self.name, f"budget.{case}", f"{trial.trial_id}: {message}")
         latest = evidence.candidate_trials[-1:]  # the trial that a repetition would replace
         # Steps score the same on a slow machine, which matters only where it explains what they took
-        unaffected = evidence.fixed_work and self._too_much_work(evidence) is None
-        for trial in () if unaffected else latest:
+        too_much = self._too_much_work(evidence)
+        for trial in () if evidence.fixed_work and too_much is None else latest:
             for case, message in self._disturbed(trial):
                 about: dict[str, Json] = {"trial_id": trial.trial_id}
                 said = f"{trial.trial_id}: {message}: {_NO_EVIDENCE}"
                 return inconclusive(self.name, f"budget.{case}", said, about)
         # A disturbed machine is slow, too: that was looked at before.
-        if verdict := self._too_much_work(evidence) or self._too_early(evidence):
+        if verdict := too_much or self._too_early(evidence):
             return verdict
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"

@@ -11,7 +11,19 @@ from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
 from guards.source.index import Index, NameScope, Seen
 from guards.source.program import SourceProgram, last_name
-from guards.source.value import Call, Compound, Constant, Counting, Each, Path, Value, is_fixed, last_of, walk
+from guards.source.value import (
+    Call,
+    Compound,
+    Constant,
+    Counting,
+    Each,
+    Path,
+    Value,
+    is_fixed,
+    last_of,
+    leaves,
+    walk,
+)
 from guards.source.values import Values
 
 _VECTORS = {"arange", "linspace", "indices", "range", "count"}
@@ -27,20 +39,16 @@ _CALLS = _WAVES | _BYTES | _REMAINDERS | {"modf", "pow"}
 def counter_noise(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Each place, by what it looks like."""
     for index in program.indexes.values():
-        for node, scope in _operations(index.module.node, index.module, index):
+        for node, scope in _operations(index):
             if what := _looks_like(node, scope, values):
                 yield Kind.OWN, what, (), Seen(node, scope, scope.place, node), False
 
 
-def _operations(node: ast.AST, scope: NameScope, index: Index) -> Iterator[tuple[ast.expr, NameScope]]:
+def _operations(index: Index) -> Iterator[tuple[ast.expr, NameScope]]:
     """What is looked at, each with its scope. Evaluating costs most, so nothing else is."""
-    waiting = [(node, scope)]
-    while waiting:
-        parent, scope = waiting.pop()
-        for child in ast.iter_child_nodes(parent):
-            if isinstance(child, ast.BinOp | ast.Call) and _is_looked_at(child):
-                yield child, scope
-            waiting.append((child, index.scopes.get(id(child), scope)))
+    for node, scope in index.nodes():
+        if isinstance(node, ast.BinOp | ast.Call) and _is_looked_at(node):
+            yield node, scope
 
 
 def _is_looked_at(node: ast.BinOp | ast.Call) -> bool:
@@ -89,19 +97,13 @@ def _called(node: ast.Call, scope: NameScope, values: Values) -> str:
 
 def _counts(value: Value) -> bool:
     """Whether it is made of constants and of all numbers that a counter takes."""
-    parts = list(walk(value))
-    counter = any(_is_counter(one) for one in parts)
-    leaves = (one for one in parts if not _has_parts(one))
-    return counter and all(isinstance(one, Constant | Path | Counting) for one in leaves)
+    counter = any(_is_counter(one) for one in walk(value))
+    return counter and all(isinstance(one, Constant | Path | Counting) for one in leaves(value))
 
 
 def _is_counter(value: Value) -> bool:
     of = value.of if isinstance(value, Each) else value
     return isinstance(of, Call) and last_of(of.called) in _VECTORS
-
-
-def _has_parts(value: Value) -> bool:
-    return any(True for _ in value.parts())
 
 
 def _has_power(value: Value) -> bool:

@@ -9,7 +9,7 @@ from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
 from guards.source.index import Comprehension, Index, NameScope, Seen
 from guards.source.program import SourceProgram, last_name
-from guards.source.value import Constant, Counting, Path, Unknown, walk
+from guards.source.value import Constant, Counting, Path, Unknown, leaves
 from guards.source.values import Values
 
 _LARGE = 1000
@@ -59,7 +59,7 @@ def recurrences(program: SourceProgram, values: Values) -> Iterator[Handed]:
     """Each once a loop. Plain: products with a remainder of a large number, shifts with exclusive or."""
     for index in program.indexes.values():
         modules = frozenset(_imported(index))
-        for region in _regions(index.module.node, index.module, index, modules):
+        for region in _regions(index, modules):
             names = region.updates if region.lasting is None else region.lasting
             found = [(_kind(region, name, values), name) for name in sorted(names)]
             if kinds := sorted({kind for kind, _ in found if kind is not None}, key=lambda one: not one[1]):
@@ -75,16 +75,12 @@ def _imported(index: Index) -> Iterator[str]:
                 yield name
 
 
-def _regions(node: ast.AST, scope: NameScope, index: Index, modules: frozenset[str]) -> Iterator[_Region]:
-    waiting = [(node, scope)]
-    while waiting:
-        parent, scope = waiting.pop()
-        for child in ast.iter_child_nodes(parent):
-            if isinstance(child, _LOOPS):
-                yield _Region(child, scope, _updates(child), modules | {*_counters(child)})
-            elif isinstance(child, ast.FunctionDef):
-                yield _method(child, index.scopes.get(id(child), scope), modules)
-            waiting.append((child, index.scopes.get(id(child), scope)))
+def _regions(index: Index, modules: frozenset[str]) -> Iterator[_Region]:
+    for node, scope in index.nodes():
+        if isinstance(node, _LOOPS):
+            yield _Region(node, scope, _updates(node), modules | {*_counters(node)})
+        elif isinstance(node, ast.FunctionDef):
+            yield _method(node, index.scopes.get(id(node), scope), modules)
 
 
 def _method(node: ast.FunctionDef, scope: NameScope, modules: frozenset[str]) -> _Region:
@@ -277,5 +273,5 @@ def _names(node: ast.AST) -> set[str]:
 
 def _is_fixed(node: ast.expr, scope: NameScope, values: Values) -> bool:
     """Whether it is made of constants, counters and libraries' functions, and of itself."""
-    leaves = [one for one in walk(values.of(node, scope)) if not any(True for _ in one.parts())]
-    return all(isinstance(one, Constant | Counting | Path) or one == Unknown("cycle") for one in leaves)
+    made_of = leaves(values.of(node, scope))
+    return all(isinstance(one, Constant | Counting | Path) or one == Unknown("cycle") for one in made_of)

@@ -4,7 +4,7 @@ import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -99,6 +99,15 @@ class Index:
     augmented: list[Seen] = field(default_factory=list)  # assignments like `+=`
     products: list[Seen] = field(default_factory=list)  # products with a call on one side
     numbers: list[Seen] = field(default_factory=list)  # large whole numbers
+
+    def nodes(self) -> Iterator[tuple[ast.AST, NameScope]]:
+        """Every node of the module below its root, with the scope that it stands in."""
+        waiting = [(self.module.node, self.module)]
+        while waiting:
+            parent, scope = waiting.pop()
+            for child in ast.iter_child_nodes(parent):
+                yield child, scope
+                waiting.append((child, self.scopes.get(id(child), scope)))
 
 
 @lru_cache(maxsize=64)

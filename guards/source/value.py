@@ -251,6 +251,11 @@ def walk(value: Value) -> Iterator[Value]:
         yield from walk(part)
 
 
+def leaves(value: Value) -> Iterator[Value]:
+    """What it is made of that is made of nothing else."""
+    return (one for one in walk(value) if not any(True for _ in one.parts()))
+
+
 def mentions(value: Value, wanted: Value) -> bool:
     """Whether `wanted` occurs anywhere inside a value."""
     return any(one == wanted for one in walk(value))
@@ -293,8 +298,7 @@ def _label(value: Value) -> tuple[object, ...]:
 
 def is_fixed(value: Value) -> bool:
     """Whether a value is made of constants, counters and a library's functions alone."""
-    leaves = [one for one in walk(value) if not any(True for _ in one.parts())]
-    return all(isinstance(one, Constant | Counting | Path) for one in leaves)
+    return all(isinstance(one, Constant | Counting | Path) for one in leaves(value))
 
 
 def fixed_beside_the_seed(value: Value) -> Iterator[Value]:

@@ -100,9 +100,7 @@ def _evidence(paths: Sequence[Path], editable: str) -> Evidence:
     if len(paths) == 1 and _is_patch(paths[0]):
         paths = [Path(), paths[0]]
     if len(paths) != 2 or _is_patch(paths[0]):
-        raise UserError(
-            "guard takes OLD and NEW: two files, two folders, or a file or folder and then a patch"
-        )
+        raise UserError("guard takes OLD and NEW: two files, two folders, or a file or folder and then a patch")
     old_path, new_path = paths
     old = _read(old_path)
     links: dict[str, str] = {}
@@ -141,9 +139,7 @@ def _check_old(old: Files, names: tuple[str, ...]) -> None:
                 ast.parse(old[name])
             except (SyntaxError, ValueError, RecursionError) as error:
                 where = f" line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-                raise UserError(
-                    f"OLD's {name}{where} is not Python: there is nothing to compare with"
-                ) from error
+                raise UserError(f"OLD's {name}{where} is not Python: there is nothing to compare with") from error
 
 
 def _patched(old: Files, patch: Path, place: Path) -> tuple[Files, dict[str, str]]:

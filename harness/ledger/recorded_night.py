@@ -218,9 +218,7 @@ def _numbers(rows: Sequence[Sequence[str]], place: int, least: float = 0.5) -> b
 def _status(text: str) -> str | None:
     """`KEEP`, `keep ✅`, `**kept**` and `keep (the best so far)` are one; `keep or not` is none of them."""
     words = re.split(r"[(:;,/\[]| [-\u2013\u2014] ", text.lower(), maxsplit=1)[0]
-    return STATUSES.get(
-        re.sub(r"[^a-z]+", " ", words).strip() or text.strip(_MARKUP + "\N{VARIATION SELECTOR-16}")
-    )
+    return STATUSES.get(re.sub(r"[^a-z]+", " ", words).strip() or text.strip(_MARKUP + "\N{VARIATION SELECTOR-16}"))
 
 
 def _known(metric: str) -> bool | None:

@@ -196,9 +196,7 @@ def _one_at_a_time(
     stack.callback(executor.close)
     evaluator = SandboxEvaluator(sandbox, setup.task, data, profile, folder, setup.scoring, gpu)
     stack.callback(evaluator.close)
-    if gpu is None and hasattr(
-        executor, "hold_gate_until"
-    ):  # a GPU is looked at before each trial, and idle then
+    if gpu is None and hasattr(executor, "hold_gate_until"):  # a GPU is looked at before each trial, and idle then
         executor.hold_gate_until(evaluator.overlap(partial(_import_for_certificate, setup)))
     machine_probe: MachineProbe = (
         HostProbe(pulse=not fixed_work(profile)) if gpu is None or not profile.gpu else GpuProbe(gpu)
