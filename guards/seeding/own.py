@@ -1,9 +1,11 @@
 """Random numbers of a program's own making: congruential and shift-register generators, hashes of a counter."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 
 from guards.seeding.counters import counter_noise
+from guards.seeding.counting import is_read
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
 from guards.seeding.recurrences import recurrences
@@ -57,11 +59,31 @@ def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
         yield from _mixing_functions(index, values)
     yield from recurrences(program, values)
     yield from counter_noise(program, values)
+    for call in _running_digests(program, values):
+        yield Kind.OWN, "digests of constants", (), call, False
     for call in program.calls:
         if _is_digest_of_a_counter(call, values):
             yield Kind.OWN, "hash of a counter", (), call, False
         if _is_stream_of_constants(call, values):
             yield Kind.OWN, "a stream of digests of constants", (), call, True
+
+
+def _running_digests(program: SourceProgram, values: Values) -> Iterator[Seen]:
+    """`mill.update(b"137")` again and again, and nothing else: no file's hash, but numbers for the asking."""
+    fed: dict[tuple[int, str], list[Seen]] = defaultdict(list)
+    for call in program.calls_by_name.get("update", ()):
+        assert isinstance(call.node, ast.Call)
+        function = call.node.func
+        if len(call.node.args) != 1 or not isinstance(function, ast.Attribute):
+            continue
+        receiver = values.of(function.value, call.scope)
+        if isinstance(receiver, Call) and last_of(receiver.called) in _DIGESTS | _STREAMS:
+            fed[id(call.scope), ast.unparse(function.value)].append(call)
+    for calls in fed.values():
+        parts = [(one, call.scope) for call in calls for one in getattr(call.node, "args", ())]
+        given = [values.of(one, scope) for one, scope in parts]
+        if any(call.place.looped for call in calls) and all(is_fixed(one) and not is_read(one) for one in given):
+            yield calls[0]
 
 
 def _is_digest_of_a_counter(call: Seen, values: Values) -> bool:
@@ -107,6 +129,8 @@ def _recurrence(node: ast.AST, scope: NameScope, values: Values) -> str:
     target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
     if not isinstance(target, ast.Name | ast.Attribute) or not isinstance(node.value, ast.BinOp | ast.Call):
         return ""
+    if isinstance(node.value, ast.Call) and last_name(node.value.func) != "int":
+        return ""  # what else is called gives something else
     if isinstance(node, ast.Assign) and not _has_bit_operation(node.value):
         return ""
     if set(_leaves(node.value, scope, values)) != {ast.unparse(target)}:

@@ -23,8 +23,9 @@ from guards.source.seed_names import (
     SWITCHES,
     is_seed_keyword,
     is_seeding_path,
+    takes_a_seed,
 )
-from guards.source.value import Keyword, Value, constant, dotted_paths
+from guards.source.value import Call, Constant, Keyword, Value, constant, dotted_paths, walk
 from guards.source.values import Values
 
 _SAME_PLACE = {
@@ -122,9 +123,10 @@ class Collector:
             return
         self.facts.callees[name] += 1
         for keyword in node.keywords:
-            if is_seed_keyword(keyword.arg):
+            if is_seed_keyword(keyword.arg) or takes_a_seed(keyword.arg):
                 value = self.of.of(keyword.value, call.scope)
-                self._add(Kind.MAKER, f"{name}.{keyword.arg}", (value,), call)
+                if is_seed_keyword(keyword.arg) or _is_number(value):
+                    self._add(Kind.MAKER, f"{name}.{keyword.arg}", (value,), call)
 
     def _arguments(self, call: Seen, node: ast.Call) -> tuple[Value, ...]:
         parts = [*node.args, *(keyword.value for keyword in node.keywords)]
@@ -141,6 +143,13 @@ class Collector:
                 if keyword.arg not in _OF_THE_PARSER
             )
             self._add(Kind.ARGUMENT, SEED_OPTION, given, call)
+
+
+def _is_number(value: Value) -> bool:
+    """Whether it is a number, fixed or of the harness's seed. A generator is seen where it is made."""
+    if isinstance(value, Constant):
+        return isinstance(value.value, int)
+    return value.seeded and not any(isinstance(one, Call) for one in walk(value))
 
 
 def _is_sink(path: str) -> bool:

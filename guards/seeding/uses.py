@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from guards.source.index import FunctionNode, Index, NameScope, Seen, all_arguments
 from guards.source.program import SourceProgram, last_name
-from guards.source.seed_names import RANDOM_OBJECTS, SINKS, is_seed_keyword, is_seeding_path
+from guards.source.seed_names import RANDOM_OBJECTS, SINKS, is_seed_keyword, is_seeding_path, takes_a_seed
 from guards.source.value import fixed_beside_the_seed
 from guards.source.values import Values
 
@@ -111,7 +111,7 @@ def _steered(leaf: Seen, index: Index, program: SourceProgram) -> ast.AST | None
             return None
         elif not isinstance(parent, _PASSES) or (isinstance(parent, ast.IfExp) and parent.test is node):
             return parent
-        elif isinstance(parent, ast.keyword) and is_seed_keyword(parent.arg):
+        elif isinstance(parent, ast.keyword) and (is_seed_keyword(parent.arg) or takes_a_seed(parent.arg)):
             return None  # looked at as a seeding call
         node = parent
     return None

@@ -4,12 +4,13 @@ import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from guards.source.syntax import Source
 
+_SIGNS = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 _LARGE_NUMBER = 1 << 13
 _NO_TEXT = (ast.Constant, ast.Slice, ast.Tuple, ast.Compare, ast.UnaryOp)
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -99,15 +100,19 @@ class Index:
     augmented: list[Seen] = field(default_factory=list)  # assignments like `+=`
     products: list[Seen] = field(default_factory=list)  # products with a call on one side
     numbers: list[Seen] = field(default_factory=list)  # large whole numbers
+    found: list[tuple[ast.AST, NameScope]] = field(default_factory=list)  # see nodes
 
-    def nodes(self) -> Iterator[tuple[ast.AST, NameScope]]:
-        """Every node of the module below its root, with the scope that it stands in."""
-        waiting = [(self.module.node, self.module)]
-        while waiting:
-            parent, scope = waiting.pop()
-            for child in ast.iter_child_nodes(parent):
-                yield child, scope
-                waiting.append((child, self.scopes.get(id(child), scope)))
+    def nodes(self) -> Sequence[tuple[ast.AST, NameScope]]:
+        """Every node of the module below its root but operators and contexts, with its scope; gone through once."""
+        if not self.found:
+            waiting: list[tuple[ast.AST, NameScope]] = [(self.module.node, self.module)]
+            while waiting:
+                parent, scope = waiting.pop()
+                children = (one for one in ast.iter_child_nodes(parent) if not isinstance(one, _SIGNS))
+                inner = [(one, self.scopes.get(id(one), scope)) for one in children]
+                self.found += ((one, scope) for one, _ in inner)
+                waiting += inner
+        return self.found
 
 
 @lru_cache(maxsize=64)

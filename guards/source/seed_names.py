@@ -66,6 +66,11 @@ def is_seed_keyword(name: str | None) -> bool:
     return name is not None and _KEYWORD.search(name.lower()) is not None
 
 
+def takes_a_seed(name: str | None) -> bool:
+    """Whether a keyword of a library's function takes a generator, or a number that it makes one of: `rng=137`."""
+    return name in ("rng", "generator", "bit_generator")
+
+
 def is_seeding_path(path: str) -> bool:
     """Functions whose last name alone does not tell: jax.random.key, triton.language.rand."""
     return _PATHS.search(path) is not None
