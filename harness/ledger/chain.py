@@ -46,7 +46,7 @@ class Ledger:
         self._failed = ""
         try:
             self._size = _repaired(self.path)
-            with open(self.path, "rb") as stream:
+            with named(self.path), open(self.path, "rb") as stream:
                 for row in verified(stream):
                     self.length, self.head = self.length + 1, str(row["hash"])
                     take(row)
@@ -136,7 +136,7 @@ def each(folder: Path) -> Iterator[JsonRow]:
 
     Raises UserError when there is no ledger, LedgerError when the chain is broken.
     """
-    with _opened(folder) as stream:
+    with _opened(folder) as stream, named(folder / FILE_NAME):
         yield from verified(stream)
 
 
@@ -146,12 +146,23 @@ def check(folder: Path) -> tuple[int, str]:
     Raises UserError when there is no ledger, LedgerError for anything but a clean one.
     """
     length, head = 0, FIRST_PREVIOUS
-    with _opened(folder) as stream:
+    with _opened(folder) as stream, named(folder / FILE_NAME):
         for row in verified(stream, torn=False):
             length, head = length + 1, str(row["hash"])
     if not length:
         raise LedgerError(f"{folder / FILE_NAME} is empty: it holds no row")
     return length, head
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Inside, a LedgerError about a row says of which file."""
+    try:
+        yield
+    except LedgerError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise LedgerError(f"{path}: {error}") from error
 
 
 def verified(

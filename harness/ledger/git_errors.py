@@ -68,6 +68,11 @@ def _cure(path: Path, what: str) -> str:
     return known or (_DAMAGED if path.is_dir() else f"it is gone: {_DAMAGED}")
 
 
+def gone(path: Path) -> LedgerError:
+    """Of a repository that is not there, where rows say that it was."""
+    return LedgerError(f"git in {path}: there is no such folder; it is gone: {_DAMAGED}")
+
+
 def _is_anothers(path: Path) -> bool:
     return path.is_dir() and path.stat().st_uid not in (os.geteuid(), int(os.environ.get("SUDO_UID") or -1))
 

@@ -9,14 +9,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
 from git import Blob, Git, Repo
-from git.exc import GitCommandError
+from git.exc import GitCommandError, GitError
 
-from harness.ledger.git_errors import first_line, in_one_line, is_the_machines, said
+from harness.ledger.git_errors import first_line, gone, in_one_line, is_the_machines, said
 from harness.records import Files
 
 FOLDER_NAME = "repository.git"
@@ -49,9 +49,9 @@ class BadPath(ValueError):
 class Workspace:
     """One session's repository. Commits are named by their full hexadecimal hash."""
 
-    def __init__(self, folder: Path, tag: str, reading: bool = False) -> None:
+    def __init__(self, folder: Path, tag: str, reading: bool = False, new: bool = True) -> None:
         """Opens the repository in the session's folder, or makes it. reading: touches nothing, so that it can be done
-        while the session goes on.
+        while the session goes on. new: whether it may be made; of a session that has begun it is there.
 
         Raises LedgerError, one line that says what to do, here and in every method for whatever git complains of:
         a full disk, a repository that is gone or damaged or somebody else's.
@@ -62,6 +62,8 @@ class Workspace:
         self.branch = f"autoresearch/{tag}"
         self.path = path
         with said(path):
+            if not path.exists() and (reading or not new):
+                raise gone(path)
             if not reading:
                 _free_of_locks(path)
             self._repo = Repo(path) if path.exists() else _new_repository(path)
@@ -75,14 +77,33 @@ class Workspace:
 
     @in_one_line
     def start(self, files: Files) -> str:
-        """Commit the baseline as the branch's root (once) and return its commit."""
+        """Commit the baseline as the branch's root (once) and return its commit.
+
+        Where a start was killed before its first row the files may be others by now: then it is made anew.
+        """
         existing = self._resolve(BASELINE_REF)
-        if existing:
+        if existing and (self.holds_proposals() or self.files(existing) == dict(files)):
             return existing
         commit = self._commit(files, (), "Baseline: the task as it is")
         self._git.update_ref(f"refs/heads/{self.branch}", commit)
         self._git.update_ref(BASELINE_REF, commit)  # last: says that all the rest is there
         return commit
+
+    @in_one_line
+    def expect(self, commits: Collection[str]) -> None:
+        """Raises LedgerError where one of them is not here."""
+        with _input("\n".join([*commits, ""]).encode()) as stream:
+            found = self._text(
+                self._git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=stream)
+            )
+        for commit, line in zip(commits, found.splitlines(), strict=True):
+            if line != f"{commit} commit":
+                raise GitError(f"the commit {commit[:40]} of the ledger is not in it")
+
+    @in_one_line
+    def holds_proposals(self) -> bool:
+        """Whether a session has been here."""
+        return bool(self._text(self._git.for_each_ref("--count=1", "refs/proposals")))
 
     @in_one_line
     def propose(self, number: int, parent: str, changed: Files, deleted: Sequence[str], message: str) -> str:

@@ -103,8 +103,9 @@ def open_session(
         stack.enter_context(ended_by_signals())
         ledger, session = opened(folder)
         stack.callback(ledger.close)
-        workspace = Workspace(folder, session_tag(setup))
+        workspace = Workspace(folder, session_tag(setup), new=not session.length)
         stack.callback(workspace.close)
+        _check_whole(session, workspace, folder, elsewhere=files_of is not None)
         check_same(session, setup, folder, workspace.files)
         sandbox = setup.open_sandbox()
         stack.callback(sandbox.close)
@@ -138,6 +139,20 @@ def open_session(
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup, files_of or workspace.files)
         yield bench
+
+
+def _check_whole(session: SessionRecord, workspace: Workspace, folder: Path, elsewhere: bool) -> None:
+    """Raises LedgerError where the repository lacks commits that rows need, UserError where it is there without rows.
+
+    elsewhere: whether those of trials lie in another one.
+    """
+    if session.length:
+        workspace.expect([session.baseline] if elsewhere else session.needed_commits)
+    elif workspace.holds_proposals():
+        raise UserError(
+            f"{folder} holds the repository of a session, but no row of its ledger; "
+            f"put {LEDGER} back, or choose another session.tag"
+        )
 
 
 def _slots(
