@@ -46,6 +46,7 @@ class Ledger:
         self._failed = ""
         try:
             self._size = _repaired(self.path)
+            self._place = _place(self.path)
             with named(self.path), open(self.path, "rb") as stream:
                 for row in verified(stream):
                     self.length, self.head = self.length + 1, str(row["hash"])
@@ -60,7 +61,8 @@ class Ledger:
 
         An append that fails is undone, and no other is taken before the ledger is opened again: what this process
         believes and what the disk holds can then not grow apart. Raises ValueError for NaN and the like, OSError
-        when the disk fails, LedgerError after that.
+        when the disk fails, LedgerError after that, and where somebody else has moved, replaced or changed the file:
+        rows would go where nobody finds them, or would not follow.
         """
         if self._failed:
             raise LedgerError(f"{self.path} could not be written ({self._failed}); correct it and repeat")
@@ -74,6 +76,7 @@ class Ledger:
         }
         row["hash"] = row_hash(row)
         line = canonical(row) + b"\n"
+        self._check_alone()
         with uninterrupted():
             self._write(line)
             self._size += len(line)
@@ -92,6 +95,17 @@ class Ledger:
                 os.ftruncate(self._file.fileno(), self._size)
                 os.fsync(self._file.fileno())
             raise
+
+    def _check_alone(self) -> None:
+        found = _place(self.path)
+        size = self.path.stat().st_size if found else 0
+        if found == self._place and size == self._size:
+            return
+        self._failed = "changed by others" if found else "gone"
+        what = "was replaced or changed by another program" if found else "is gone, moved or removed,"
+        raise LedgerError(
+            f"{self.path} {what} while the session went on; put it back as it was and resume: nothing before is lost"
+        )
 
     @property
     def failed(self) -> bool:
@@ -248,6 +262,15 @@ def is_file(path: Path) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise UserError(f"{path} is no file; move it away and put back the file that was there")
     return found
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file the name stands for now; None without one."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _opened(folder: Path) -> BinaryIO:

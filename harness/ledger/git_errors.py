@@ -21,6 +21,7 @@ _CURES = {  # what git says -> what to do
     "permission denied": "it cannot be written: correct its rights and repeat the command",
     "read-only file system": "it cannot be written: mount it writable and repeat the command",
 }
+_CHATTER = ("hint:", "warning:")  # what git says before what ended it
 _DAMAGED = (
     "restore the folder from a copy, or start another session (session.tag=NAME); the ledger is not touched"
 )
@@ -56,7 +57,8 @@ def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
 def _complaint(error: Exception) -> str:
     text = str(getattr(error, "stderr", "") or getattr(error, "strerror", "") or "").replace("stderr:", " ")
     status = f"it ended with status {error.status}" if isinstance(error, GitCommandError) else str(error)
-    return first_line(text.strip(" \n'")) or first_line(status)
+    said = [line for line in text.strip(" \n'").splitlines() if not line.strip().startswith(_CHATTER)]
+    return first_line("\n".join(said)) or first_line(status)
 
 
 def _cure(path: Path, what: str) -> str:

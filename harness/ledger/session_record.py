@@ -15,6 +15,7 @@ from harness.ledger.clock import SittingClock
 from harness.ledger.evidence_pool import EvidencePool
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
 from harness.ledger.rows import (
+    ARTEFACT_LOST,
     AblationRow,
     AboutTrial,
     AgentSpentRow,
@@ -375,7 +376,9 @@ class SessionRecord:
         self.wall_clock.on_scored(row.seconds)
         if row.value is not None:
             trial.values[row.split.value] = row.value
-        if row.status != "infra_failed" and self.unscored.pop(row.trial_id, None) is not None:
+        if row.reason == ARTEFACT_LOST:
+            self.unscored.pop(row.trial_id, None)
+        elif row.status != "infra_failed" and self.unscored.pop(row.trial_id, None) is not None:
             self._observe(trial)
 
     def _observe(self, trial: TrialRecord) -> None:

@@ -231,11 +231,19 @@ class Workspace:
 
 
 def _new_repository(path: Path) -> Repo:
-    """Under another name until it is whole: a kill in the middle leaves nothing that looks like a repository."""
+    """Under another name until it is whole: a kill in the middle leaves nothing that looks like a repository.
+
+    Nothing of the user's own git is in it: no template with hooks, no other format of objects or refs.
+    """
     making = path.with_suffix(".new")
     shutil.rmtree(making, ignore_errors=True)
-    Repo.init(making, bare=True).close()
-    making.rename(path)
+    git = Git(path.parent)
+    git.update_environment(**_ENVIRONMENT)
+    try:
+        git.init("--bare", "--quiet", "--template=", str(making.absolute()))
+        making.rename(path)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     return Repo(path)
 
 

@@ -14,7 +14,15 @@ from harness.ledger.ahead import INTERRUPTED, STOPPED
 from harness.ledger.chain import Ledger
 from harness.ledger.interruption import uninterrupted
 from harness.ledger.record_parts import TrialRecord
-from harness.ledger.rows import NoticeRow, Row, ScoredRow, TrialFinishedRow, TrialStartedRow, row_of
+from harness.ledger.rows import (
+    ARTEFACT_LOST,
+    NoticeRow,
+    Row,
+    ScoredRow,
+    TrialFinishedRow,
+    TrialStartedRow,
+    row_of,
+)
 from harness.ledger.session_record import CERTIFICATE_ROLES, SessionRecord
 from harness.ledger.tracker import Tracker
 from harness.protocols import Evaluator, Executor, Stop
@@ -36,6 +44,7 @@ from harness.session.manifest import Manifest, manifest
 from harness.session.side_by_side import SideBySide
 from harness.slots.order import Order, Slots, digest, following
 from harness.task.task import Profile, Task, TaskData
+from harness.trial.artefact import whole
 from harness.trial.conditions import LATEST, compared, foreign_cores
 from harness.trial.machine_probe import HostProbe, MachineProbe
 from harness.trial.seeds import trial_seed
@@ -329,23 +338,28 @@ class TrialRunner:
         """After a restart: close trials that never finished, score those that never were; ids of the former.
 
         A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
-        end of the same candidate counts as its crash: it may be the cause.
+        end of the same candidate counts as its crash: it may be the cause. One whose artefact is gone, or another than
+        it was (a power cut, somebody's tidying), is made again: nobody could say any more what it was worth.
         """
         lost = self.side_by_side.settle() if self.side_by_side else self._close_ahead()
         interrupted = list(self.state.under_way.values())
         for trial in interrupted:
             self._close_interrupted(trial.start)
         for trial in list(self.state.unscored.values()):
-            result = trial.measured.result()
-            split = Split.TEST if trial.role in CERTIFICATE_ROLES else Split.VAL
-            if not (self.folder / result.artefact).is_file():
-                raise InfrastructureError(
-                    f"the artefact of trial {trial.trial_id} is gone: {result.artefact}"
-                )
-            with turn():
-                self._score(result, files_of(trial.commit), split)
+            self._score_late(trial, files_of)
         self._sweep()
         return [*lost, *(trial.trial_id for trial in interrupted)]
+
+    def _score_late(self, trial: TrialRecord, files_of: Callable[[str], Files]) -> None:
+        result = trial.measured.result()
+        split = Split.TEST if trial.role in CERTIFICATE_ROLES else Split.VAL
+        if whole(self.folder / result.artefact, result.artefact_sha256):
+            with turn():
+                self._score(result, files_of(trial.commit), split)
+            return
+        nothing = Score("infra_failed", reason=ARTEFACT_LOST, detail=result.artefact)
+        self.record(ScoredRow.of(nothing, trial.start, split))
+        self.notice(f"the artefact of trial {trial.trial_id} is gone or was changed; it is made again")
 
     def _close_ahead(self) -> list[str]:
         """Of a sitting with several slots, where this one has one: what was under way is over."""

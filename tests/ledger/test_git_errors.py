@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from git.exc import GitCommandError
 
 from harness.errors import LedgerError
 from harness.ledger.git_errors import said
@@ -78,3 +79,29 @@ def test_a_proposals_bad_path_is_still_the_proposals(tmp_path: Path) -> None:
     commit = workspace.start({"train.py": b"x = 1\n"})
     with pytest.raises(BadPath):
         workspace.propose(1, commit, {"../x": b""}, (), "outside")
+
+
+def test_what_git_hints_at_is_not_what_ended_it(tmp_path: Path) -> None:
+    """Its advice about names of branches comes first; the full disk is what people need to know."""
+    text = "hint: Using 'master' as the name\nwarning: x\nfatal: cannot write: No space left on device"
+    with pytest.raises(LedgerError, match=r"fatal: cannot write: .*the disk is full: make room"), said(tmp_path):
+        raise GitCommandError("init", 128, text)
+
+
+def test_a_repository_takes_nothing_of_the_users_own_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates and settings of theirs: no hook and no other format gets into a session's repository."""
+    (tmp_path / "template" / "hooks").mkdir(parents=True)
+    (tmp_path / "template" / "hooks" / "reference-transaction").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "template" / "hooks" / "reference-transaction").chmod(0o755)
+    settings = f"[init]\n templateDir = {tmp_path / 'template'}\n defaultObjectFormat = sha256\n defaultBranch = x\n"
+    (tmp_path / ".gitconfig").write_text(settings)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "session"
+    folder.mkdir()
+    workspace = Workspace(folder, "test")
+    commit = workspace.start({"train.py": b"x = 1\n"})
+    assert len(commit) == 40
+    assert not (folder / FOLDER_NAME / "hooks").exists()
+    assert [file.name for file in folder.iterdir()] == [FOLDER_NAME]
