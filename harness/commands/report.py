@@ -130,7 +130,7 @@ def _write(file: Path, text: str, quiet: bool = False) -> None:
     try:
         write_atomically(file, text)
     except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+        raise UserError(f"{file} cannot be written: {error.strerror} (--out FILE writes elsewhere)") from None
     if not quiet:
         print(file)
 

@@ -21,6 +21,8 @@ _CURES = {  # what git says -> what to do
     "permission denied": "it cannot be written: correct its rights and repeat the command",
     "read-only file system": "it cannot be written: mount it writable and repeat the command",
 }
+_PRUNED = ("not a valid object", "nonexistent object", "invalid object", "unable to read", "missing")
+_MOST_PRUNED = 4
 _CHATTER = ("hint:", "warning:")  # what git says before what ended it
 _DAMAGED = (
     "restore the folder from a copy, or start another session (session.tag=NAME); the ledger is not touched"
@@ -40,6 +42,25 @@ def said(path: Path) -> Iterator[None]:
             raise  # our own, e.g. a bad path
         what = first_line(str(error))
         raise LedgerError(f"git in {path}: {what}; {_cure(path, what)}") from error
+
+
+def again_if_pruned(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """For methods that write objects first and what refers to them last, and may be repeated.
+
+    Somebody's `git gc --prune=now` in between takes away what nothing refers to yet.
+    """
+
+    @functools.wraps(method)
+    def wrapped(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        for _ in range(_MOST_PRUNED):
+            try:
+                return method(*arguments, **named)
+            except (GitError, ODBError, ValueError) as error:
+                if not any(word in str(error).lower() for word in _PRUNED):
+                    raise
+        return method(*arguments, **named)
+
+    return wrapped
 
 
 def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

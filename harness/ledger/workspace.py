@@ -16,7 +16,7 @@ from typing import IO, cast
 from git import Blob, Git, Repo
 from git.exc import GitCommandError, GitError
 
-from harness.ledger.git_errors import first_line, gone, in_one_line, is_the_machines, said
+from harness.ledger.git_errors import again_if_pruned, first_line, gone, in_one_line, is_the_machines, said
 from harness.records import Files
 
 FOLDER_NAME = "repository.git"
@@ -69,13 +69,26 @@ class Workspace:
             self._repo = Repo(path) if path.exists() else _new_repository(path)
             self._repo.git.update_environment(**_ENVIRONMENT)
             self._git = self._repo.git
-            if not reading and not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
-                self._git.symbolic_ref("HEAD", f"refs/heads/{self.branch}")
+            if not reading:
+                self._take_branch()
+
+    def _take_branch(self) -> None:
+        """Of a session whose folder has another name by now, the branch gets that name, too."""
+        ours = f"refs/heads/{self.branch}"
+        if not self._resolve(ours):
+            names = self._text(self._git.for_each_ref("--format=%(refname)", "refs/heads/autoresearch")).split()
+            if len(names) == 1:
+                self._git.update_ref(ours, names[0])
+                self._git.symbolic_ref("HEAD", ours)
+                self._git.update_ref("-d", names[0])
+        if not self.path.joinpath("HEAD").read_text().strip().endswith(self.branch):
+            self._git.symbolic_ref("HEAD", ours)
 
     def close(self) -> None:
         self._repo.close()
 
     @in_one_line
+    @again_if_pruned
     def start(self, files: Files) -> str:
         """Commit the baseline as the branch's root (once) and return its commit.
 
@@ -106,6 +119,7 @@ class Workspace:
         return bool(self._text(self._git.for_each_ref("--count=1", "refs/proposals")))
 
     @in_one_line
+    @again_if_pruned
     def propose(self, number: int, parent: str, changed: Files, deleted: Sequence[str], message: str) -> str:
         """Commit a proposal on its parent at refs/proposals/NNNN. Raises BadPath."""
         files = {name: content for name, content in self.files(parent).items() if name not in deleted}
@@ -114,6 +128,7 @@ class Workspace:
         return commit
 
     @in_one_line
+    @again_if_pruned
     def keep(self, candidate: str, message: str, trailers: Mapping[str, str]) -> str:
         """Add the candidate's tree to the branch, with trailers; repeating a keep changes nothing."""
         head = self.head()
@@ -131,6 +146,7 @@ class Workspace:
         return self._resolve(f"refs/heads/{self.branch}")
 
     @in_one_line
+    @again_if_pruned
     def roll_back(self, race: int, head: str, message: str, trailers: Mapping[str, str]) -> str:
         """Note on the branch, with its tree as it is, that the stack under `head` failed; it stays at refs/stacks."""
         self._git.update_ref(f"refs/stacks/{race:04d}", head)

@@ -140,6 +140,7 @@ def open_session(
             stack.callback(trial_runner.end_ahead)
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
         _begin(bench, setup, files_of or workspace.files, sitting.ended_in_order)
+        sitting.settled()
         yield bench
 
 

@@ -116,6 +116,7 @@ def _session(folder: Path, full_at: int | None, _: list[str]) -> int:
         with Sitting(folder, lambda: world.ledger is not None and world.ledger.failed) as sitting:
             world.ended_in_order = sitting.ended_in_order
             session = world.session(FullDisk(full_at, folder=folder))
+            sitting.settled()
             if session.trial_runner.state.ended is None:
                 session.run()
         session.trial_runner.ledger.close()

@@ -3,7 +3,8 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,27 @@ def test_a_repository_takes_nothing_of_the_users_own_git(
     assert len(commit) == 40
     assert not (folder / FOLDER_NAME / "hooks").exists()
     assert [file.name for file in folder.iterdir()] == [FOLDER_NAME]
+
+
+def test_a_gc_that_prunes_what_is_not_referred_to_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the objects of a commit and its ref: it is made once more, and a repository that is damaged is told."""
+    workspace = Workspace(tmp_path, "test")
+    kept, times = Workspace._commit_tree, []
+
+    def pruned(self: Workspace, tree: str, parents: Sequence[str], message: str) -> str:
+        times.append(tree)
+        if len(times) in (1, 2, 4):
+            (self.path / "objects" / tree[:2] / tree[2:]).unlink()
+        return kept(self, tree, parents, message)
+
+    monkeypatch.setattr(Workspace, "_commit_tree", pruned)
+    baseline = workspace.start({"train.py": b"x = 1\n"})
+    commit = workspace.propose(1, baseline, {"train.py": b"x = 2\n"}, (), "two")
+    assert len(times) == 5
+    workspace.expect([baseline, commit])
+    subprocess.run(["git", "gc", "-q", "--prune=now"], cwd=workspace.path, check=True)
+    assert workspace.keep(commit, "kept", {})
+    assert workspace.files(workspace.head()) == {"train.py": b"x = 2\n"}
+    again = Workspace(tmp_path, "test", new=False)
+    again.expect([baseline, commit])
+    assert again.patch(baseline, commit)

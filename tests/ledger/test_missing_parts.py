@@ -161,3 +161,31 @@ def test_a_start_that_was_killed_before_its_first_row(tmp_path: Path) -> None:
     assert again.files(new) == {"train.py": b"a = 2\n"}
     with pytest.raises(LedgerError, match="it is gone"):
         Workspace(tmp_path / "other", "tag", new=False)
+
+
+def test_a_checkout_that_cannot_be_whole_leaves_nothing(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full at its second file is the machine's, and what was written before is taken away again."""
+    kept, written = Path.write_bytes, []
+
+    def full(self: Path, content: bytes) -> int:
+        written.append(self)
+        if len(written) == 2:
+            self.touch()
+            raise OSError(28, "No space left on device", str(self))
+        return kept(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    (place / "empty").mkdir()
+    for target in ("new/deep", "empty"):
+        written.clear()
+        assert run_named("checkout", ["whole", target]) == EXIT_FAILED
+        assert "cannot be written: No space left on device" in capsys.readouterr().err
+        assert len(written) == 2
+    assert not (place / "new").exists()
+    assert not [*(place / "empty").iterdir()]
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    assert run_named("checkout", ["whole", "new/deep"]) == 0
+    assert (place / "new" / "deep" / "train.py").is_file()

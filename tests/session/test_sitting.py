@@ -28,6 +28,7 @@ def never() -> bool:
         (KeyboardInterrupt(), False, True),
         (OSError(28, "No space left on device"), True, True),
         (HarnessError("it could not be written"), True, True),
+        (HarnessError("the repository is gone"), False, True),
         (OSError(24, "Too many open files"), False, False),
         (AssertionError("a mistake of ours"), False, False),
     ],
@@ -48,6 +49,20 @@ def test_what_is_an_orderly_end(tmp_path: Path, error: BaseException | None, fai
             sit()
     with Sitting(tmp_path, never) as later:
         assert later.ended_in_order is in_order
+
+
+def test_a_death_is_remembered_until_it_is_on_the_record(tmp_path: Path) -> None:
+    """A start that fails before that, on a full disk say, does not wash it away; the next that gets there does."""
+    with pytest.raises(AssertionError), Sitting(tmp_path, never):
+        raise AssertionError
+    with pytest.raises(HarnessError), Sitting(tmp_path, lambda: True) as full:
+        raise HarnessError
+    assert not full.ended_in_order
+    with Sitting(tmp_path, never) as later:
+        assert not later.ended_in_order
+        later.settled()
+    with Sitting(tmp_path, never) as last:
+        assert last.ended_in_order
 
 
 def test_a_folder_that_is_moved_meanwhile(tmp_path: Path) -> None:
@@ -77,7 +92,9 @@ def sit(made: World, *trackers: Recorder) -> None:
     """As `open_session` does it."""
     with Sitting(made.folder, lambda: made.ledger is not None and made.ledger.failed) as sitting:
         made.ended_in_order = sitting.ended_in_order
-        made.session(*trackers).run()
+        session = made.session(*trackers)
+        sitting.settled()
+        session.run()
 
 
 def test_a_disk_that_is_full_again_and_again_is_no_candidates_crash(world: Make) -> None:
