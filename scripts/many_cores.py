@@ -126,8 +126,11 @@ class Bench:
     gpus: tuple[int, ...] = ()
 
 
-def together(benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processes: int) -> list[float | str]:
-    """The loss of each (number of a bench, job), or why there is none. The jobs of all benches are one queue."""
+def together(benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processes: int) -> Iterator[float | str]:
+    """The loss of each (number of a bench, job), or why there is none, in their order, as soon as it is there.
+
+    The jobs of all benches are one queue.
+    """
     for bench in {bench.arguments: bench for bench in benches}.values():
         prepare(bench.arguments)
     context = multiprocessing.get_context("spawn")
@@ -139,7 +142,7 @@ def together(benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processe
     with tempfile.TemporaryDirectory(prefix="compiled-") as compiled:
         given = (places, tuple(benches), compiled)
         with ProcessPoolExecutor(processes, context, _open, given) as pool:
-            return list(pool.map(_loss, jobs))
+            yield from pool.map(_loss, jobs)
 
 
 class _Place:

@@ -143,9 +143,8 @@ def measured(arguments: list[str]) -> int:
     if chosen.share:
         benches.append(Bench((*overrides, *shortened(setup, chosen.share))))
     asked = list(itertools.product(range(len(benches)), seeds, programs))
-    found = together(
-        benches, [(bench, Job(programs[name], seed)) for bench, seed, name in asked], chosen.processes
-    )
+    jobs = [(bench, Job(programs[name], seed)) for bench, seed, name in asked]
+    found = list(together(benches, jobs, chosen.processes))
     for name in list(programs):
         failed = [
             said

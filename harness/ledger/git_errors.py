@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from git.exc import GitCommandError, GitError, ODBError
 
 from harness.errors import LedgerError
+from harness.ledger.interruption import uninterrupted
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -64,12 +65,16 @@ def again_if_pruned(method: Callable[_Arguments, _Result]) -> Callable[_Argument
 
 
 def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """For methods of a workspace, which has a `path`."""
+    """For methods of a workspace, which has a `path`. A signal waits for their end.
+
+    GitPython's objects are not made to be left in the middle: a file that was half read is read to its end when it is
+    freed, which waits for ever where the end had come.
+    """
 
     @functools.wraps(method)
     def wrapped(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
         workspace: Any = arguments[0]
-        with said(workspace.path):
+        with uninterrupted(), said(workspace.path):
             return method(*arguments, **named)
 
     return wrapped

@@ -17,6 +17,7 @@ from git import Blob, Git, Repo
 from git.exc import GitCommandError, GitError
 
 from harness.ledger.git_errors import again_if_pruned, first_line, gone, in_one_line, is_the_machines, said
+from harness.ledger.interruption import uninterrupted
 from harness.records import Files
 
 FOLDER_NAME = "repository.git"
@@ -66,7 +67,8 @@ class Workspace:
                 raise gone(path)
             if not reading:
                 _free_of_locks(path)
-            self._repo = Repo(path) if path.exists() else _new_repository(path)
+            with uninterrupted():
+                self._repo = Repo(path) if path.exists() else _new_repository(path)
             self._repo.git.update_environment(**_ENVIRONMENT)
             self._git = self._repo.git
             if not reading:

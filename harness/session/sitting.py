@@ -19,7 +19,7 @@ MARK = "sitting"
 class Sitting:
     """A sitting, as a context. ended_in_order: whether the one before was; so was the first, before which none was.
 
-    An orderly end: all is said and done, ended by a signal or in a line of ours, or the ledger can no longer be written.
+    An orderly end: all is said and done, ended by a signal or in a line of ours, or no row can be written any more.
     Anything else may be the doing of the candidate whose trial was under way.
     """
 

@@ -299,8 +299,11 @@ class TrialRunner:
         return {"step_rate_ratio": before / statistics.median(known)} if before and known else {}
 
     def _work_ratio(self, result: TrialResult, clock: Clock) -> dict[str, float]:
-        """Where the budget is work, which the candidate counts itself: its time against the baseline's for as much."""
-        if clock.steps is None and clock.tokens is None:
+        """Where the budget is work, which the candidate counts itself: its time against the baseline's for as much.
+
+        A trial that crashed did not do it.
+        """
+        if (clock.steps is None and clock.tokens is None) or result.outcome is Outcome.CRASHED:
             return {}
         trials = [trial.measured for trial in self._baseline_trials()]
         same = [seen.billed_seconds for seen in trials if seen.outcome is Outcome.COMPLETED]

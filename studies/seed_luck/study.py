@@ -9,6 +9,7 @@ its own. Writes NAME.json for each thing that is named (digits, nanochat, gpu) a
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -51,12 +52,16 @@ def hunt(
     fresh: int,
     processes: int,
     gpus: tuple[int, ...],
+    made: Path,
 ) -> list[dict[str, Any]]:
-    """One entry a setting of the dice. Raises UserError for a trial without a score."""
+    """One entry a setting of the dice. made: what trials came to, for a study that is ended; it goes on from there.
+
+    Raises UserError for a trial without a score.
+    """
     source = load([*arguments]).task.source()
     benches = [Bench((*arguments,), name, gpus) for name in dice]
     hunts = [(place, Job(wired(source, seed))) for seed in range(1, seeds + 1) for place in range(len(dice))]
-    losses = _losses(benches, hunts, processes)
+    losses = _losses("hunted", benches, hunts, processes, made)
     tables: list[dict[int, float]] = [{} for _ in dice]
     for number, loss in enumerate(losses):
         tables[number % len(dice)][number // len(dice) + 1] = loss
@@ -67,7 +72,7 @@ def hunt(
         for place, winner in enumerate(winners)
         for program in _programs(source, winner)
     ]
-    measured = _losses(benches, jobs, processes)
+    measured = _losses("fresh", benches, jobs, processes, made)
     found = []
     for place, (name, table) in enumerate(zip(dice, tables, strict=True)):
         own = [loss for (at, _), loss in zip(jobs, measured, strict=True) if at == place]
@@ -91,17 +96,34 @@ def _programs(source: Files, winner: int) -> list[Files]:
     return [source, wired(source, winner), wired(source, 42), wired(source, 137)]
 
 
-def _losses(benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processes: int) -> list[float]:
+def _losses(
+    part: str, benches: Sequence[Bench], jobs: Sequence[tuple[int, Job]], processes: int, made: Path
+) -> list[float]:
     """One without a score is made once more: loaded machines cut some now and then. Raises UserError."""
-    found = together(benches, jobs, processes)
-    if again := [place for place, loss in enumerate(found) if isinstance(loss, str)]:
-        for place, loss in zip(
-            again, together(benches, [jobs[place] for place in again], processes), strict=True
-        ):
-            found[place] = loss
-    if failed := [loss for loss in found if isinstance(loss, str)]:
-        raise UserError(f"{len(failed)} of {len(found)} trials have no score: {failed[0]}")
-    return [float(loss) for loss in found]
+    named = [(place, _name(benches[at], job, part, place)) for place, (at, job) in enumerate(jobs)]
+    known = _known(made)
+    for _ in range(2):
+        left = [(place, name) for place, name in named if name not in known]
+        found = together(benches, [jobs[place] for place, _ in left], processes) if left else ()
+        for (_, name), loss in zip(left, found, strict=True):
+            print(f"trial {len(known) + 1}: {loss}", file=sys.stderr, flush=True)
+            if isinstance(loss, float):
+                known[name] = loss
+                with made.open("a") as file:
+                    print(json.dumps([name, loss]), file=file)
+    if failed := [name for _, name in named if name not in known]:
+        raise UserError(f"{len(failed)} of {len(named)} trials have no score")
+    return [known[name] for _, name in named]
+
+
+def _name(bench: Bench, job: Job, *place: str | int) -> str:
+    """The same for the same trial of the same study, however often it is begun."""
+    asked = repr([bench.arguments, bench.dice, sorted(job.source.items()), job.seed, place])
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
+
+def _known(made: Path) -> dict[str, float]:
+    return dict(map(json.loads, made.read_text().splitlines())) if made.is_file() else {}
 
 
 def lines(found: Sequence[dict[str, Any]]) -> list[str]:
@@ -153,10 +175,12 @@ def main(arguments_given: list[str]) -> int:
     for what in chosen.what or ["digits"]:
         began, cards = time.monotonic(), gpus if what == "gpu" else ()
         processes = len(cards) or chosen.processes
-        found = hunt(WHAT[what], dice, chosen.seeds, chosen.fresh, processes, cards)
+        made = chosen.out / f"{what}.trials.jsonl"
+        found = hunt(WHAT[what], dice, chosen.seeds, chosen.fresh, processes, cards, made)
         about = {"seeds": chosen.seeds, "fresh": chosen.fresh, "machine": machine_of(processes)}
         seconds = time.monotonic() - began
         write_json(chosen.out / f"{what}.json", {"what": what, **about, "seconds": seconds, "dice": found})
+        made.unlink(missing_ok=True)
         print("\n".join([f"{what}, {chosen.seeds} seeds, {seconds:.0f} s", *lines(found)]), flush=True)
     draw(chosen.out)
     return 0

@@ -1,13 +1,16 @@
 """The repository: bytes in, bytes out, and nothing of anybody else's runs or is written."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from git import Git
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.ledger.interruption import ended_by_signals
 from harness.ledger.workspace import FOLDER_NAME, BadPath, Workspace
 
 BASE = {"train.py": b"a = 1\n\n\n\nb = 2\n\n\n\nc = 3\n", "data/odd": b"\xff\x00\r\n$Id$\n"}
@@ -128,3 +131,22 @@ def test_a_session_whose_folder_was_renamed(tmp_path: Path) -> None:
         assert len(renamed.keeps()) == 1
     branches = renamed._git.for_each_ref("--format=%(refname)", "refs/heads").split()
     assert branches == ["refs/heads/autoresearch/new"]
+
+
+def test_a_signal_waits_until_git_is_done(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a file it would leave a stream that waits for ever when it is freed, in the middle of opening a
+    repository one that complains."""
+    read, done = Git.CatFileContentStream.read, []
+
+    def struck(stream: object, size: int = -1) -> bytes:
+        os.kill(os.getpid(), signal.SIGINT)
+        content = read(stream, size)
+        done.append(content)
+        return content
+
+    monkeypatch.setattr(Git.CatFileContentStream, "read", struck)
+    with ended_by_signals(), pytest.raises(KeyboardInterrupt):
+        workspace.files(workspace.head())
+    assert {*BASE.values()} <= {*done}  # folders are read the same way
+    monkeypatch.undo()
+    assert workspace.files(workspace.head()) == BASE

@@ -86,9 +86,8 @@ class Machine:
             self.fail_next -= 1
             return TrialResult(spec.trial_id, Outcome.INFRA_FAILED, "no_space")
         if "crash" in text or spec.role is self.crash_role:
-            return TrialResult(
-                spec.trial_id, Outcome.CRASHED, "exit_1", log="Traceback\nValueError: bad shape"
-            )
+            log, billed = "Traceback\nValueError: bad shape", 5.0 if "slow" in text else 0.0
+            return TrialResult(spec.trial_id, Outcome.CRASHED, "exit_1", log=log, billed_seconds=billed)
         shuffled = spec.role is Role.PLACEBO and "known" not in text
         value = (3.0 if shuffled else float(text.split("loss =")[1].split()[0])) + 0.01 * self.noise(spec.seed)
         if "lucky" in text and spec.role is Role.CANDIDATE:

@@ -255,15 +255,15 @@ def counted_by(session: Session) -> set[str]:
 
 def test_more_time_than_the_baseline_for_the_same_work_is_rejected(world: Make) -> None:
     """Steps are the candidate's own word, as every row says; who takes five times as long is not believed. Without a
-    budget of steps time itself is the bound."""
-    by_steps, by_time = world(["slow\nloss = 0.5", BETTER]), world(["slow\nloss = 0.5"])
+    budget of steps time itself is the bound. A crash is a crash, however long it took to come to it."""
+    by_steps, by_time = world(["slow\nloss = 0.5", "slow\ncrash", BETTER]), world(["slow\nloss = 0.5"])
     profile = replace(by_steps.task.profiles["cpu"], steps=100)
     by_steps.task = replace(by_steps.task, profiles={"cpu": profile})
     by_steps.guards = by_time.guards = (BudgetHonesty(tolerance=0.9),)
     session = by_steps.session()
     session.run()
-    assert [each.reason for each in session.trial_runner.state.decided][:1] == ["budget.work"]
-    assert session.trial_runner.state.decided[1].decision is Decision.KEEP
+    assert [each.reason for each in session.trial_runner.state.decided][:2] == ["budget.work", "crashed.exit_1"]
+    assert session.trial_runner.state.decided[2].decision is Decision.KEEP
     assert counted_by(session) == {"candidate"}
     other = by_time.session()
     other.run()
