@@ -68,7 +68,7 @@ def results(folder: Path, left_out: Callable[[Path], object] = lambda _: None) -
             found.append((each, session))
     record = read_record(folder)
     named: dict[str, dict[str, Any]] = next(
-        (row["arms"] for row in record if row.get("kind") == "sweep_started"), {}
+        (row.get("arms", {}) for row in record if row.get("kind") == "sweep_started"), {}
     )
     failed = {
         str(row["arm"]): row for row in record if row.get("kind") == "arm_ended" and row.get("code") != 0

@@ -23,6 +23,7 @@ def kept_secret(path: Path) -> bytes:
     HarnessError for a disk that refuses.
     """
     try:
+        _remove_halves(path)
         if not path.exists():
             _write(path)
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -54,6 +55,14 @@ def _write(path: Path) -> None:
             os.link(beside, path)
     finally:
         os.unlink(beside)
+
+
+def _remove_halves(path: Path) -> None:
+    """What a process left that was killed while it drew one."""
+    for half in path.parent.glob(f".{path.name}.*.new"):
+        drawer = half.suffixes[-2].removeprefix(".")
+        if not Path("/proc", drawer).exists():
+            half.unlink(missing_ok=True)
 
 
 def derived_secret(secret: bytes, purpose: str) -> bytes:
