@@ -164,6 +164,9 @@ def _complain(name: str, error: HarnessError, code: int) -> int:
 
 def _last_words(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Of a `python -m harness.NAME` whose file could not be imported whole: `run` was never called."""
+    if isinstance(error, KeyboardInterrupt):
+        print("\nharness: interrupted before it began", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED)
     said = missing_package(error) if isinstance(error, ImportError) else None
     if said is None:
         sys.__excepthook__(kind, error, trace)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import EXIT_USER_ERROR, commands, run, run_named
+from harness.commands import EXIT_INTERRUPTED, EXIT_USER_ERROR, _last_words, commands, run, run_named
 from harness.errors import UserError, missing_package
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +82,16 @@ def test_a_module_of_ours_is_our_mistake(module: str) -> None:
 
     with pytest.raises(ModuleNotFoundError):
         run(fails, argv=[])
+
+
+def test_ctrl_c_while_a_command_is_imported(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, as later; what is neither is shown as ever."""
+    with pytest.raises(SystemExit) as left:
+        _last_words(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert left.value.code == EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "\nharness: interrupted before it began\n"
+    _last_words(ValueError, ValueError("ours"), None)
+    assert "ValueError: ours" in capsys.readouterr().err
 
 
 def test_a_command_that_is_imported_leaves_the_interpreters_hook_alone() -> None:
