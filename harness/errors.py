@@ -11,6 +11,9 @@ HarnessError
 
 import errno
 import os
+import sys
+
+_OURS = ("harness", "guards", "tasks")
 
 
 class HarnessError(Exception):
@@ -49,3 +52,22 @@ def refusal(error: OSError, where: object = "") -> HarnessError:
     kind = UserError if isinstance(error, misplaced) or error.errno == errno.ELOOP else HarnessError
     file = where if error.filename is None else os.fsdecode(error.filename)
     return kind(f"{error.strerror or error}: {file}; correct it and repeat")
+
+
+def missing_package(error: ImportError) -> UserError | None:
+    """What is said, in a line, of a package of somebody else's that this Python lacks or cannot import; None where a
+    module of ours is, which is our own mistake.
+    """
+    name = error.name or ""
+    if name.partition(".")[0] in _OURS:
+        return None
+    said = " ".join(str(error).split()) or type(error).__name__
+    what = (
+        f"lacks the package {name!r}"
+        if isinstance(error, ModuleNotFoundError)
+        else f"refuses a package: {said}"
+    )
+    return UserError(
+        f"{sys.executable} {what}; use the Python that harness was installed into with what it needs "
+        "(in a checkout: .venv/bin/python, after make setup)"
+    )

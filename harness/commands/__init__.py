@@ -5,17 +5,27 @@ and is used by nothing. What every command does with errors stands here: one lin
 There is a command called list: once it is imported, that name here is its module and no longer Python's.
 """
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 -- before anything is imported that an older one cannot read
+    print(  # type: ignore[unreachable] # by whoever runs the right one
+        "harness: needs Python 3.11 or newer, and %s is %s; use the one that harness was installed into "  # noqa: UP031
+        "(in a checkout: .venv/bin/python, after make setup)" % (sys.executable, sys.version.split()[0]),
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
+
 import importlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from harness.errors import FolderInUse, HarnessError, UserError, refusal
+from harness.errors import FolderInUse, HarnessError, UserError, missing_package, refusal
 
 if TYPE_CHECKING:
     import argparse
+    from types import TracebackType
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -62,11 +72,16 @@ def run(
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
         return EXIT_FAILED
+    except ImportError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        return _complain(name, missing, EXIT_USER_ERROR)
     except OSError as error:  # no part knew better
         if error.filename is None:
             raise  # may be anybody's, also our own mistake: not hidden
-        said = refusal(error)
-        return _complain(name, said, EXIT_USER_ERROR if isinstance(said, UserError) else EXIT_FAILED)
+        refused = refusal(error)
+        return _complain(name, refused, EXIT_USER_ERROR if isinstance(refused, UserError) else EXIT_FAILED)
     except KeyboardInterrupt as stopped:
         import shlex
 
@@ -115,14 +130,16 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
     """The command of that name, with its errors said. An unknown one is the user's mistake."""
     if name.replace("_", "-") not in commands():
         return _complain("harness", UserError(_unknown(name)), EXIT_USER_ERROR)
-    module = importlib.import_module(f"harness.commands.{name.replace('-', '_')}")
+    own = name.replace("-", "_")
+    try:
+        module = importlib.import_module(f"harness.commands.{own}")
+    except ImportError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        return _complain(f"harness.{own}", missing, EXIT_USER_ERROR)
     own_help = "parser" in vars(module) or name == "start"
-    return run(
-        module.main,
-        f"harness.{module.__name__.rpartition('.')[2]}",
-        argv,
-        None if own_help else module.__doc__,
-    )
+    return run(module.main, f"harness.{own}", argv, None if own_help else module.__doc__)
 
 
 def _unknown(name: str) -> str:
@@ -143,3 +160,24 @@ def _complain(name: str, error: HarnessError, code: int) -> int:
 
     print(f"{name}: {one_line(error, _MOST_CHARACTERS)}", file=sys.stderr)
     return code
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
+    """Of a `python -m harness.NAME` whose file could not be imported whole: `run` was never called."""
+    if isinstance(error, KeyboardInterrupt):
+        print("\nharness: interrupted before it began", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED)
+    said = missing_package(error) if isinstance(error, ImportError) else None
+    if said is None:
+        sys.__excepthook__(kind, error, trace)
+        return
+    raise SystemExit(_complain(_typed(), said, EXIT_USER_ERROR))
+
+
+def _typed() -> str:
+    """The module after `python -m`; "" where another program runs."""
+    return getattr(getattr(sys.modules.get("__main__"), "__spec__", None), "name", "")
+
+
+if _typed().startswith("harness."):
+    sys.excepthook = _last_words

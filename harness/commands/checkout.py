@@ -11,10 +11,12 @@ Examples:
 """
 
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.commands import run
-from harness.errors import UserError
+from harness.errors import UserError, refusal
 from harness.ledger import lookup
 from harness.ledger.session_record import load
 from harness.ledger.versions import repository, version
@@ -22,7 +24,7 @@ from harness.records import Files
 
 
 def main(arguments: list[str]) -> int:
-    """Raises UserError, and then nothing was written; LedgerError."""
+    """Raises HarnessError, and then nothing was written."""
     if not 2 <= len(arguments) <= 3 or any(each.startswith("-") for each in arguments):
         raise UserError("usage: harness checkout TAG DIR [WHAT]; harness list shows the tags")
     folder, target = lookup.session(arguments[0]), Path(arguments[1])
@@ -36,15 +38,29 @@ def main(arguments: list[str]) -> int:
 
 
 def write(files: Files, target: Path) -> None:
-    """Paths were checked when they were committed. Raises UserError."""
+    """All of them or none. Paths were checked when they were committed. Raises HarnessError."""
+    made: list[Path] = []
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(f"{target} is there already; give a folder that is not, or is empty")
         for name, content in files.items():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(content)
-    except OSError as error:
-        raise UserError(f"{error.filename or target} cannot be written: {error.strerror}") from error
+            file = target / name
+            made += [each for each in (*reversed(file.parents), file) if not each.exists()]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    except (OSError, KeyboardInterrupt) as error:
+        _remove(made)
+        if not isinstance(error, OSError):
+            raise
+        kind = type(refusal(error))
+        raise kind(f"{error.filename or target} cannot be written: {error.strerror or error}") from error
+
+
+def _remove(made: Sequence[Path]) -> None:
+    """Files and folders of ours, outer ones first; what is not ours keeps its folder."""
+    for path in reversed(made):
+        with suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 if __name__ == "__main__":

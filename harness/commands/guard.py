@@ -25,10 +25,8 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unidiff.patch import PatchedFile
-
-from harness.agents.api.patches import PatchError, apply, read_patch
 from harness.commands import parser, run
 from harness.config.compose import plain_yaml
 from harness.config.locations import conf_folder
@@ -38,6 +36,9 @@ from harness.ledger.plain import to_json
 from harness.protocols import Guard
 from harness.records import Evidence, Files, Judgement, Verdict
 from harness.session.guard_line import ask
+
+if TYPE_CHECKING:
+    from unidiff.patch import PatchedFile
 
 _PATCHES = (".patch", ".diff")
 _REFEREE_FILES = {"task.yaml", "prepare.py", "evaluate.py", "program.md", "README.md"}
@@ -143,6 +144,8 @@ def _check_old(old: Files, names: tuple[str, ...]) -> None:
 
 
 def _patched(old: Files, patch: Path, place: Path) -> tuple[Files, dict[str, str]]:
+    from harness.agents.api.patches import PatchError, apply, read_patch
+
     try:
         read = read_patch(_bytes(patch))
         if _is_one(place) and len(read.files) == 1:
@@ -158,7 +161,7 @@ def _patched(old: Files, patch: Path, place: Path) -> tuple[Files, dict[str, str
     return {**kept, **edit.files}, dict(edit.links)
 
 
-def _named(change: PatchedFile, name: str) -> None:
+def _named(change: "PatchedFile", name: str) -> None:
     """The one file that there is, whatever the patch calls it; what it makes or deletes stays what it is."""
     if "/dev/null" not in (change.source_file, change.target_file):
         change.source_file = change.target_file = name

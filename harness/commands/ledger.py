@@ -11,12 +11,16 @@ Examples:
 """
 
 import sys
+import time
+from pathlib import Path
 
 from harness.commands import run
-from harness.errors import UserError
+from harness.errors import LedgerError, UserError
 from harness.ledger.chain import check, each
-from harness.ledger.lookup import place
+from harness.ledger.lookup import is_open, place
 from harness.task.waiting import told
+
+_LOOKS, _PAUSE_SECONDS = 5, 0.2
 
 
 def main(arguments: list[str]) -> int:
@@ -34,9 +38,24 @@ def main(arguments: list[str]) -> int:
             about = {key: row[key] for key in ("proposal", "trial_id", "decision", "reason") if row.get(key)}
             print(row["seq"], row["time"], row["kind"], *(f"{key}={value}" for key, value in about.items()))
     with told(f"reading every row of {folder}", every_seconds=5.0, at_once=False):
-        length, head = check(folder)
+        length, head = checked(folder)
     print(f"ledger is clean: {length} rows, head {head}")
     return 0
+
+
+def checked(folder: Path) -> tuple[int, str]:
+    """As `check`. Of a session that goes on, the last row may be half written at one look, not at several.
+
+    Raises UserError, LedgerError.
+    """
+    for _ in range(_LOOKS - 1):
+        try:
+            return check(folder)
+        except LedgerError:
+            if not is_open(folder):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    return check(folder)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def row(folder: Path, below: Path) -> tuple[str, ...]:
     except (HarnessError, ValueError) as error:
         return (name, f"cannot be read: {one_line(str(error), 60)}", *[""] * (len(_HEADINGS) - 2))
     if not session.length:
-        return (name, "not started", *[""] * (len(_HEADINGS) - 2))
+        state = "not started" if not (folder / LEDGER).stat().st_size else "cannot be read: no whole row"
+        return (name, state, *[""] * (len(_HEADINGS) - 2))
     state = _state(folder, session)
     return (
         name,

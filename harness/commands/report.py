@@ -20,7 +20,7 @@ from harness.commands import parser, run
 from harness.errors import UserError
 from harness.ledger.lookup import place
 from harness.ledger.reading import one_session, session_folders
-from harness.ledger.session_record import SessionRecord, load
+from harness.ledger.session_record import SessionRecord, all_begun, load
 from harness.ledger.sweep_record import FILE_NAME as SWEEP
 from harness.report.charts.progress import HOURS, PROPOSALS
 from harness.report.html.page import html_report
@@ -46,8 +46,7 @@ def main(argv: list[str]) -> int:
             f"{options.folder} holds {len(folders)} sessions: --out takes one, give one of their folders"
         )
     controls = [load(one_session(control)) for control in options.control]
-    for folder in folders:
-        session = load(folder)
+    for folder, session in all_begun(folders, _left_out):
         if options.png:
             _picture(session, folder, controls, options)
             continue
@@ -64,6 +63,10 @@ def main(argv: list[str]) -> int:
 
         print(save_report(folders, options.project, options.entity))
     return 0
+
+
+def _left_out(folder: Path) -> None:
+    print(f"{folder} has not begun and is left out", file=sys.stderr)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -127,7 +130,7 @@ def _write(file: Path, text: str, quiet: bool = False) -> None:
     try:
         write_atomically(file, text)
     except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+        raise UserError(f"{file} cannot be written: {error.strerror} (--out FILE writes elsewhere)") from None
     if not quiet:
         print(file)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from harness.commands import run
 from harness.errors import UserError
-from harness.ledger import lookup
-from harness.ledger.reading import rows_of
-from harness.ledger.rows import SessionStartedRow
+from harness.ledger import chain, lookup
+from harness.ledger.rows import SessionStartedRow, row_of
+from harness.ledger.session_record import load
 from harness.ledger.sweep_record import read
 
 
@@ -30,12 +30,13 @@ def main(arguments: list[str]) -> int:
 
         return sweep([*started, *arguments[1:]])
     folder = lookup.session(arguments[0])
+    words = again(folder, arguments[1:])
     from harness.config.setup import load
     from harness.session.reopen import as_begun
     from harness.session.start import start
 
     try:
-        setup = load(again(folder, arguments[1:]))
+        setup = load(words)
     except UserError as error:
         raise UserError(f"{error} (call it in the folder where the session was started)") from error
     return start(as_begun(setup, folder))
@@ -53,14 +54,13 @@ def _sweep_arguments(folder: Path) -> list[str]:
 
 def again(folder: Path, changes: Sequence[str] = ()) -> list[str]:
     """The arguments that start the folder's session, with changes. Raises UserError."""
-    first = rows_of(folder)[0]
-    if not isinstance(first, SessionStartedRow):
-        raise UserError(f"{folder} holds a session that has not started")
+    first = next((row_of(values) for values in chain.each(folder)), None)
+    started = first if isinstance(first, SessionStartedRow) else load(folder).started  # or says what is wrong
     for change in changes:
         if "=" not in change:
             raise UserError(f"{change!r} is not key=value; only limits can be changed, e.g. budget.hours=12")
     changed = {change.partition("=")[0] for change in changes} | {"session.folder", "session.tag"}
-    kept = [each for each in first.arguments if each.partition("=")[0] not in changed]
+    kept = [each for each in started.arguments if each.partition("=")[0] not in changed]
     return [*kept, *changes, f'session.folder="{folder.parent}"', f'session.tag="{folder.name}"']
 
 

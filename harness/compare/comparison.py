@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.compare.sessions import SessionResult, arms_of, gains, hours_to_target, results
 from harness.compare.statistics import Difference, Estimate, Gain, differences, estimate
 from harness.errors import UserError
+from harness.ledger.session_record import load
 from harness.report.escape import one_line
 
 
@@ -49,7 +50,10 @@ class Comparison:
 
 def compare(folder: Path, target: float | None = None) -> Comparison:
     """Raises UserError when there is nothing to compare, LedgerError when a ledger is damaged."""
-    rows = results(folder)
+    not_begun: list[Path] = []
+    rows = results(folder, not_begun.append)
+    if not rows and not_begun:
+        load(not_begun[0])  # says why it holds none
     if not rows:
         raise UserError(f"{folder} holds no session and no sweep")
     tasks = {row.task for row in rows if row.status != "failed" or row.task}
@@ -64,7 +68,7 @@ def compare(folder: Path, target: float | None = None) -> Comparison:
     )
     pairs = differences(able)
     alike = [pair for pair in pairs if _tasks(able, pair.first) & _tasks(able, pair.second)]
-    notes = _notes(rows) + [
+    notes = [*_notes(rows), *(f"{each.name} has not begun and is left out" for each in not_begun)] + [
         one_line(f"{pair.first} against {pair.second}: different tasks, not compared", 300)
         for pair in pairs
         if pair not in alike

@@ -1,7 +1,7 @@
 """Sessions of a sweep as one line of numbers each, sorted into arms. Reads ledgers and the sweep's record."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from harness.compare.statistics import Gain
 from harness.ledger.reading import session_folders
 from harness.ledger.record_parts import number
 from harness.ledger.rows import CertificateRow
-from harness.ledger.session_record import SessionRecord, load
+from harness.ledger.session_record import SessionRecord, begun
 from harness.ledger.sweep_record import read as read_record
 from harness.report.analysis import claimed_gain
 
@@ -54,12 +54,21 @@ class SessionResult:
         return self.status != "open" and self.gain is not None
 
 
-def results(folder: Path) -> list[SessionResult]:
-    """Every session in or below the folder, and every arm of its sweep that failed without one."""
-    found = [(each, load(each)) for each in session_folders(folder)]
+def results(folder: Path, left_out: Callable[[Path], object] = lambda _: None) -> list[SessionResult]:
+    """Every session in or below the folder that has begun, and every arm of its sweep that failed without one.
+
+    left_out: told of sessions that have not begun. Raises LedgerError.
+    """
+    found: list[tuple[Path, SessionRecord]] = []
+    for each in session_folders(folder):
+        session = begun(each)
+        if session is None:
+            left_out(each)
+        else:
+            found.append((each, session))
     record = read_record(folder)
     named: dict[str, dict[str, Any]] = next(
-        (row["arms"] for row in record if row.get("kind") == "sweep_started"), {}
+        (row.get("arms", {}) for row in record if row.get("kind") == "sweep_started"), {}
     )
     failed = {
         str(row["arm"]): row for row in record if row.get("kind") == "arm_ended" and row.get("code") != 0

@@ -46,7 +46,8 @@ class Ledger:
         self._failed = ""
         try:
             self._size = _repaired(self.path)
-            with open(self.path, "rb") as stream:
+            self._place = _place(self.path)
+            with named(self.path), open(self.path, "rb") as stream:
                 for row in verified(stream):
                     self.length, self.head = self.length + 1, str(row["hash"])
                     take(row)
@@ -60,7 +61,8 @@ class Ledger:
 
         An append that fails is undone, and no other is taken before the ledger is opened again: what this process
         believes and what the disk holds can then not grow apart. Raises ValueError for NaN and the like, OSError
-        when the disk fails, LedgerError after that.
+        when the disk fails, LedgerError after that, and where somebody else has moved, replaced or changed the file:
+        rows would go where nobody finds them, or would not follow.
         """
         if self._failed:
             raise LedgerError(f"{self.path} could not be written ({self._failed}); correct it and repeat")
@@ -74,6 +76,7 @@ class Ledger:
         }
         row["hash"] = row_hash(row)
         line = canonical(row) + b"\n"
+        self._check_alone()
         with uninterrupted():
             self._write(line)
             self._size += len(line)
@@ -92,6 +95,17 @@ class Ledger:
                 os.ftruncate(self._file.fileno(), self._size)
                 os.fsync(self._file.fileno())
             raise
+
+    def _check_alone(self) -> None:
+        found = _place(self.path)
+        size = self.path.stat().st_size if found else 0
+        if found == self._place and size == self._size:
+            return
+        self._failed = "changed by others" if found else "gone"
+        what = "was replaced or changed by another program" if found else "is gone, moved or removed,"
+        raise LedgerError(
+            f"{self.path} {what} while the session went on; put it back as it was and resume: nothing before is lost"
+        )
 
     @property
     def failed(self) -> bool:
@@ -136,7 +150,7 @@ def each(folder: Path) -> Iterator[JsonRow]:
 
     Raises UserError when there is no ledger, LedgerError when the chain is broken.
     """
-    with _opened(folder) as stream:
+    with _opened(folder) as stream, named(folder / FILE_NAME):
         yield from verified(stream)
 
 
@@ -146,12 +160,23 @@ def check(folder: Path) -> tuple[int, str]:
     Raises UserError when there is no ledger, LedgerError for anything but a clean one.
     """
     length, head = 0, FIRST_PREVIOUS
-    with _opened(folder) as stream:
+    with _opened(folder) as stream, named(folder / FILE_NAME):
         for row in verified(stream, torn=False):
             length, head = length + 1, str(row["hash"])
     if not length:
         raise LedgerError(f"{folder / FILE_NAME} is empty: it holds no row")
     return length, head
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Inside, a LedgerError about a row says of which file."""
+    try:
+        yield
+    except LedgerError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise LedgerError(f"{path}: {error}") from error
 
 
 def verified(
@@ -237,6 +262,15 @@ def is_file(path: Path) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise UserError(f"{path} is no file; move it away and put back the file that was there")
     return found
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file the name stands for now; None without one."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _opened(folder: Path) -> BinaryIO:

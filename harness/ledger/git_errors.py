@@ -22,6 +22,9 @@ _CURES = {  # what git says -> what to do
     "permission denied": "it cannot be written: correct its rights and repeat the command",
     "read-only file system": "it cannot be written: mount it writable and repeat the command",
 }
+_PRUNED = ("not a valid object", "nonexistent object", "invalid object", "unable to read", "missing")
+_MOST_PRUNED = 4
+_CHATTER = ("hint:", "warning:")  # what git says before what ended it
 _DAMAGED = (
     "restore the folder from a copy, or start another session (session.tag=NAME); the ledger is not touched"
 )
@@ -40,6 +43,25 @@ def said(path: Path) -> Iterator[None]:
             raise  # our own, e.g. a bad path
         what = first_line(str(error))
         raise LedgerError(f"git in {path}: {what}; {_cure(path, what)}") from error
+
+
+def again_if_pruned(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """For methods that write objects first and what refers to them last, and may be repeated.
+
+    Somebody's `git gc --prune=now` in between takes away what nothing refers to yet.
+    """
+
+    @functools.wraps(method)
+    def wrapped(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        for _ in range(_MOST_PRUNED):
+            try:
+                return method(*arguments, **named)
+            except (GitError, ODBError, ValueError) as error:
+                if not any(word in str(error).lower() for word in _PRUNED):
+                    raise
+        return method(*arguments, **named)
+
+    return wrapped
 
 
 def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -61,7 +83,8 @@ def in_one_line(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
 def _complaint(error: Exception) -> str:
     text = str(getattr(error, "stderr", "") or getattr(error, "strerror", "") or "").replace("stderr:", " ")
     status = f"it ended with status {error.status}" if isinstance(error, GitCommandError) else str(error)
-    return first_line(text.strip(" \n'")) or first_line(status)
+    said = [line for line in text.strip(" \n'").splitlines() if not line.strip().startswith(_CHATTER)]
+    return first_line("\n".join(said)) or first_line(status)
 
 
 def _cure(path: Path, what: str) -> str:
@@ -71,6 +94,11 @@ def _cure(path: Path, what: str) -> str:
     if not known and _is_anothers(path):
         return _CURES["dubious ownership"]  # git left without a word that reached us, e.g. a broken pipe
     return known or (_DAMAGED if path.is_dir() else f"it is gone: {_DAMAGED}")
+
+
+def gone(path: Path) -> LedgerError:
+    """Of a repository that is not there, where rows say that it was."""
+    return LedgerError(f"git in {path}: there is no such folder; it is gone: {_DAMAGED}")
 
 
 def _is_anothers(path: Path) -> bool:

@@ -47,14 +47,6 @@ def _parsed(data: bytes) -> Iterator[Row]:
             yield row_of(row)
 
 
-def rows_of(folder: Path) -> list[Row]:
-    """All rows of the session in `folder`. Raises UserError when it holds none."""
-    rows = Tail(folder / LEDGER).rows()
-    if not rows:
-        raise UserError(f"{folder} holds no session: there is no row in {LEDGER}")
-    return rows
-
-
 def session_folders(folder: Path) -> list[Path]:
     """`folder` itself when it is a session's, otherwise every session folder up to three levels below it.
 

@@ -243,6 +243,9 @@ class TrialFinishedRow(AboutTrial):
         return TrialResult(**{name: getattr(self, name) for name in TrialResult.__dataclass_fields__})
 
 
+ARTEFACT_LOST = "artefact.lost"  # a reason of a score: there is nothing left to score, the trial is made again
+
+
 class ScoredRow(AboutTrial):
     when: ClassVar[str] = "the evaluator has spoken"
     kind: Literal["scored"] = "scored"

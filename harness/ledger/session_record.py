@@ -5,15 +5,17 @@ thousand. Pure: no clock, no file.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from harness.errors import LedgerError, UserError
 from harness.ledger.ahead import AheadTrials
-from harness.ledger.chain import Ledger, each
+from harness.ledger.chain import FILE_NAME, Ledger, each, named
 from harness.ledger.clock import SittingClock
 from harness.ledger.evidence_pool import EvidencePool
 from harness.ledger.record_parts import ProposalRecord, TrialRecord, number, plain_mapping
 from harness.ledger.rows import (
+    ARTEFACT_LOST,
     AblationRow,
     AboutTrial,
     AgentSpentRow,
@@ -125,6 +127,15 @@ class SessionRecord:
     @property
     def baseline(self) -> str:
         return self.started.baseline_commit
+
+    @property
+    def needed_commits(self) -> list[str]:
+        """What going on with it needs of its repository, each once."""
+        of_trials = [trial.commit for trial in (*self.under_way.values(), *self.unscored.values())]
+        found = [self.baseline, self.incumbent, *(keep.commit for keep in self.keeps), *of_trials]
+        if self.open is not None:
+            found.append(self.open.commit)
+        return [*filter(None, dict.fromkeys(found))]
 
     @property
     def prior(self) -> tuple[float, int] | None:
@@ -365,7 +376,9 @@ class SessionRecord:
         self.wall_clock.on_scored(row.seconds)
         if row.value is not None:
             trial.values[row.split.value] = row.value
-        if row.status != "infra_failed" and self.unscored.pop(row.trial_id, None) is not None:
+        if row.reason == ARTEFACT_LOST:
+            self.unscored.pop(row.trial_id, None)
+        elif row.status != "infra_failed" and self.unscored.pop(row.trial_id, None) is not None:
             self._observe(trial)
 
     def _observe(self, trial: TrialRecord) -> None:
@@ -413,8 +426,40 @@ _HANDLERS: dict[type[Row], Callable[..., None]] = {
 
 
 def load(folder: Path) -> SessionRecord:
-    """The session in a folder, from its verified rows. Raises UserError without one, LedgerError for a damaged one."""
-    return SessionRecord(row_of(values) for values in each(folder))
+    """The session in a folder, from its verified rows. Raises UserError without one, or where it has no row yet,
+    LedgerError for a damaged one.
+    """
+    found = begun(folder)
+    if found is None:
+        torn = (folder / FILE_NAME).stat().st_size > 0
+        what = "nothing but the torn start of a row" if torn else "no row"
+        raise UserError(f"{folder} holds no session that has begun: there is {what} in {FILE_NAME}")
+    return found
+
+
+def begun(folder: Path) -> SessionRecord | None:
+    """The same; None for a ledger without a whole row, as a session has that was ended before its first."""
+    with named(folder / FILE_NAME):
+        record = SessionRecord(row_of(values) for values in each(folder))
+    if record.length and not record.baseline:
+        raise LedgerError(f"{folder / FILE_NAME} does not begin with the start of a session")
+    return record if record.length else None
+
+
+def all_begun(
+    folders: Sequence[Path], left_out: Callable[[Path], object] = lambda _: None
+) -> Iterator[tuple[Path, SessionRecord]]:
+    """Each of them with its session, but for those that have not begun. Raises UserError where none has."""
+    found = 0
+    for folder in folders:
+        session = begun(folder)
+        if session is not None:
+            found += 1
+            yield folder, session
+        elif len(folders) > 1:
+            left_out(folder)
+    if folders and not found:
+        load(folders[0])  # says why it holds none
 
 
 def opened(folder: Path) -> tuple[Ledger, SessionRecord]:

@@ -49,7 +49,7 @@ class Record:
 def read(folder: Path) -> list[dict[str, Any]]:
     """All whole rows, [] without a record."""
     try:
-        lines = (folder / FILE_NAME).read_text(encoding="utf-8").splitlines()
+        lines = (folder / FILE_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     rows = []

@@ -9,14 +9,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
 from git import Blob, Git, Repo
-from git.exc import GitCommandError
+from git.exc import GitCommandError, GitError
 
-from harness.ledger.git_errors import first_line, in_one_line, is_the_machines, said
+from harness.ledger.git_errors import again_if_pruned, first_line, gone, in_one_line, is_the_machines, said
 from harness.ledger.interruption import uninterrupted
 from harness.records import Files
 
@@ -50,9 +50,9 @@ class BadPath(ValueError):
 class Workspace:
     """One session's repository. Commits are named by their full hexadecimal hash."""
 
-    def __init__(self, folder: Path, tag: str, reading: bool = False) -> None:
+    def __init__(self, folder: Path, tag: str, reading: bool = False, new: bool = True) -> None:
         """Opens the repository in the session's folder, or makes it. reading: touches nothing, so that it can be done
-        while the session goes on.
+        while the session goes on. new: whether it may be made; of a session that has begun it is there.
 
         Raises LedgerError, one line that says what to do, here and in every method for whatever git complains of:
         a full disk, a repository that is gone or damaged or somebody else's.
@@ -63,23 +63,41 @@ class Workspace:
         self.branch = f"autoresearch/{tag}"
         self.path = path
         with said(path):
+            if not path.exists() and (reading or not new):
+                raise gone(path)
             if not reading:
                 _free_of_locks(path)
             with uninterrupted():
                 self._repo = Repo(path) if path.exists() else _new_repository(path)
             self._repo.git.update_environment(**_ENVIRONMENT)
             self._git = self._repo.git
-            if not reading and not path.joinpath("HEAD").read_text().strip().endswith(self.branch):
-                self._git.symbolic_ref("HEAD", f"refs/heads/{self.branch}")
+            if not reading:
+                self._take_branch()
+
+    def _take_branch(self) -> None:
+        """Of a session whose folder has another name by now, the branch gets that name, too."""
+        ours = f"refs/heads/{self.branch}"
+        if not self._resolve(ours):
+            names = self._text(self._git.for_each_ref("--format=%(refname)", "refs/heads/autoresearch")).split()
+            if len(names) == 1:
+                self._git.update_ref(ours, names[0])
+                self._git.symbolic_ref("HEAD", ours)
+                self._git.update_ref("-d", names[0])
+        if not self.path.joinpath("HEAD").read_text().strip().endswith(self.branch):
+            self._git.symbolic_ref("HEAD", ours)
 
     def close(self) -> None:
         self._repo.close()
 
     @in_one_line
+    @again_if_pruned
     def start(self, files: Files) -> str:
-        """Commit the baseline as the branch's root (once) and return its commit."""
+        """Commit the baseline as the branch's root (once) and return its commit.
+
+        Where a start was killed before its first row the files may be others by now: then it is made anew.
+        """
         existing = self._resolve(BASELINE_REF)
-        if existing:
+        if existing and (self.holds_proposals() or self.files(existing) == dict(files)):
             return existing
         commit = self._commit(files, (), "Baseline: the task as it is")
         self._git.update_ref(f"refs/heads/{self.branch}", commit)
@@ -87,6 +105,23 @@ class Workspace:
         return commit
 
     @in_one_line
+    def expect(self, commits: Collection[str]) -> None:
+        """Raises LedgerError where one of them is not here."""
+        with _input("\n".join([*commits, ""]).encode()) as stream:
+            found = self._text(
+                self._git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=stream)
+            )
+        for commit, line in zip(commits, found.splitlines(), strict=True):
+            if line != f"{commit} commit":
+                raise GitError(f"the commit {commit[:40]} of the ledger is not in it")
+
+    @in_one_line
+    def holds_proposals(self) -> bool:
+        """Whether a session has been here."""
+        return bool(self._text(self._git.for_each_ref("--count=1", "refs/proposals")))
+
+    @in_one_line
+    @again_if_pruned
     def propose(self, number: int, parent: str, changed: Files, deleted: Sequence[str], message: str) -> str:
         """Commit a proposal on its parent at refs/proposals/NNNN. Raises BadPath."""
         files = {name: content for name, content in self.files(parent).items() if name not in deleted}
@@ -95,6 +130,7 @@ class Workspace:
         return commit
 
     @in_one_line
+    @again_if_pruned
     def keep(self, candidate: str, message: str, trailers: Mapping[str, str]) -> str:
         """Add the candidate's tree to the branch, with trailers; repeating a keep changes nothing."""
         head = self.head()
@@ -112,6 +148,7 @@ class Workspace:
         return self._resolve(f"refs/heads/{self.branch}")
 
     @in_one_line
+    @again_if_pruned
     def roll_back(self, race: int, head: str, message: str, trailers: Mapping[str, str]) -> str:
         """Note on the branch, with its tree as it is, that the stack under `head` failed; it stays at refs/stacks."""
         self._git.update_ref(f"refs/stacks/{race:04d}", head)
@@ -212,11 +249,19 @@ class Workspace:
 
 
 def _new_repository(path: Path) -> Repo:
-    """Under another name until it is whole: a kill in the middle leaves nothing that looks like a repository."""
+    """Under another name until it is whole: a kill in the middle leaves nothing that looks like a repository.
+
+    Nothing of the user's own git is in it: no template with hooks, no other format of objects or refs.
+    """
     making = path.with_suffix(".new")
     shutil.rmtree(making, ignore_errors=True)
-    Repo.init(making, bare=True).close()
-    making.rename(path)
+    git = Git(path.parent)
+    git.update_environment(**_ENVIRONMENT)
+    try:
+        git.init("--bare", "--quiet", "--template=", str(making.absolute()))
+        making.rename(path)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     return Repo(path)
 
 

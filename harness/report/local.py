@@ -1,7 +1,9 @@
 """Trackers that need nothing beside the session's folder."""
 
+import glob
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from harness.ledger.rows import DecidedRow, ProposalAskedRow, Row, SessionEndedRow, SettledRow
@@ -20,6 +22,12 @@ def write_atomically(file: Path, text: str) -> None:
     except OSError:
         Path(beside).unlink(missing_ok=True)
         raise
+
+
+def remove_halves(file: Path) -> None:
+    """What a writer that was killed left beside it. Only where nobody else writes the same file."""
+    for half in file.parent.glob(f".{glob.escape(file.name)}-*"):
+        half.unlink(missing_ok=True)
 
 
 class NoTracker:
@@ -46,6 +54,8 @@ class LocalTracker:
     def open(self, folder: Path, session: SessionRecord) -> None:
         self._session = session
         self._file = folder / "results.tsv"
+        with suppress(OSError):
+            remove_halves(self._file)
         self._write()
 
     def record(self, row: Row) -> None:
@@ -56,7 +66,8 @@ class LocalTracker:
         self._write()
 
     def _write(self) -> None:
-        """Anew when the baseline's line has changed, else only what has been decided since.
+        """Anew when the baseline's line has changed, or it could not be written before, else only what has been
+        decided since.
 
         A full disk costs this file, not the session: the ledger has everything.
         """
@@ -70,5 +81,5 @@ class LocalTracker:
                 with self._file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                     stream.write("".join(proposal_line(proposal) for proposal in decided[self._lines :]))
         except OSError:
-            self._file = None
+            top = ""
         self._head, self._lines = top, len(decided)

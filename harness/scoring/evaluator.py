@@ -18,7 +18,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,11 +232,12 @@ class SandboxEvaluator:
         self._log(trial_id, "\n".join(said))
 
     def _log(self, trial_id: str, text: str) -> None:
-        """For people only."""
+        """For people only: a full disk costs these words, not the score."""
         logs = self._folder / "logs"
-        logs.mkdir(exist_ok=True)
-        with (logs / f"{trial_id}.predictor.log").open("a", encoding="utf-8", errors="replace") as file:
-            file.write(text + "\n")
+        with suppress(OSError):
+            logs.mkdir(exist_ok=True)
+            with (logs / f"{trial_id}.predictor.log").open("a", encoding="utf-8", errors="replace") as file:
+                file.write(text + "\n")
 
     def overlap(self, first: Callable[[], None] = lambda: None) -> Callable[[], bool]:
         """From now on a score's processes are ended, and the next one's started, beside what follows the score; where

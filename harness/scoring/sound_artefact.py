@@ -30,19 +30,24 @@ class SoundArtefact:
     def __init__(self, task: Task, profile: Profile, folder: Path) -> None:
         self._file = folder / _NAME
         self._folder, self._golden = folder, _golden(task, profile)
+        self._found = False
 
     def find(self) -> Sound | None:
-        """None where nothing was ever scored here."""
-        if self._golden or not self._file.is_file():
+        """None where nothing was ever scored here, or what was is gone."""
+        if self._golden:
             return self._golden
-        about = json.loads(self._file.read_text(encoding="utf-8"))
-        source = {name: base64.b64decode(content) for name, content in about["source"].items()}
-        artefact = self._folder / about["artefact"]
+        try:
+            about = json.loads(self._file.read_text(encoding="utf-8"))
+            source = {name: base64.b64decode(content) for name, content in about["source"].items()}
+            artefact = self._folder / about["artefact"]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # torn by a power cut, say
+            return None
         return Sound(artefact, source) if artefact.is_file() else None
 
     def remember(self, result: TrialResult, source: Files) -> None:
-        """It was scored. Only the first one of a session is kept in mind."""
-        if self._golden or self._file.exists():
+        """It was scored. Only the first one of a session that is still there is kept in mind."""
+        if self._found or self.find():
+            self._found = True
             return
         text = {name: base64.b64encode(content).decode() for name, content in source.items()}
         beside = self._file.with_suffix(".new")

@@ -29,6 +29,7 @@ from harness.records import Files, TrialSpec
 from harness.sandbox.machine import machine
 from harness.sandbox.open import Sandbox
 from harness.scoring.evaluator import SandboxEvaluator
+from harness.session.sitting import Sitting
 from harness.session.trial_runner import TrialRunner
 from harness.slots.node import least_level
 from harness.slots.order import Elsewhere, Slots
@@ -103,8 +104,10 @@ def open_session(
         stack.enter_context(ended_by_signals())
         ledger, session = opened(folder)
         stack.callback(ledger.close)
-        workspace = Workspace(folder, session_tag(setup))
+        sitting = stack.enter_context(Sitting(folder, lambda: ledger.failed))
+        workspace = Workspace(folder, session_tag(setup), new=not session.length)
         stack.callback(workspace.close)
+        _check_whole(session, workspace, folder, elsewhere=files_of is not None)
         check_same(session, setup, folder, workspace.files)
         sandbox = setup.open_sandbox()
         stack.callback(sandbox.close)
@@ -136,8 +139,23 @@ def open_session(
             trial_runner.make_side_by_side(slots)
             stack.callback(trial_runner.end_ahead)
         bench = OpenSession(folder, trial_runner, workspace, sandbox, profile, resumed=bool(ledger.length))
-        _begin(bench, setup, files_of or workspace.files)
+        _begin(bench, setup, files_of or workspace.files, sitting.ended_in_order)
+        sitting.settled()
         yield bench
+
+
+def _check_whole(session: SessionRecord, workspace: Workspace, folder: Path, elsewhere: bool) -> None:
+    """Raises LedgerError where the repository lacks commits that rows need, UserError where it is there without rows.
+
+    elsewhere: whether those of trials lie in another one.
+    """
+    if session.length:
+        workspace.expect([session.baseline] if elsewhere else session.needed_commits)
+    elif workspace.holds_proposals():
+        raise UserError(
+            f"{folder} holds the repository of a session, but no row of its ledger; "
+            f"put {LEDGER} back, or choose another session.tag"
+        )
 
 
 def _slots(
@@ -254,7 +272,9 @@ def _placebo(setup: Setup, data: TaskData, folder: Path) -> Path | None:
     return made
 
 
-def _begin(bench: OpenSession, setup: Setup, files_of: Callable[[str], Files]) -> None:
+def _begin(
+    bench: OpenSession, setup: Setup, files_of: Callable[[str], Files], ended_in_order: bool
+) -> None:
     """The first row of a new session, or what a restart has to put in order."""
     trial_runner, task = bench.trial_runner, setup.task
     level, certified = bench.sandbox.level, bench.sandbox.certified
@@ -289,7 +309,7 @@ def _begin(bench: OpenSession, setup: Setup, files_of: Callable[[str], Files]) -
     )
     if wrong := task.shown_without_reason:
         trial_runner.notice(f"task {task.name}: {wrong}; no new session may, this one goes on as it began")
-    trial_runner.settle(files_of)
+    trial_runner.settle(files_of, ended_in_order)
 
 
 def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:

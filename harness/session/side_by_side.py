@@ -181,11 +181,12 @@ class SideBySide:
         result = TrialResult(trial.id, outcome, reason, level=Level(self.state.level))
         self.record(TrialFinishedRow.of(result, trial.start))
 
-    def settle(self) -> list[str]:
+    def settle(self, how: str = INTERRUPTED) -> list[str]:
         """After a restart: ids of trials that were under way and ended with the harness. Those that outlived it go on.
 
         The second time that the harness dies during a program's trial is that program's crash: then it was alone. Not
-        where trials go on without us: what is not found again there had not been sent yet.
+        where trials go on without us: what is not found again there had not been sent yet. how: STOPPED where it did
+        not die, but could not say so any more.
         """
         lost = []
         for trial in self.state.ahead.under_way:
@@ -193,10 +194,11 @@ class SideBySide:
                 self._orders[trial.id] = self._order_again(trial)
                 continue
             lost.append(trial.id)
-            if self._has_died_with(trial.start.source_sha256) and trial.start.role in _CANDIDATE_ROLES:
+            died_before = trial.start.role in _CANDIDATE_ROLES and self._has_died_with(trial.start.source_sha256)
+            if how == INTERRUPTED and died_before:
                 self._close(trial, Outcome.CRASHED, "interrupted_twice")
             else:
-                self._close(trial, Outcome.INFRA_FAILED, INTERRUPTED)
+                self._close(trial, Outcome.INFRA_FAILED, how)
         return lost
 
     def _order_again(self, trial: AheadTrial) -> Order:

@@ -14,7 +14,15 @@ from harness.ledger.ahead import INTERRUPTED, STOPPED
 from harness.ledger.chain import Ledger
 from harness.ledger.interruption import uninterrupted
 from harness.ledger.record_parts import TrialRecord
-from harness.ledger.rows import NoticeRow, Row, ScoredRow, TrialFinishedRow, TrialStartedRow, row_of
+from harness.ledger.rows import (
+    ARTEFACT_LOST,
+    NoticeRow,
+    Row,
+    ScoredRow,
+    TrialFinishedRow,
+    TrialStartedRow,
+    row_of,
+)
 from harness.ledger.session_record import CERTIFICATE_ROLES, SessionRecord
 from harness.ledger.tracker import Tracker
 from harness.protocols import Evaluator, Executor, Stop
@@ -36,6 +44,7 @@ from harness.session.manifest import Manifest, manifest
 from harness.session.side_by_side import SideBySide
 from harness.slots.order import Order, Slots, digest, following
 from harness.task.task import Profile, Task, TaskData
+from harness.trial.artefact import whole
 from harness.trial.conditions import LATEST, compared, foreign_cores
 from harness.trial.machine_probe import HostProbe, MachineProbe
 from harness.trial.seeds import trial_seed
@@ -328,40 +337,48 @@ class TrialRunner:
         seen = self.state.observations.get(baseline, []) if commit != baseline else []
         return [trial for trial in seen if trial.score is not None]
 
-    def settle(self, files_of: Callable[[str], Files]) -> list[str]:
+    def settle(self, files_of: Callable[[str], Files], ended_in_order: bool = False) -> list[str]:
         """After a restart: close trials that never finished, score those that never were; ids of the former.
 
-        A trial that was under way when the harness ended is nobody's result, and is repeated. The second such
-        end of the same candidate counts as its crash: it may be the cause.
+        A trial that was under way when the harness ended is nobody's result, and is repeated. The second time that the
+        harness died in the same candidate's counts as its crash: it may be the cause. ended_in_order: it did not die,
+        it only could not write that any more. One whose artefact is gone, or another than
+        it was (a power cut, somebody's tidying), is made again: nobody could say any more what it was worth.
         """
-        lost = self.side_by_side.settle() if self.side_by_side else self._close_ahead()
+        how = STOPPED if ended_in_order else INTERRUPTED
+        lost = self.side_by_side.settle(how) if self.side_by_side else self._close_ahead(how)
         interrupted = list(self.state.under_way.values())
         for trial in interrupted:
-            self._close_interrupted(trial.start)
+            self._close_interrupted(trial.start, how)
         for trial in list(self.state.unscored.values()):
-            result = trial.measured.result()
-            split = Split.TEST if trial.role in CERTIFICATE_ROLES else Split.VAL
-            if not (self.folder / result.artefact).is_file():
-                raise InfrastructureError(
-                    f"the artefact of trial {trial.trial_id} is gone: {result.artefact}"
-                )
-            with turn():
-                self._score(result, files_of(trial.commit), split)
+            self._score_late(trial, files_of)
         self._sweep()
         return [*lost, *(trial.trial_id for trial in interrupted)]
 
-    def _close_ahead(self) -> list[str]:
+    def _score_late(self, trial: TrialRecord, files_of: Callable[[str], Files]) -> None:
+        result = trial.measured.result()
+        split = Split.TEST if trial.role in CERTIFICATE_ROLES else Split.VAL
+        if whole(self.folder / result.artefact, result.artefact_sha256):
+            with turn():
+                self._score(result, files_of(trial.commit), split)
+            return
+        nothing = Score("infra_failed", reason=ARTEFACT_LOST, detail=result.artefact)
+        self.record(ScoredRow.of(nothing, trial.start, split))
+        self.notice(f"the artefact of trial {trial.trial_id} is gone or was changed; it is made again")
+
+    def _close_ahead(self, how: str) -> list[str]:
         """Of a sitting with several slots, where this one has one: what was under way is over."""
         lost = self.state.ahead.under_way
         for trial in lost:
-            result = TrialResult(trial.id, Outcome.INFRA_FAILED, INTERRUPTED, level=Level(self.state.level))
+            result = TrialResult(trial.id, Outcome.INFRA_FAILED, how, level=Level(self.state.level))
             self.record(TrialFinishedRow.of(result, trial.start))
         return [trial.id for trial in lost]
 
-    def _close_interrupted(self, start: TrialStartedRow) -> None:
-        suspect = start.role in _CANDIDATE_ROLES and self.state.interruptions[start.commit] > 0
+    def _close_interrupted(self, start: TrialStartedRow, how: str) -> None:
+        died_before = start.role in _CANDIDATE_ROLES and self.state.interruptions[start.commit] > 0
+        suspect = how == INTERRUPTED and died_before
         outcome = Outcome.CRASHED if suspect else Outcome.INFRA_FAILED
-        reason = "interrupted_twice" if suspect else INTERRUPTED
+        reason = "interrupted_twice" if suspect else how
         result = TrialResult(start.trial_id, outcome, reason, level=Level(self.state.level))
         self.record(TrialFinishedRow.of(result, start))
 

@@ -39,6 +39,15 @@ def take_artefact(out: int, name: str, most_bytes: int, target: Path) -> str:
     return digest
 
 
+def whole(file: Path, sha256: str) -> bool:
+    """Whether the file is still what was taken. sha256: "" in rows that do not say."""
+    try:
+        with file.open("rb") as stream:
+            return not sha256 or hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
 def open_regular(out: int, name: str, most_bytes: int) -> Any:
     """A binary file object: a regular file with one name and no more than so many bytes. Raises ArtefactRefused."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY

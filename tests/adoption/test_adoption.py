@@ -357,10 +357,10 @@ def test_an_adoption_that_fails_leaves_nothing_and_can_be_repeated(tmp_path: Pat
     assert "Traceback" not in done.stderr
     assert "no luck today" in done.stderr
     assert not (tmp_path / "tasks/mine").exists()
-    done = adopted_by_command(tmp_path, home, "trials=0", "budget.seconds=22")
+    done = adopted_by_command(tmp_path, home, "trials=0", "budget.seconds=6")
     assert done.returncode == 0, done.stderr
-    assert "22 s, as you say, instead of the checkout's 3 s" in done.stdout
-    assert "{seconds: 22, clock: wall" in (tmp_path / "tasks/mine/task.yaml").read_text()
+    assert "6 s, as you say, instead of the checkout's 3 s" in done.stdout
+    assert "{seconds: 6, clock: wall" in (tmp_path / "tasks/mine/task.yaml").read_text()
 
 
 def test_nothing_of_the_private_folder_stands_in_the_public_one(

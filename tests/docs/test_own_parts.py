@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.ledger.reading import rows_of
+from harness.ledger.reading import Tail
 from harness.ledger.rows import DecidedRow, Row, SessionStartedRow
 from tests.docs.conftest import Type, page, write
 
@@ -26,7 +26,7 @@ def test_a_page_does_what_it_says(name: str, tmp_path: Path, type_in: Type) -> N
     write(told.files, tmp_path)
     said = "\n".join(type_in(line).stdout for line in told.commands)
     (ledger,) = tmp_path.glob("sessions/*/ledger.jsonl")
-    rows = rows_of(ledger.parent)
+    rows = Tail(ledger).rows()
     assert isinstance(rows[0], SessionStartedRow)
     assert len(rows[0].own_code) == 1
     assert len(_decided(rows)) == (2 if name == "own_agent.md" else 6)

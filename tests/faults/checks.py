@@ -6,6 +6,7 @@ from typing import Any
 import psutil
 
 from harness.ledger import chain
+from harness.session.sitting import MARK
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -40,6 +41,7 @@ def assert_nothing_left(folder: Path) -> None:
     """No half-made file, no artefact that nothing asks for, no lock of git, no process."""
     odd = [str(file) for file in folder.rglob("*") if file.name.endswith((".new", ".lock", ".tmp"))]
     assert not odd
+    assert not (folder / MARK).exists()
     rows = rows_of(folder)
     discarded = {row["commit"] for row in rows if row["kind"] == "decided" and row["decision"] == "discard"}
     wanted = {

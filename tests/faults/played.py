@@ -20,6 +20,7 @@ from harness.ledger.interruption import ended_by_signals
 from harness.ledger.rows import Row
 from harness.protocols import Stop
 from harness.records import Direction, Files, TrialResult, TrialSpec
+from harness.session.sitting import Sitting
 from harness.session.start import ended_in_a_line
 from harness.task.budget import Budget
 from harness.task.task import Profile, Task
@@ -112,9 +113,12 @@ def _session(folder: Path, full_at: int | None, _: list[str]) -> int:
     with ended_by_signals(), ended_in_a_line(folder):
         world = World(folder, task_in(folder.parent / "task"), Script(SERIES), budget=Budget(certificate=2))
         world.machine = Slow(folder)
-        session = world.session(FullDisk(full_at, folder=folder))
-        if session.trial_runner.state.ended is None:
-            session.run()
+        with Sitting(folder, lambda: world.ledger is not None and world.ledger.failed) as sitting:
+            world.ended_in_order = sitting.ended_in_order
+            session = world.session(FullDisk(full_at, folder=folder))
+            sitting.settled()
+            if session.trial_runner.state.ended is None:
+                session.run()
         session.trial_runner.ledger.close()
         session.workspace.close()
     return 0

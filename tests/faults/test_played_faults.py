@@ -111,3 +111,23 @@ def test_the_disk_is_full_at_a_row(row: int, tmp_path: Path, undisturbed: tuple[
     assert "File too large" in Path(f"{session}.log").read_text()
     assert chain.check(session)[0] == full_at
     settled(session, rows_of(session), rows)
+
+
+@pytest.mark.parametrize("proposal", [pytest.param(1, marks=pytest.mark.faults), 2])
+def test_the_disk_is_full_again_before_there_is_room(
+    proposal: int, tmp_path: Path, undisturbed: tuple[Path, list[dict]]
+) -> None:
+    """Resumed too early, three times, in one and the same candidate's trial: it does not answer for that."""
+    rows, session = undisturbed[1], tmp_path / "session"
+    session.mkdir()
+    ends = [row["seq"] for row in rows if row["kind"] == "trial_finished" and row["proposal"] == proposal]
+    full_at = ends[0]
+    for _ in range(4):
+        process = played.start(session, full_at)
+        process.join(120)
+        assert process.exitcode == 1, Path(f"{session}.log").read_text()
+        full_at = chain.check(session)[0] + 3  # resumed, closed, begun once more
+    ended = [row["reason"] for row in rows_of(session) if row["kind"] == "trial_finished" and row["proposal"]]
+    assert ended.count("stopped") >= 2
+    assert "interrupted_twice" not in ended
+    settled(session, rows_of(session), rows)

@@ -266,3 +266,47 @@ print(check(Path(sys.argv[1])) == (book.length, book.head))
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.stdout == "True\n", done.stderr
+
+
+def moved(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+
+
+def saved_by_an_editor(file: Path) -> None:
+    file.with_name("new").write_bytes(file.read_bytes())
+    file.with_name("new").replace(file)
+
+
+def appended_to(file: Path) -> None:
+    with file.open("ab") as stream:
+        stream.write(b"{}\n")
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("act", [moved, Path.unlink, saved_by_an_editor, appended_to, emptied])
+def test_nothing_is_written_to_a_ledger_that_others_touch(tmp_path: Path, act: Callable[[Path], object]) -> None:
+    """Its name stands for another file, or it holds what we did not write: the row would be lost, or not follow."""
+    book = written(tmp_path, "one")
+    touched = tmp_path / FILE_NAME
+    act(touched)
+    after = touched.read_bytes() if touched.exists() else None
+    with pytest.raises(LedgerError, match="while the session went on; put it back as it was and resume"):
+        book.append("notice", text="two")
+    assert book.failed
+    with pytest.raises(LedgerError, match="could not be written"):
+        book.append("notice", text="three")
+    assert (touched.read_bytes() if touched.exists() else None) == after
+
+
+def test_two_writers_cannot_both_go_on(tmp_path: Path) -> None:
+    """Somebody removed the lock of a session that goes on: the first row of the one ends the other, all verifies."""
+    first = written(tmp_path, "one")
+    second = Ledger(tmp_path)
+    second.append("notice", text="of the second")
+    with pytest.raises(LedgerError, match="changed by another program"):
+        first.append("notice", text="of the first")
+    second.append("notice", text="of the second")
+    assert check(tmp_path)[0] == 3

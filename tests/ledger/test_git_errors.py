@@ -3,10 +3,12 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from git.exc import GitCommandError
 
 from harness.errors import LedgerError
 from harness.ledger.git_errors import said
@@ -78,3 +80,53 @@ def test_a_proposals_bad_path_is_still_the_proposals(tmp_path: Path) -> None:
     commit = workspace.start({"train.py": b"x = 1\n"})
     with pytest.raises(BadPath):
         workspace.propose(1, commit, {"../x": b""}, (), "outside")
+
+
+def test_what_git_hints_at_is_not_what_ended_it(tmp_path: Path) -> None:
+    """Its advice about names of branches comes first; the full disk is what people need to know."""
+    text = "hint: Using 'master' as the name\nwarning: x\nfatal: cannot write: No space left on device"
+    with pytest.raises(LedgerError, match=r"fatal: cannot write: .*the disk is full: make room"), said(tmp_path):
+        raise GitCommandError("init", 128, text)
+
+
+def test_a_repository_takes_nothing_of_the_users_own_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates and settings of theirs: no hook and no other format gets into a session's repository."""
+    (tmp_path / "template" / "hooks").mkdir(parents=True)
+    (tmp_path / "template" / "hooks" / "reference-transaction").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "template" / "hooks" / "reference-transaction").chmod(0o755)
+    settings = f"[init]\n templateDir = {tmp_path / 'template'}\n defaultObjectFormat = sha256\n defaultBranch = x\n"
+    (tmp_path / ".gitconfig").write_text(settings)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "session"
+    folder.mkdir()
+    workspace = Workspace(folder, "test")
+    commit = workspace.start({"train.py": b"x = 1\n"})
+    assert len(commit) == 40
+    assert not (folder / FOLDER_NAME / "hooks").exists()
+    assert [file.name for file in folder.iterdir()] == [FOLDER_NAME]
+
+
+def test_a_gc_that_prunes_what_is_not_referred_to_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the objects of a commit and its ref: it is made once more, and a repository that is damaged is told."""
+    workspace = Workspace(tmp_path, "test")
+    kept, times = Workspace._commit_tree, []
+
+    def pruned(self: Workspace, tree: str, parents: Sequence[str], message: str) -> str:
+        times.append(tree)
+        if len(times) in (1, 2, 4):
+            (self.path / "objects" / tree[:2] / tree[2:]).unlink()
+        return kept(self, tree, parents, message)
+
+    monkeypatch.setattr(Workspace, "_commit_tree", pruned)
+    baseline = workspace.start({"train.py": b"x = 1\n"})
+    commit = workspace.propose(1, baseline, {"train.py": b"x = 2\n"}, (), "two")
+    assert len(times) == 5
+    workspace.expect([baseline, commit])
+    subprocess.run(["git", "gc", "-q", "--prune=now"], cwd=workspace.path, check=True)
+    assert workspace.keep(commit, "kept", {})
+    assert workspace.files(workspace.head()) == {"train.py": b"x = 2\n"}
+    again = Workspace(tmp_path, "test", new=False)
+    again.expect([baseline, commit])
+    assert again.patch(baseline, commit)

@@ -118,6 +118,21 @@ def test_nothing_of_the_users_git_is_used_or_touched(tmp_path: Path, monkeypatch
     assert not list((other / "objects").glob("??"))
 
 
+def test_a_session_whose_folder_was_renamed(tmp_path: Path) -> None:
+    """Its branch takes the new name, once, with all its keeps; nothing of the old name is left."""
+    first = Workspace(tmp_path, "old")
+    baseline = first.start({"train.py": b"a = 1\n"})
+    head = kept(first, 1, baseline, {"train.py": b"a = 2\n"})
+    first.close()
+    for _ in range(2):
+        renamed = Workspace(tmp_path, "new", new=False)
+        assert renamed.head() == renamed._git.rev_parse("HEAD")
+        assert renamed.files(renamed.head()) == renamed.files(head)
+        assert len(renamed.keeps()) == 1
+    branches = renamed._git.for_each_ref("--format=%(refname)", "refs/heads").split()
+    assert branches == ["refs/heads/autoresearch/new"]
+
+
 def test_a_signal_waits_until_git_is_done(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of a file it would leave a stream that waits for ever when it is freed, in the middle of opening a
     repository one that complains."""

@@ -4,6 +4,7 @@ import pandas
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.ledger.rows import row_of
 from harness.report.escape import as_html, as_markdown, one_line, table_cell
 from harness.report.local import LocalTracker, NoTracker
 from harness.report.results_tsv import results_tsv
@@ -51,6 +52,24 @@ def test_unwritable_folder_costs_the_file_and_not_the_session(rows, tmp_path):
     show(silent, rows(1), folder=tmp_path)
     silent.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_has_room_again_gets_the_whole_file(rows, tmp_path):
+    """What could not be written is made good with the next decision; what a kill left beside it goes."""
+    folder, made = tmp_path / "session", rows(12)
+    tracker = LocalTracker()
+    session = recorded([])
+    tracker.open(folder, session)
+    for row in map(row_of, made):
+        if session.length == len(made) // 2:
+            folder.mkdir()
+            (folder / ".results.tsv-abc123").write_text("half")
+        session.add(row)
+        tracker.record(row)
+    assert (folder / "results.tsv").read_text() == results_tsv(recorded(made))
+    tracker.close()
+    tracker.open(folder, session)
+    assert [entry.name for entry in folder.iterdir()] == ["results.tsv"]
 
 
 @given(st.text(st.characters(codec=None), max_size=300))

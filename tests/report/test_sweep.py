@@ -19,7 +19,7 @@ from rich.console import Console
 from harness.config.compose import composed
 from harness.config.setup import load
 from harness.errors import UserError
-from harness.ledger.reading import rows_of
+from harness.ledger.reading import Tail
 from harness.ledger.sweep_record import Record, read
 from harness.sweep import runner as sweeps
 from harness.sweep.arms import sweep_of
@@ -318,7 +318,7 @@ def test_real_sessions_killed_in_the_middle_and_compared(tmp_path):
     assert [row["code"] for row in ended] == [0, 0, 0, 0]
     trials = []
     for ledger in tmp_path.glob("s/*/*/ledger.jsonl"):
-        rows = rows_of(ledger.parent)
+        rows = Tail(ledger).rows()
         assert rows[-1]["kind"] == "session_ended"
         finished = [row["trial_id"] for row in rows if row["kind"] == "trial_finished"]
         assert len(finished) == len(set(finished))

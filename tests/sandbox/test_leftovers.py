@@ -1,11 +1,16 @@
 """What many trials leave behind: nothing."""
 
+import contextlib
 import os
+import socket
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from sandbox_levels import TrialBench, processes_named
+
+from harness.sandbox.launcher import supervise
 
 WORD = f"left-after-trial-{os.getpid()}"
 MESSY = f"""
@@ -111,3 +116,39 @@ def test_what_an_earlier_trial_has_read_cannot_be_asked_for(bench: TrialBench) -
 def test_a_hundred_trials_leave_nothing(bench: TrialBench, temporary: Path) -> None:
     """The same of a hundred."""
     repeat_and_compare(bench, temporary, 100)
+
+
+@pytest.mark.parametrize("struck_first", [False, True])
+def test_the_first_process_ends_with_its_parent_where_no_signal_comes(struck_first: bool) -> None:
+    """The kernel's is lost where the parent ends before it is asked for, or in the moment in which the process looks as
+    another user; the program would go on, and the referee would wait for it."""
+    parent, held = os.pipe()
+    ends, program_ends = os.pipe()
+    control, _ = socket.socketpair()
+    if struck_first:
+        os.close(held)
+    first = os.fork()
+    if first == 0:
+        with contextlib.suppress(OSError):
+            os.close(held)
+        os.close(program_ends)
+        program = os.fork()
+        if program == 0:
+            os.read(ends, 1)
+            os._exit(0)
+        supervise.watch(program, control, wakeup=supervise.Wakeup(), parent=parent)
+        os._exit(1)
+    try:
+        if not struck_first:
+            time.sleep(0.2)
+            assert os.waitpid(first, os.WNOHANG) == (0, 0)  # it stays as long as its parent does
+            os.close(held)
+        ended, end = (0, 0), time.monotonic() + 30
+        while ended == (0, 0) and time.monotonic() < end:
+            ended = os.waitpid(first, os.WNOHANG)
+            time.sleep(0.01)
+        assert ended == (first, 0)
+    finally:
+        os.close(program_ends)  # and so the program and what waits for it
+        os.close(parent)
+        os.close(ends)

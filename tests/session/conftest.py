@@ -11,6 +11,7 @@ import pytest
 from harness.keep.early_stop import EarlyStop
 from harness.keep.promotion import Promotion
 from harness.keep.race import Race
+from harness.ledger.chain import Ledger
 from harness.ledger.rows import Row, SessionResumedRow, SessionStartedRow
 from harness.ledger.session_record import SessionRecord, opened
 from harness.ledger.tracker import Tracker
@@ -228,6 +229,8 @@ class World:
     keep: KeepRule = field(default_factory=Race)
     slots: int = 1
     starts_ahead: bool = False
+    ended_in_order: bool = False
+    ledger: Ledger | None = None
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -236,6 +239,7 @@ class World:
     def session(self, *trackers: Tracker) -> Session:
         profile = self.task.profiles["cpu"]
         ledger, record = opened(self.folder)
+        self.ledger = ledger
         workspace = Workspace(self.folder, "test")
         data = TaskData(self.task.path / "public", self.task.path / "private")
         trial_runner = TrialRunner(
@@ -261,7 +265,7 @@ class World:
             trial_runner.record(SessionStartedRow(baseline_commit=baseline, level=Level.L3))
         else:
             trial_runner.record(SessionResumedRow(level=Level.L3, interrupted=[*record.under_way]))
-            trial_runner.settle(workspace.files)
+            trial_runner.settle(workspace.files, self.ended_in_order)
         intake = Intake(trial_runner, workspace, self.script, limits, "# Program")
         referee = Referee(trial_runner, intake, self.guards, self.keep, limits, self.promotion)
         referee.stop_for = self.early_stop.stop_for

@@ -1,11 +1,13 @@
 """A task's data are made once, completely or not at all."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
+from harness.errors import HarnessError, UserError
 from harness.records import Direction
 from harness.task.budget import Budget
 from harness.task.prepare import cache_folder, held_out_secret, prepared
@@ -171,3 +173,26 @@ def test_the_budget_overrides_the_profile(task: Task) -> None:
         Budget(profile="gpu").trial_profile(task)
     with pytest.raises(UserError, match="clock 'sun'"):
         Budget(clock="sun").trial_profile(task)
+
+
+def test_what_a_killed_process_drew_is_swept(tmp_path: Path) -> None:
+    """Half-made secrets go with the next look; one that a living process draws stays."""
+    secret = kept_secret(tmp_path / "secret")
+    dead, living = tmp_path / ".secret.999999999.new", tmp_path / f".secret.{os.getpid()}.new"
+    for half in (dead, living):
+        half.write_bytes(b"x")
+    assert kept_secret(tmp_path / "secret") == secret
+    assert (dead.exists(), living.exists()) == (False, True)
+
+
+def test_a_full_disk_is_not_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no secret can be drawn for want of room, the machine is to blame; nothing half is left."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HarnessError, match="cannot be used: No space left on device") as caught:
+        kept_secret(tmp_path / "secret")
+    assert not isinstance(caught.value, UserError)
+    assert not [*tmp_path.iterdir()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UserError
-from harness.ledger.session_record import SessionRecord, load
+from harness.ledger.session_record import SessionRecord, all_begun
 from harness.report.markdown import markdown_report
 from harness.report.wandb.rows import run_id
 from harness.report.words import title
@@ -39,7 +39,7 @@ def save_report(folders: Sequence[Path], project: str, entity: str | None) -> st
         raise UserError(
             "--wandb needs a W&B account: run `wandb login` or set WANDB_API_KEY, or give --entity"
         )
-    report = report_of([load(folder) for folder in folders], project, entity)
+    report = report_of([session for _, session in all_begun(folders)], project, entity)
     try:
         report.save(draft=False)
     except (wandb.Error, ValueError, OSError) as error:

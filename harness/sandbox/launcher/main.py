@@ -53,10 +53,13 @@ def launch(plan: Plan, own: Callable[[], None]) -> None:
 def _namespaced(plan: Plan, control: socket.socket, own: Callable[[], None]) -> None:
     _unshare(plan)
     wakeup, before = Wakeup(), waited_seconds()
+    parent, held = os.pipe()
     first = os.fork()
     if first == 0:
         wakeup.close()
-        run_as_child(lambda: _first_process(plan, control, own), control)
+        os.close(held)
+        run_as_child(lambda: _first_process(plan, control, own, parent), control)
+    os.close(parent)
     close_kept(plan)
     send_handle(control, first)
     watch(first, control, wakeup=wakeup, listen=lambda: os.kill(first, signal.SIGKILL))
@@ -78,8 +81,12 @@ def _unshare(plan: Plan) -> None:
         kernel.unshare(flags | kernel.CLONE_NEWUSER)
 
 
-def _first_process(plan: Plan, control: socket.socket, own: Callable[[], None]) -> NoReturn:
-    """Pid 1: builds the root, starts the program, measures, and takes everything along when it ends."""
+def _first_process(plan: Plan, control: socket.socket, own: Callable[[], None], parent: int) -> NoReturn:
+    """Pid 1: builds the root, starts the program, measures, and takes everything along when it ends.
+
+    parent: a pipe that only our parent holds open. The signal is quicker, but is lost where the parent ends before it
+    is asked for, or while we look `as_user`.
+    """
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if plan.loopback:
         kernel.raise_loopback()
@@ -89,7 +96,7 @@ def _first_process(plan: Plan, control: socket.socket, own: Callable[[], None]) 
     _send_folder(control, _opened("/tmp"), "temporary")
     storage = SizedFolders(["/tmp", "/dev/shm", plan.place("out")])
     _start_and_watch(
-        plan, control, own, storage, list_all=all_processes, kill_all=kill_namespace, listens=False
+        plan, control, own, storage, list_all=all_processes, kill_all=kill_namespace, parent=parent
     )
     os._exit(0)
 
@@ -101,7 +108,7 @@ def _plain(plan: Plan, control: socket.socket, own: Callable[[], None]) -> None:
     _send_folder(control, _opened(plan.place("tmp")), "temporary")
     storage = PlainFolder(plan.folder, plan.out_bytes + plan.temporary_bytes, plan.most_files, plan.uid)
     kill_all = kill_user(plan.uid) if plan.uid is not None else kill_descendants
-    _start_and_watch(plan, control, own, storage, list_all=descendants, kill_all=kill_all, listens=True)
+    _start_and_watch(plan, control, own, storage, list_all=descendants, kill_all=kill_all)
     if not say(control, event="empty"):
         remove_plain_folders(plan)
 
@@ -114,8 +121,9 @@ def _start_and_watch(
     *,
     list_all: Callable[[], list[int]],
     kill_all: Kill,
-    listens: bool,
+    parent: int | None = None,
 ) -> None:
+    """parent: as `_first_process` says; its parent listens then, and not we."""
     wakeup = Wakeup()
     child, requests = begin(plan, control, wakeup, own)
     meter, memory = CpuMeter(), Memory(plan.uid, plan.memory_bytes, plan.folder)
@@ -138,12 +146,12 @@ def _start_and_watch(
             say(control, event="limit", what=limit)
             kill_all()
 
-    listen = kill_all if listens else None
     status = watch(
         child,
         control,
         wakeup=wakeup,
-        listen=listen,
+        listen=kill_all if parent is None else None,
+        parent=parent,
         look=look,
         requests=requests,
         seconds=plan.sample_seconds,

@@ -69,6 +69,7 @@ def watch(
     *,
     wakeup: Wakeup,
     listen: Kill | None = None,
+    parent: int | None = None,
     look: Callable[[], None] | None = None,
     requests: RequestSource | None = None,
     seconds: float = 1.0,
@@ -76,12 +77,15 @@ def watch(
     """Reap until `child` has ended; its wait status is returned.
 
     listen: called when the referee says so or has gone (only one process may read the control socket).
+    parent: a pipe that our parent holds open; this process ends with it.
     look: called every `seconds` and once more at the end. requests: answered as they come.
     """
     poller = select.poll()
     poller.register(wakeup.read, select.POLLIN)
     if listen:
         poller.register(control.fileno(), select.POLLIN)
+    if parent is not None:
+        poller.register(parent, select.POLLIN)
     if requests:
         poller.register(requests.descriptor, select.POLLIN)
     next_look = time.monotonic() + seconds
@@ -93,6 +97,8 @@ def watch(
                 look()
             return status
         ready = dict(poller.poll(_milliseconds(next_look if look else None, requests)))
+        if parent in ready:
+            os._exit(0)
         if listen and control.fileno() in ready:
             poller.unregister(control.fileno())
             listen()
