@@ -70,6 +70,15 @@ class Helpers:
         return self._made[name]
 
 
+def updates_with(code: ast.AST, helpers: Helpers) -> Updates:
+    """Name -> what it becomes there, and in the helpers that are called there."""
+    found = updates_of(code)
+    for node in inside(code):
+        if isinstance(node, ast.Call) and (helper := helpers.get(last_name(node.func))):
+            helper.add_to(found, node, helpers)
+    return found
+
+
 def _called(index: Index) -> dict[str, set[str]]:
     """Function -> names of what it calls."""
     found: dict[str, set[str]] = defaultdict(set)

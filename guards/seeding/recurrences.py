@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from guards.seeding.counting import is_read
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
-from guards.seeding.helpers import Helper, Helpers
+from guards.seeding.helpers import Helper, Helpers, updates_with
 from guards.seeding.updates import (
     Updates,
     calling_themselves,
@@ -131,7 +131,7 @@ def _regions(index: Index, modules: frozenset[str]) -> Iterator[_Region]:
     own = Helpers(index)
     for node, scope in index.nodes():
         if isinstance(node, _LOOPS):
-            yield _Region(node, scope, updates_of(node, own), modules | {*_counters(node)}, helpers=own)
+            yield _Region(node, scope, updates_with(node, own), modules | {*_counters(node)}, helpers=own)
         elif isinstance(node, ast.Call) and last_name(node.func) in _REPEATING:
             yield from _folded(node, index, scope, modules)
     for function, scope in keeping_functions(index):
@@ -146,7 +146,7 @@ def _function(
     """A function that may be called again and again: what it leaves outside of itself is there the next time."""
     kept, stored = outlasting(node, updates_of(node))
     if kept or stored:
-        updates = updates_of(node, own)
+        updates = updates_with(node, own)
         yield _Region(node, scope, updates, modules, lasting=kept | stored, helpers=own, stored=stored)
 
 

@@ -4,13 +4,8 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from guards.source.index import Index, NameScope
-from guards.source.program import last_name
-
-if TYPE_CHECKING:
-    from guards.seeding.helpers import Helpers
 
 Updates = dict[str, list[ast.expr]]
 _LEFT_OUT = (
@@ -33,15 +28,13 @@ _IN_PLACE: dict[str, type[ast.operator]] = {
 }
 
 
-def updates_of(code: ast.AST, helpers: "Helpers | None" = None) -> Updates:
-    """Name -> what it becomes there. helpers: functions whose statements count where they are called."""
+def updates_of(code: ast.AST) -> Updates:
+    """Name -> what it becomes there."""
     found: Updates = defaultdict(list)
     for node in inside(code):
         for target, value in _written(node):
             if name := name_of(target):
                 found[name].append(value)
-        if helpers and isinstance(node, ast.Call) and (helper := helpers.get(last_name(node.func))):
-            helper.add_to(found, node, helpers)
     return found
 
 
