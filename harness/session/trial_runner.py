@@ -342,8 +342,8 @@ class TrialRunner:
 
         A trial that was under way when the harness ended is nobody's result, and is repeated. The second time that the
         harness died in the same candidate's counts as its crash: it may be the cause. ended_in_order: it did not die,
-        it only could not write that any more. One whose artefact is gone, or another than
-        it was (a power cut, somebody's tidying), is made again: nobody could say any more what it was worth.
+        it only could not write that any more. A trial whose artefact is gone, or not as it was (a power cut, somebody's
+        tidying), is made again: nobody could say any more what it was worth.
         """
         how = STOPPED if ended_in_order else INTERRUPTED
         lost = self.side_by_side.settle(how) if self.side_by_side else self._close_ahead(how)
