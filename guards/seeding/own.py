@@ -22,6 +22,8 @@ _KNOWN = {
     0x2545F4914F6CDD1D, 1812433253, 0x9908B0DF, 65539, 2862933555777941757, 3037000493, 2654435769,
     747796405, 2891336453, 277803737,
 }  # fmt: skip
+# Of these, what hashes of data are mixed with, too (Boost's hash_combine, MurmurHash's and SplitMix64's finalisers).
+_MIXERS = {2654435769, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB}
 _SINE_SCALE = 1000.0
 _LARGE = 1000
 _BITS = (ast.BitXor, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift)
@@ -55,7 +57,7 @@ def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
                 yield Kind.OWN, name, (), seen, name != "fast sine of a counter"
         for seen in index.numbers:
             if getattr(seen.node, "value", None) in _KNOWN:
-                yield Kind.OWN, "a published generator's constant", (), seen, True
+                yield Kind.OWN, "a published generator's constant", (), seen, not _may_hash(seen, values)
         yield from _mixing_functions(index, values)
     yield from recurrences(program, values)
     yield from counter_noise(program, values)
@@ -66,6 +68,14 @@ def own_generators(program: SourceProgram, values: Values) -> Iterator[Handed]:
             yield Kind.OWN, "hash of a counter", (), call, False
         if _is_stream_of_constants(call, values):
             yield Kind.OWN, "a stream of digests of constants", (), call, True
+
+
+def _may_hash(seen: Seen, values: Values) -> bool:
+    """Whether a number may hash what it stands beside, as in `key ^ before + 0x9E3779B9`, which is not known here."""
+    if getattr(seen.node, "value", None) not in _MIXERS or not isinstance(seen.parent, ast.BinOp):
+        return False
+    beside = seen.parent.left if seen.parent.right is seen.node else seen.parent.right
+    return not is_fixed(values.of(beside, seen.scope))
 
 
 def _running_digests(program: SourceProgram, values: Values) -> Iterator[Seen]:
