@@ -8,7 +8,7 @@ from guards.seeding.counters import counter_noise
 from guards.seeding.counting import is_read
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
-from guards.seeding.recurrences import recurrences
+from guards.seeding.recurrences import DIGESTS, recurrences
 from guards.source.index import Index, NameScope, Seen
 from guards.source.program import SourceProgram, last_name
 from guards.source.value import Call, Constant, Each, Value, is_fixed, last_of
@@ -28,19 +28,6 @@ _SINE_SCALE = 1000.0
 _LARGE = 1000
 _BITS = (ast.BitXor, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift)
 _FAST_SINE = 12.0
-_DIGESTS = {
-    "hash",
-    "md5",
-    "sha1",
-    "sha224",
-    "sha256",
-    "sha384",
-    "sha512",
-    "blake2b",
-    "blake2s",
-    "crc32",
-    "adler32",
-}
 # Digests of any length: numbers for the asking.
 _STREAMS = {"shake_128", "shake_256", "pbkdf2_hmac", "scrypt"}
 _COUNTERS = {"range", "count", "arange", "enumerate"}
@@ -87,7 +74,7 @@ def _running_digests(program: SourceProgram, values: Values) -> Iterator[Seen]:
         if len(call.node.args) != 1 or not isinstance(function, ast.Attribute):
             continue
         receiver = values.of(function.value, call.scope)
-        if isinstance(receiver, Call) and last_of(receiver.called) in _DIGESTS | _STREAMS:
+        if isinstance(receiver, Call) and last_of(receiver.called) in DIGESTS | _STREAMS:
             fed[id(call.scope), ast.unparse(function.value)].append(call)
     for calls in fed.values():
         parts = [(one, call.scope) for call in calls for one in getattr(call.node, "args", ())]
@@ -100,7 +87,7 @@ def _is_digest_of_a_counter(call: Seen, values: Values) -> bool:
     """`sha256(f"{i}")` for i in a range: numbers for the asking. A hash of words or tokens is none."""
     assert isinstance(call.node, ast.Call)
     node, name = call.node, last_name(call.node.func)
-    if name not in _DIGESTS or not node.args:
+    if name not in DIGESTS or not node.args:
         return False
     given = [values.of(one, call.scope) for one in node.args]
     return any(map(_is_counter, given)) and all(_is_counter(one) or is_fixed(one) for one in given)

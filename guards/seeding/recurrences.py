@@ -44,19 +44,9 @@ _FORMS = {
     "ravel", "join", "item", "tobytes", "roll", "translate",
 }  # fmt: skip
 _TEXTS = {"str", "bytes", "hex", "bin", "to_bytes", "format", "encode"}
-_DIGESTS = {
-    "md5",
-    "sha1",
-    "sha224",
-    "sha256",
-    "sha384",
-    "sha512",
-    "blake2b",
-    "blake2s",
-    "crc32",
-    "adler32",
-    "hash",
-}
+DIGESTS = {
+    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s", "crc32", "adler32", "hash",
+}  # fmt: skip
 _SUMS = {"cumsum", "cumprod"}
 _REPEATING = {"reduce", "accumulate", "scan", "fori_loop"}
 _COUNTERS = {"range", "arange", "count"}
@@ -277,7 +267,7 @@ def _shape(nodes: list[ast.AST], made: set[str], region: _Region, values: Values
         )
     if any(_adds_two(one, made) for one in nodes):
         return "lagged sums", False
-    if calls & _DIGESTS:
+    if calls & DIGESTS:
         return "digests of a digest", False
     if any(_mixes_bits(one, made) for one in nodes):
         return "automaton", False
