@@ -22,7 +22,7 @@ _KNOWN = {
     0x2545F4914F6CDD1D, 1812433253, 0x9908B0DF, 65539, 2862933555777941757, 3037000493, 2654435769,
     747796405, 2891336453, 277803737,
 }  # fmt: skip
-# Of these, what hashes of data are mixed with, too (Boost's hash_combine, MurmurHash's and SplitMix64's finalisers).
+# Of these, what hashes of data are mixed with, too (Boost's hash_combine, SplitMix64's finaliser).
 _MIXERS = {2654435769, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB}
 _SINE_SCALE = 1000.0
 _LARGE = 1000
