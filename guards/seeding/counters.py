@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from guards.seeding.counting import counts, has_power
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
-from guards.seeding.numerals import NUMERALS, is_numeral, is_order, numeral
+from guards.seeding.numerals import NUMERALS, given_to, is_numeral, is_order, numeral
 from guards.source.index import Index, NameScope, Seen
 from guards.source.program import SourceProgram, last_name
 from guards.source.value import (
@@ -97,10 +97,9 @@ def _called(node: ast.Call, scope: NameScope, values: Values) -> str:
     name = last_name(node.func)
     if name in NUMERALS:
         return numeral(node, scope, values)
-    given = [values.of(one, scope) for one in node.args]
     if name in _BYTES:
-        of = [*given, *([values.of(node.func.value, scope)] if isinstance(node.func, ast.Attribute) else [])]
-        return "bytes of a constant as numbers" if any(map(_is_text, of)) else ""
+        return "bytes of a constant as numbers" if any(map(_is_text, given_to(node, scope, values))) else ""
+    given = [values.of(one, scope) for one in node.args]
     if name == "pow":
         return "remainders of a counter's powers" if len(given) == 3 and any(map(counts, given)) else ""
     if not given or not counts(given[0]):

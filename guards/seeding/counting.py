@@ -1,5 +1,7 @@
 """Values that are made of constants and of all numbers that a counter takes."""
 
+import re
+
 from guards.source.value import (
     CYCLE,
     Call,
@@ -15,7 +17,7 @@ from guards.source.value import (
 )
 
 _VECTORS = {"arange", "linspace", "indices", "range", "count"}
-
+WORD = re.compile(r"(?:^|\.)u?int(?:8|16|32|64)$")  # a type of whole numbers with a width
 _OUTSIDE = {"os", "pathlib", "sys", "io", "time", "platform", "json", "csv"}
 _POWERS = {"power", "square", "polyval"}
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
-from guards.seeding.counting import counts, has_power
+from guards.seeding.counting import WORD, counts, has_power
 from guards.source.index import NameScope
 from guards.source.program import last_name
 from guards.source.value import Call, Compound, Constant, Value, is_fixed, last_of, leaves, walk
@@ -18,7 +18,6 @@ from guards.source.values import Values
 _LARGE = 1 << 16
 _WIDE = 1 << 64  # more than a word: a number is kept for its digits
 _LEAST_ORDER = 16
-_WORD = re.compile(r"(?:^|\.)u?int(?:8|16|32|64)$")
 _UNSIGNED = re.compile(r"(?:^|\.)uint(?:8|16|32|64)$")
 _FILLED = {"full", "ones", "repeat", "tile", "arange"}
 _SCATTERING = {"sin", "cos", "tan", "hash", "sha256", "md5", "sha1", "blake2b"}
@@ -49,7 +48,7 @@ def _is_square(node: ast.BinOp) -> bool:
 def _is_odd(node: ast.expr) -> bool:
     """A large odd number, or one of a fixed width."""
     if isinstance(node, ast.Call):
-        return _WORD.search(last_name(node.func)) is not None
+        return WORD.search(last_name(node.func)) is not None
     number = node.value if isinstance(node, ast.Constant) else 0
     return isinstance(number, int) and number % 2 == 1 and number >= _LARGE
 
@@ -109,7 +108,7 @@ def _is_wide(value: Value) -> bool:
     return False
 
 
-def _given(node: ast.Call, scope: NameScope, values: Values) -> list[Value]:
+def given_to(node: ast.Call, scope: NameScope, values: Values) -> list[Value]:
     """Values of its arguments, and of what it is a method of."""
     parts = [*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
     return [values.of(one, scope) for one in parts]
@@ -120,23 +119,23 @@ def _bits(node: ast.Call, scope: NameScope, values: Values) -> str:
     if last_name(node.func) == "view":
         if len(node.args) != 1 or not isinstance(node.args[0], ast.Attribute | ast.Name | ast.Constant):
             return ""
-        if not _names(values.of(node.args[0], scope), _WORD):
+        if not _names(values.of(node.args[0], scope), WORD):
             return ""
-    return "bits of a counter's function" if any(map(counts, _given(node, scope, values))) else ""
+    return "bits of a counter's function" if any(map(counts, given_to(node, scope, values))) else ""
 
 
 def _order(node: ast.Call, scope: NameScope, values: Values) -> str:
-    return "the order of a formula's values" if any(map(counts, _given(node, scope, values))) else ""
+    return "the order of a formula's values" if any(map(counts, given_to(node, scope, values))) else ""
 
 
 def _products(node: ast.Call, scope: NameScope, values: Values) -> str:
     """A running product of whole numbers. That of shares (a noise schedule) does not overflow."""
-    of = next((one for one in _given(node, scope, values) if not _is_path(one)), None)
+    of = next((one for one in given_to(node, scope, values) if not _is_path(one)), None)
     if of is None or not is_fixed(of) or not _is_whole(of):
         return ""
     filled = any(isinstance(one, Call) and last_of(one.called) in _FILLED for one in walk(of))
     large = any(isinstance(one.value, int) and one.value >= _LARGE >> 6 for one in _constants(of))
-    return "running products that overflow" if filled and (large or _names(of, _WORD)) else ""
+    return "running products that overflow" if filled and (large or _names(of, WORD)) else ""
 
 
 def _is_path(value: Value) -> bool:
@@ -172,7 +171,7 @@ def _chirp(node: ast.Call, scope: NameScope, values: Values) -> str:
     """`exp(1j * k ** 2)`."""
     if not any(isinstance(one, ast.Constant) and isinstance(one.value, complex) for one in ast.walk(node)):
         return ""
-    return "a wave of a counter's powers" if any(map(has_power, _given(node, scope, values))) else ""
+    return "a wave of a counter's powers" if any(map(has_power, given_to(node, scope, values))) else ""
 
 
 def _sorted(node: ast.Call, scope: NameScope, values: Values) -> str:
@@ -180,7 +179,7 @@ def _sorted(node: ast.Call, scope: NameScope, values: Values) -> str:
     keys = [one.value.body for one in node.keywords if one.arg == "key" and isinstance(one.value, ast.Lambda)]
     if not any(map(_scatters, keys)):
         return ""
-    return "the order of a formula's values" if any(map(counts, _given(node, scope, values))) else ""
+    return "the order of a formula's values" if any(map(counts, given_to(node, scope, values))) else ""
 
 
 def _scatters(key: ast.expr) -> bool:

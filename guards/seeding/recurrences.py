@@ -4,11 +4,10 @@ In a loop, in a function of the program's that is called again and again, or in 
 """
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from guards.seeding.counting import is_read
+from guards.seeding.counting import WORD, is_read
 from guards.seeding.facts import Kind
 from guards.seeding.handing import Handed
 from guards.seeding.helpers import Helper, Helpers, updates_with
@@ -31,7 +30,6 @@ _REMAINDERS = {"mod", "fmod", "remainder", "divmod", "bitwise_and"}
 _PRODUCTS = {"multiply", "mul", "power", "convolve", "correlate", "dot", "matmul", "einsum"}
 _WAVES = {"sin", "cos", "tan"}
 _WHOLE = {"int", "floor", "trunc", "modf", "round", "rint"}
-_WORD = re.compile(r"(?:^|\.)u?int(?:8|16|32|64)$")
 _SHIFTS = {"left_shift", "right_shift", "lshift", "rshift"}
 _FOLDS = {"min", "max", "minimum", "maximum", "where"}
 _PLAIN_CALLS = {
@@ -289,7 +287,7 @@ def _numbers(nodes: Iterable[ast.AST], region: _Region, values: Values) -> Itera
         part for one in nodes if isinstance(one, ast.BinOp | ast.Call) for part in ast.iter_child_nodes(one)
     )
     for one in inner:
-        if isinstance(one, ast.Call) and _WORD.search(last_name(one.func)):  # np.uint32(747796401)
+        if isinstance(one, ast.Call) and WORD.search(last_name(one.func)):  # np.uint32(747796401)
             one = one.args[0] if one.args else one
         if isinstance(one, ast.Constant | ast.Name | ast.BinOp):
             value = region.value(one, values)
@@ -305,7 +303,7 @@ def _wraps(shapes: Sequence[ast.AST], cycle: set[str], region: _Region, values: 
     if not any(one % 2 and one >= _LARGE for one in literals):
         return False
     starts = (leaves(values.of(ast.Name(one), region.scope)) for one in cycle if one.isidentifier())
-    return any(isinstance(one, Path) and _WORD.search(one.dotted) for found in starts for one in found)
+    return any(isinstance(one, Path) and WORD.search(one.dotted) for found in starts for one in found)
 
 
 def _literal(node: ast.AST, scope: NameScope) -> int:

@@ -73,10 +73,7 @@ def run(
         sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
         return EXIT_FAILED
     except ImportError as error:
-        missing = missing_package(error)
-        if missing is None:
-            raise
-        return _complain(name, missing, EXIT_USER_ERROR)
+        return _lacking(name, error)
     except OSError as error:  # no part knew better
         if error.filename is None:
             raise  # may be anybody's, also our own mistake: not hidden
@@ -134,10 +131,7 @@ def run_named(name: str, argv: Sequence[str] | None = None) -> int:
     try:
         module = importlib.import_module(f"harness.commands.{own}")
     except ImportError as error:
-        missing = missing_package(error)
-        if missing is None:
-            raise
-        return _complain(f"harness.{own}", missing, EXIT_USER_ERROR)
+        return _lacking(f"harness.{own}", error)
     own_help = "parser" in vars(module) or name == "start"
     return run(module.main, f"harness.{own}", argv, None if own_help else module.__doc__)
 
@@ -160,6 +154,14 @@ def _complain(name: str, error: HarnessError, code: int) -> int:
 
     print(f"{name}: {one_line(error, _MOST_CHARACTERS)}", file=sys.stderr)
     return code
+
+
+def _lacking(name: str, error: ImportError) -> int:
+    """Of a Python without one of our packages. Raises the error where it is another's."""
+    missing = missing_package(error)
+    if missing is None:
+        raise error
+    return _complain(name, missing, EXIT_USER_ERROR)
 
 
 def _last_words(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
