@@ -6,6 +6,7 @@ signal; blocking signals in one thread is therefore not enough, and the handler 
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,19 +17,25 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_SECONDS = 0.02
 _held = 0  # how many blocks the main thread is in that must not be interrupted
 _waiting = False
+_last: int = signal.SIGINT  # what came last
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _waiting
+    global _waiting, _last
+    _last = number
     if _held:
         _waiting = True
         return
-    if _finalizes(frame):  # Python swallows what is raised there: ask again soon
-        again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+    if _finalizes(frame):  # Python swallows what is raised there, and the object would be left half finalized
+        _ask_again()
         return
     raise KeyboardInterrupt
+
+
+def _ask_again() -> None:
+    again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), _last))
+    again.daemon = True
+    again.start()
 
 
 def _finalizes(frame: FrameType | None) -> bool:
@@ -38,6 +45,25 @@ def _finalizes(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+@contextmanager
+def _none_swallowed() -> Iterator[None]:
+    """Python only prints what is raised where nobody can catch it: in what the garbage collector, a weak reference or
+    ctypes calls. An interruption that comes there comes again, soon."""
+    before = sys.unraisablehook
+
+    def said(swallowed: "sys.UnraisableHookArgs") -> None:
+        if issubclass(swallowed.exc_type, KeyboardInterrupt):
+            _ask_again()
+        else:
+            before(swallowed)
+
+    sys.unraisablehook = said
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager
@@ -51,7 +77,8 @@ def ended_by_signals() -> Iterator[None]:
     try:
         for number in mine:
             signal.signal(number, _interrupt)
-        yield
+        with _none_swallowed():
+            yield
     finally:
         for number in mine:
             signal.signal(number, before[number] or signal.SIG_DFL)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -36,9 +37,9 @@ def state_of_the_machine(temporary: Path) -> dict[str, object]:
     )
     return {
         "processes": processes_named(WORD),
-        "children": Path(f"/proc/{own}/task/{own}/children").read_text().split(),
+        "children": set(Path(f"/proc/{own}/task/{own}/children").read_text().split()),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "threads": len(os.listdir("/proc/self/task")),
+        "threads": set(threading.enumerate()),
         "folders": sorted(temporary.iterdir()),
         "files": [str(path) for f in ("/tmp", "/var/tmp", "/dev/shm") for path in Path(f).glob(f"{WORD}*")],
         "shared memory": sum(map(_left_behind, Path("/proc/sysvipc/shm").read_text().splitlines()[1:])),
@@ -63,12 +64,19 @@ def _kind(number: str) -> str:
         return "the listing"
 
 
-def new_children(before: dict[str, object], after: dict[str, object]) -> set[str]:
+def new_ones(what: str, before: dict[str, object], after: dict[str, object]) -> set[object]:
     """Taken out of both: what earlier tests have left to end may go meanwhile, which is nothing that is left."""
-    first, last = before.pop("children"), after.pop("children")
-    assert isinstance(first, list)
-    assert isinstance(last, list)
-    return {*last} - {*first}
+    first, last = before.pop(what), after.pop(what)
+    assert isinstance(first, set)
+    assert isinstance(last, set)
+    return last - first
+
+
+def _goes_on(thread: object) -> bool:
+    """Python's threads alone, which all of ours are: numerical libraries end theirs at a fork and start them again."""
+    assert isinstance(thread, threading.Thread)
+    thread.join(10)
+    return thread.is_alive()
 
 
 def repeat_and_compare(bench: TrialBench, temporary: Path, times: int) -> None:
@@ -77,7 +85,8 @@ def repeat_and_compare(bench: TrialBench, temporary: Path, times: int) -> None:
     for _ in range(times):
         assert bench.answer(bench.trial(MESSY, gated=True)) == 0
     after = state_of_the_machine(temporary)
-    assert new_children(before, after) == set()
+    assert new_ones("children", before, after) == set()
+    assert not [thread for thread in new_ones("threads", before, after) if _goes_on(thread)]
     assert after == before
     assert not open_files() - opened  # what earlier tests forgot to close may be closed meanwhile
 

@@ -1,6 +1,10 @@
 """What ends a session from outside, and who answers for it."""
 
+import ctypes
+import gc
 import signal
+import sys
+import weakref
 from collections.abc import Callable
 from threading import Event
 
@@ -111,3 +115,61 @@ def test_a_signal_while_an_object_is_finalized_is_not_lost() -> None:
 
     with ended_by_signals(), pytest.raises(KeyboardInterrupt):
         finalize()
+
+
+def _in_the_collector() -> None:
+    def collected(phase: str, information: dict[str, int]) -> None:
+        gc.callbacks.remove(collected)
+        signal.raise_signal(signal.SIGTERM)
+
+    gc.callbacks.append(collected)
+    gc.collect()
+
+
+def _in_a_weak_reference() -> None:
+    class Referred:
+        """Its instances can be referred to weakly."""
+
+    referred = Referred()
+    reference = weakref.ref(referred, lambda _: signal.raise_signal(signal.SIGTERM))
+    del referred
+    assert reference() is None
+
+
+def _in_a_call_from_c() -> None:
+    @ctypes.CFUNCTYPE(None)
+    def called() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    called()
+
+
+@pytest.mark.parametrize("swallows", [_in_the_collector, _in_a_weak_reference, _in_a_call_from_c])
+def test_a_signal_where_python_only_prints_what_is_raised_is_not_lost(
+    swallows: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It comes again where it can be raised, and nothing of it is printed. Other people's exceptions still are."""
+    hook = sys.unraisablehook
+
+    def swallow() -> None:
+        swallows()
+        Event().wait(60)
+
+    with ended_by_signals(), pytest.raises(KeyboardInterrupt):
+        swallow()
+    assert sys.unraisablehook is hook
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_raise_there_is_still_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only interruptions are taken out of what Python prints."""
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda swallowed: said.append(swallowed.exc_type))
+
+    class Finalized:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with ended_by_signals():
+        Finalized()
+    assert said == [ValueError]
