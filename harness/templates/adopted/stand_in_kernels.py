@@ -19,18 +19,21 @@ def get_kernel(_repository, *_, **__):
 def flash_attn_func(q, k, v, *_, softmax_scale=None, causal=False, window_size=(-1, -1), **__):
     """q, k, v [batch, length, heads, size] -> [batch, length, heads, size]; window_size: places to the left and
     right.
+
+    Where q is shorter than k, the last query stands at the last key, as in flash attention since 2.1; torch's own
+    `is_causal` puts the first query at the first key.
     """
-    length, left = q.size(1), window_size[0]
+    length, keys, left = q.size(1), k.size(1), window_size[0]
     q, k, v = (each.transpose(1, 2) for each in (q, k, v))
     grouped = q.size(1) != k.size(1)
-    if causal and (left < 0 or left >= length - 1):
+    if causal and length == keys and (left < 0 or left >= length - 1):
         answer = F.scaled_dot_product_attention(
             q, k, v, is_causal=True, scale=softmax_scale, enable_gqa=grouped
         )
-    elif q.is_cuda and causal:
+    elif q.is_cuda and causal and length == keys:
         answer = _windowed(q, k, v, left, softmax_scale, grouped)
     else:
-        mask = _mask(length, causal, tuple(window_size), q.device)
+        mask = _mask(length, keys, causal, tuple(window_size), q.device)
         answer = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, scale=softmax_scale, enable_gqa=grouped
         )
@@ -67,10 +70,10 @@ def _blocks(length, left, device):
 
 
 @cache
-def _mask(length, causal, window, device):
-    place = torch.arange(length, device=device)
-    distance = place[:, None] - place[None, :]
-    seen = torch.ones((length, length), dtype=torch.bool, device=device)
+def _mask(length, keys, causal, window, device):
+    place = torch.arange(keys - length, keys, device=device)
+    distance = place[:, None] - torch.arange(keys, device=device)[None, :]
+    seen = torch.ones((length, keys), dtype=torch.bool, device=device)
     if causal:
         seen &= distance >= 0
     if window[0] >= 0:
