@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,6 +18,8 @@ _AGAIN_SECONDS = 0.02
 _held = 0  # how many blocks the main thread is in that must not be interrupted
 _waiting = False
 _last: int = signal.SIGINT  # what came last
+_again: threading.Timer | None = None  # sends it once more
+_others: "Callable[[sys.UnraisableHookArgs], object] | None" = None  # tells of what else Python swallows
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -33,9 +35,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _ask_again() -> None:
-    again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), _last))
-    again.daemon = True
-    again.start()
+    global _again
+    _again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), _last))
+    _again.daemon = True
+    _again.start()
 
 
 def _finalizes(frame: FrameType | None) -> bool:
@@ -50,20 +53,27 @@ def _finalizes(frame: FrameType | None) -> bool:
 @contextmanager
 def _none_swallowed() -> Iterator[None]:
     """Python only prints what is raised where nobody can catch it: in what the garbage collector, a weak reference or
-    ctypes calls. An interruption that comes there comes again, soon."""
-    before = sys.unraisablehook
-
-    def said(swallowed: "sys.UnraisableHookArgs") -> None:
-        if issubclass(swallowed.exc_type, KeyboardInterrupt):
-            _ask_again()
-        else:
-            before(swallowed)
-
-    sys.unraisablehook = said
+    ctypes calls. An interruption that comes there comes again, soon, unless all is over by then."""
+    global _again, _others
+    if _others is not None:
+        yield
+        return
+    _others, sys.unraisablehook = sys.unraisablehook, _swallowed
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, _others = _others, None
+        if _again is not None:
+            again, _again = _again, None
+            again.cancel()
+            again.join()
+
+
+def _swallowed(told: "sys.UnraisableHookArgs") -> None:
+    if issubclass(told.exc_type, KeyboardInterrupt):
+        _ask_again()
+    elif _others is not None:
+        _others(told)
 
 
 @contextmanager
@@ -73,7 +83,7 @@ def ended_by_signals() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in _ENDING}
-    mine = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    mine = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, _interrupt)]
     try:
         for number in mine:
             signal.signal(number, _interrupt)

@@ -1,5 +1,6 @@
 """What ends a session from outside, and who answers for it."""
 
+import contextlib
 import ctypes
 import gc
 import signal
@@ -173,3 +174,12 @@ def test_what_others_raise_there_is_still_said(monkeypatch: pytest.MonkeyPatch) 
     with ended_by_signals():
         Finalized()
     assert said == [ValueError]
+
+
+def test_a_signal_that_was_swallowed_at_the_very_end_ends_nothing_else() -> None:
+    """The block is over before it can come again: whoever called goes on, with its own handlers."""
+    before = signal.getsignal(signal.SIGTERM)
+    with contextlib.suppress(KeyboardInterrupt), ended_by_signals(), ended_by_signals():
+        _in_the_collector()
+    assert signal.getsignal(signal.SIGTERM) is before
+    Event().wait(0.1)
