@@ -3,7 +3,7 @@
 # Guess: torch.save writes the same bytes for the same tensors, whatever the file is called; if there is anything else
 #   in it, it is a time, and two calls differ as well.
 # What happens: the name of the file, without its ending, is the name of a folder inside of it. best.pt and last.pt
-#   have other bytes (and other lengths), the same name in two folders and two calls have the same ones, and a buffer
+#   have other bytes, the same name in two folders and two calls have the same ones, and a buffer
 #   in memory is called "archive".
 # Why it matters: weights are compared, cached and kept under the hash of their file: the same weights under two names
 #   count as two, and a copy that is renamed keeps the old name inside.
