@@ -299,6 +299,7 @@ def _connected(
         answer_bytes=answer_bytes,
         shared=plan.settings.shared_memory,
         meter=meter,
+        allowed=plan.allowed,
         device=_device_memory(answer_bytes) if on_device and plan.settings.shared_memory else None,
     )
     copies = [wire.sealed_copy(file) for file in (source, artefact)]
