@@ -92,6 +92,7 @@ class BudgetHonesty:
             return verdict
         measured = any(trial.machine for trial in latest)
         words = "" if measured else "the machine was not measured beside the trial"
+        words = self._much_early(evidence) or words
         shown = self._claims(latest) | _rate_ratio(latest, evidence.incumbent_trials)
         return accept(self.name, words, shown)
 
@@ -124,6 +125,19 @@ class BudgetHonesty:
             "so long, guards.budget_honesty.startup_seconds allows more"
         )
         return self._beyond("startup", [one / allowed for one in seconds], seconds, words, evidence)
+
+    def _much_early(self, evidence: Evidence) -> str:
+        """Said, and nothing decided on it: below the limit a compilation and learning from made-up data look alike."""
+        usual = [trial for trial in evidence.baseline_trials if "early_seconds" in trial.machine]
+        own = [trial.machine["early_seconds"] for trial in _own(evidence) if "early_seconds" in trial.machine]
+        if not usual or not own:
+            return ""
+        factor, _, share = self._startup
+        early = max(trial.machine["early_seconds"] for trial in usual)
+        billed = statistics.median(trial.billed_seconds for trial in usual)
+        if (middle := statistics.median(own)) <= max(factor * early, share * billed):
+            return ""
+        return f"worked {middle:.1f} s before the gate, where nothing is billed; the baseline {early:.1f} s"
 
     def _beyond(
         self, case: str, ratios: Sequence[float], shown: Sequence[float], allowed: str, evidence: Evidence

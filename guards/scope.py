@@ -3,10 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from guards.scope_code import code_findings, import_findings
-from guards.scope_data import STANDARD, DataLimits, information_findings, literal_findings, size_findings
+from guards.scope_data import (
+    STANDARD,
+    DataLimits,
+    information_doubts,
+    information_findings,
+    literal_findings,
+    size_findings,
+)
 from guards.scope_text import Finding, path_findings, spelling_findings, text_findings
 from guards.source.syntax import Source, Unreadable, sources
-from guards.verdicts import accept, reject
+from guards.verdicts import accept, doubt, reject
 from harness.records import Evidence, Files, Verdict
 
 # fmt: off
@@ -38,7 +45,10 @@ class Scope:
     def __call__(self, evidence: Evidence) -> Verdict:
         for case, message in self._findings(evidence):
             return reject(self.name, f"{self.name}.{case}", message)
-        return accept(self.name)
+        before, after = (_editable(evidence, files) for files in (evidence.incumbent, evidence.candidate))
+        old, new = (_sources_or_none(files, evidence.editable) for files in (before, after))
+        doubts = [*information_doubts(old, new, self._limits)]
+        return doubt(self.name, f"{self.name}.information", doubts) if doubts else accept(self.name)
 
     def _findings(self, evidence: Evidence) -> Iterator[Finding]:
         """In the order in which they can be trusted: paths, bytes, syntax, then what the syntax says."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from guards.scope_text import NAMED, Finding
+from guards.scope_text import Finding
 from guards.source.information import told
-from guards.source.syntax import Source
+from guards.source.syntax import Source, identifiers
 from harness.records import Files
 
 _SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)
@@ -21,7 +21,9 @@ class DataLimits:
     elements: constants in one display. name_characters: of one identifier. line_characters: of one line.
     packed_bytes: growth of the compressed sources by one proposal (what no rule on literals sees).
     told_names, told_constants, told_comments: bytes after compression that one proposal may tell in new names, in
-    constants and in comments; told_together: in all three; told_in_all: by all proposals since the baseline.
+    constants and in comments; told_rows: in what is put in a row though every word of it is known; told_together: in
+    all four; told_in_all: by all proposals since the baseline. doubtful_told: in names, constants and rows, beyond what
+    honest edits tell but for a script that is written anew.
     """
 
     file_bytes: int = 131_072
@@ -35,8 +37,10 @@ class DataLimits:
     told_names: int = 1_280
     told_constants: int = 768
     told_comments: int = 1_280
-    told_together: int = 2_048
+    told_rows: int = 512
+    told_together: int = 2_304
     told_in_all: int = 6_144
+    doubtful_told: int = 384
 
 
 STANDARD = DataLimits()
@@ -90,14 +94,22 @@ def information_findings(
         ("names", new.names, limits.told_names),
         ("constants", new.constants, limits.told_constants),
         ("comments", new.comments, limits.told_comments),
-        ("names, constants and comments", new.total, limits.told_together),
+        ("rows of names", new.rows, limits.told_rows),
+        ("names, constants, comments and rows", new.total, limits.told_together),
     ):
         if amount > most:
             message = f"new {what} tell {amount} bytes after compression; at most {most} a proposal"
             yield "information", message
     if baseline and (total := told(baseline, after).total) > limits.told_in_all:
-        message = f"since the baseline, names, constants and comments tell {total} bytes after compression"
+        message = f"since the baseline, names, constants, comments and rows tell {total} bytes after compression"
         yield "information", f"{message}; at most {limits.told_in_all} in all"
+
+
+def information_doubts(before: Sequence[Source], after: Sequence[Source], limits: DataLimits) -> Iterator[str]:
+    """A trained network of a small task fits into what a script that is written anew may tell."""
+    new = told(before, after)
+    if (amount := new.names + new.constants + new.rows) > limits.doubtful_told:
+        yield f"new names and constants tell {amount} bytes after compression: weights may have come with the source"
 
 
 def _widest(source: Source, before: Source | None, limits: DataLimits) -> Finding | None:
@@ -106,12 +118,9 @@ def _widest(source: Source, before: Source | None, limits: DataLimits) -> Findin
         if (count := _elements(node)) > max(limits.elements, known):
             message = f"{source.path} line {node.lineno} lists {count} constants"
             return "literal", f"{message}; at most {limits.elements}"
-    for kind, field in NAMED:
-        for named in source.of(kind):
-            name = getattr(named, field)
-            if isinstance(name, str) and len(name) > limits.name_characters:
-                line = getattr(named, "lineno", 0)
-                return "identifier", f"{source.path} line {line} has a name of {len(name)} characters"
+    for name, line in identifiers(source).items():
+        if len(name) > limits.name_characters:
+            return "identifier", f"{source.path} line {line} has a name of {len(name)} characters"
     return None
 
 

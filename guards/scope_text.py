@@ -1,11 +1,10 @@
 """Rules on paths and on text as such: what a reader sees must be what the interpreter gets."""
 
-import ast
 import re
 import unicodedata
 from collections.abc import Iterator
 
-from guards.source.syntax import Source
+from guards.source.syntax import Source, identifiers
 from harness.records import Evidence
 
 Finding = tuple[str, str]
@@ -14,10 +13,6 @@ Finding = tuple[str, str]
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _CODING = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _LINE_END = re.compile(r"\r\n|\n")
-NAMED: tuple[tuple[type[ast.AST], str], ...] = (
-    (ast.Name, "id"), (ast.Attribute, "attr"), (ast.arg, "arg"), (ast.keyword, "arg"), (ast.FunctionDef, "name"),
-    (ast.AsyncFunctionDef, "name"), (ast.ClassDef, "name"), (ast.alias, "asname"), (ast.MatchAs, "name"),
-)  # fmt: skip
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format (bidi, zero width), surrogates, ...
 
 
@@ -63,9 +58,7 @@ def spelling_findings(source: Source) -> Iterator[Finding]:
             yield "encoding", f"{source.path} declares the encoding {declared[1]}; only UTF-8 is read"
     if source.text.isascii():
         return
-    for kind, field in NAMED:
-        for node in source.of(kind):
-            name = getattr(node, field)
-            if isinstance(name, str) and not name.isascii():
-                yield "identifier", f"{source.path} spells the identifier {name!r} with other than ASCII"
-                return
+    for name in identifiers(source):
+        if not name.isascii():
+            yield "identifier", f"{source.path} spells the identifier {name!r} with other than ASCII"
+            return

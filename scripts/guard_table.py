@@ -5,6 +5,7 @@ python scripts/guard_table.py [--verbose]
 
 import argparse
 import random
+import string
 import sys
 import tomllib
 from collections import Counter, defaultdict
@@ -185,6 +186,10 @@ def _appended(text: str, entry: dict) -> str:
         text += "\n\nclass Answers:\n" + "\n".join(f"    {name} = 0" for name in _words(count)) + "\n"
     if count := entry.get("append_told_comments"):
         text += "\n".join(f"# {words}" for words in _words(count)) + "\n"
+    if size := entry.get("append_weights"):
+        text += f"\nWEIGHTS = (\n{_text_of_weights(size)})\n"
+    if count := entry.get("append_bits"):
+        text += _told_by_choice(entry["told_by"], count)
     if count := entry.get("append_traces"):
         rows = [
             ", ".join(f'("{letters[40 * n + 2 * k]}", {(n * 7 + k * k) % 53})' for k in range(30))
@@ -194,6 +199,35 @@ def _appended(text: str, entry: dict) -> str:
     for n in range(entry.get("append_functions", 0)):
         text += f"\n\ndef helper_{n}(x):\n    return x * {n} + {n + 1} - {n}\n"
     return text
+
+
+def _text_of_weights(size: int) -> str:
+    """Letters that hold six bits each."""
+    letters = random.Random(7).choices(string.ascii_letters + string.digits + "+-", k=size)
+    return "".join(f'    "{"".join(letters[at : at + 64])}"\n' for at in range(0, size, 64))
+
+
+def _told_by_choice(how: str, count: int) -> str:
+    """So many bits, each spelled by a choice between two things that say nothing by themselves."""
+    generator = random.Random(7)
+    bits = [bool(generator.getrandbits(1)) for _ in range(count)]
+    lines = [bits[at : at + 60] for at in range(0, count, 60)]
+    rows = [["ab"[bit] for bit in line] for line in lines]
+    if how == "names":
+        return "\n\na, b = 0, 1\n" + "".join(f"BITS_{at} = [{', '.join(row)}]\n" for at, row in enumerate(rows))
+    if how == "truth":
+        return "\n\nBITS = [\n" + "".join(f"    {', '.join(map(str, line))},\n" for line in lines) + "]\n"
+    if how == "annotations":
+        kept = "".join(f"    bit_{at}: {' | '.join(row)}\n" for at, row in enumerate(rows))
+        return f"\n\na, b = 0, 1\n\n\nclass Told:\n{kept}"
+    if how == "blanks":
+        kept = [f"    x{''.join(row)}.\n".replace("a", " ").replace("b", "\t") for row in rows]
+        parts = ["".join(kept[at : at + 12]) for at in range(0, len(kept), 12)]
+        return "".join(f'\n\ndef told_{at}():\n    """Says:\n{part}    """\n' for at, part in enumerate(parts))
+    words = [f"n{number}_{bit:d}=_" for number, bit in enumerate(bits)]
+    cases = [", ".join(words[at : at + 8]) for at in range(0, count, 8)]
+    patterns = "".join(f"        case Told({case}):\n            pass\n" for case in cases)
+    return f"\n\ndef listen(told):\n    match told:\n{patterns}"
 
 
 def _words(count: int) -> list[str]:

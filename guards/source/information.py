@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from guards.source.syntax import Source
+from guards.source.syntax import Source, identifiers
 
-_NAMED: tuple[tuple[type[ast.AST], str], ...] = (
-    (ast.Name, "id"), (ast.Attribute, "attr"), (ast.arg, "arg"), (ast.keyword, "arg"), (ast.FunctionDef, "name"),
-    (ast.AsyncFunctionDef, "name"), (ast.ClassDef, "name"), (ast.alias, "asname"), (ast.alias, "name"),
-    (ast.MatchAs, "name"),
+_ANNOTATED: tuple[tuple[type[ast.AST], str], ...] = (
+    (ast.AnnAssign, "annotation"), (ast.arg, "annotation"), (ast.FunctionDef, "returns"),
+    (ast.AsyncFunctionDef, "returns"),
 )  # fmt: skip
+_ROWS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Call)
+_LEAST_ROW = 2  # what stands in a row is told by its order, too: [a, b, b, a]
 
 
 Said = Callable[[Source], tuple[str, ...]]
@@ -30,18 +31,20 @@ class Told:
     names: int
     constants: int
     comments: int
+    rows: int
 
     @property
     def total(self) -> int:
-        return self.names + self.constants + self.comments
+        return self.names + self.constants + self.comments + self.rows
 
 
 def told(before: Sequence[Source], after: Sequence[Source]) -> Told:
-    """What `after` tells beyond `before`: new names, constants that are more often there, new words in comments."""
-    old_names = {name for source in before for name in _names(source)}
-    new_names = {name for source in after for name in _names(source)} - old_names
-    constants, comments = (_added(of, before, after) for of in (_constants, _comments))
-    return Told(_packed(sorted(new_names)), _packed(constants), _packed(comments))
+    """What `after` tells beyond `before`: new names, constants that are more often there, new words in comments, and
+    what is put in a row though every word of it is known: names, True and False, empty lists."""
+    old_names = {name for source in before for name in identifiers(source)}
+    new_names = {name for source in after for name in identifiers(source)} - old_names
+    constants, comments, rows = (_added(of, before, after) for of in (_constants, _comments, _rows))
+    return Told(_packed(sorted(new_names)), _packed(constants), _packed(comments), _packed(rows))
 
 
 def _added(of: Said, before: Sequence[Source], after: Sequence[Source]) -> Iterator[str]:
@@ -52,12 +55,6 @@ def _added(of: Said, before: Sequence[Source], after: Sequence[Source]) -> Itera
             known[one] -= 1
             if known[one] < 0:
                 yield one
-
-
-@lru_cache(maxsize=64)
-def _names(source: Source) -> frozenset[str]:
-    found = (getattr(node, attribute) for kind, attribute in _NAMED for node in source.of(kind))
-    return frozenset(name for name in found if isinstance(name, str))
 
 
 @lru_cache(maxsize=64)
@@ -74,8 +71,50 @@ def _comments(source: Source) -> tuple[str, ...]:
     found = [line.partition("#")[2].strip() for line in source.text.splitlines() if "#" in line]
     for node in source.of(ast.Expr):
         if isinstance(node.value, ast.Constant):
-            found += [line.strip() for line in str(node.value.value).splitlines()]
+            found += _without_margin(str(node.value.value).splitlines())
     return tuple(found)
+
+
+def _without_margin(lines: list[str]) -> list[str]:
+    """The margin is layout; blanks beyond it, and at the end, can be read."""
+    first, later = lines[:1], lines[1:]
+    margin = min((len(line) - len(line.lstrip(" ")) for line in later if line.strip()), default=0)
+    return [*first, *(line[margin:] if line[:margin].isspace() else line for line in later)]
+
+
+@lru_cache(maxsize=64)
+def _rows(source: Source) -> tuple[str, ...]:
+    """Each row with its order; the same row again is known."""
+    nodes = [node for node in source.of(*_ROWS) if not isinstance(getattr(node, "ctx", None), ast.Store)]
+    nodes.sort(key=lambda node: (node.lineno, node.col_offset))
+    rows = [[*filter(None, map(_plain, _parts(node)))] for node in nodes]
+    rows += [[node.id for node in ast.walk(said) if isinstance(node, ast.Name)] for said in _annotations(source)]
+    return tuple(" ".join(row) for row in rows if len(row) >= _LEAST_ROW)
+
+
+def _annotations(source: Source) -> Iterator[ast.expr]:
+    """What stands behind a colon or an arrow: any expression, and a class keeps what it gives."""
+    for kind, field in _ANNOTATED:
+        yield from filter(None, (getattr(node, field) for node in source.of(kind)))
+
+
+def _parts(node: ast.AST) -> list[ast.expr | None]:
+    if isinstance(node, ast.Dict):
+        return [*node.keys, *node.values]
+    return list(node.args if isinstance(node, ast.Call) else getattr(node, "elts", ()))
+
+
+def _plain(node: ast.expr | None) -> str:
+    """What stands there as it is, "" for what is worked out; constants are counted as such."""
+    while isinstance(node, ast.UnaryOp | ast.Starred):
+        node = node.operand if isinstance(node, ast.UnaryOp) else node.value
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool | None):
+        return str(node.value)
+    return type(node).__name__ if isinstance(node, _ROWS) and not any(_parts(node)) else ""
 
 
 def _packed(parts: Iterable[str]) -> int:

@@ -38,6 +38,20 @@ class Source:
             yield from self.nodes.get(kind, ())  # type: ignore[misc]  # filed under their own class
 
 
+@lru_cache(maxsize=64)
+def identifiers(source: Source) -> Mapping[str, int]:
+    """Every name and a line in which it stands, from whatever field of the syntax: keywords of a pattern, parameters of
+    a type, parts of what is imported."""
+    found: dict[str, int] = {}
+    for nodes in source.nodes.values():
+        for node in nodes:
+            for value in () if isinstance(node, ast.Constant) else map(vars(node).get, node._fields):
+                texts = value if isinstance(value, list) else [value]
+                for text in filter(lambda one: isinstance(one, str), texts):
+                    found.update((name, getattr(node, "lineno", 0)) for name in text.split("."))
+    return found
+
+
 def sources(files: Files, paths: tuple[str, ...]) -> tuple[Source, ...]:
     """The Python files among `paths`, parsed, in that order; absent ones are left out.
 

@@ -10,6 +10,7 @@ _AT_START = re.compile(  # a numbered list; a quotation, a heading, a list, a ru
     r"^(\d{1,9}(?=[.)](?: |$))|(?=>|#{1,6}(?: |$)|[-+] |[-=]{2,} *$))"
 )
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: of full width
+_INERT_ALONE = (*_FORMULA_SIGNS, '"')
 
 
 def _visible(character: str) -> str:
@@ -54,6 +55,10 @@ def as_markdown(text: object, limit: int = 200) -> str:
 
 
 def table_cell(text: object, limit: int = 300) -> str:
-    """Text for one cell of a tab-separated or CSV file: no tab, no line break, nothing that a spreadsheet executes."""
+    """Text for one cell of a tab-separated or CSV file: no tab, no line break, nothing that a spreadsheet executes.
+
+    Nor does it begin with a quotation mark: whoever reads tabs would unpack `"=1+1"`, and take the rows after a mark
+    that is never closed for a part of it.
+    """
     safe = one_line(text, limit)
-    return f"'{safe}" if safe.lstrip().startswith(_FORMULA_SIGNS) else safe
+    return f"'{safe}" if safe.lstrip().startswith(_INERT_ALONE) else safe

@@ -22,7 +22,7 @@ from harness.records import Json
 from harness.sandbox import wire
 from harness.sandbox.device_memory import DeviceArray, DeviceMemory
 from harness.sandbox.strict_json import NotStrictJson, parsed
-from harness.scoring.inference import AnswerMeter
+from harness.scoring.inference import Allowance, AnswerMeter
 from harness.scoring.limits import PredictorLimits
 from harness.scoring.reasons import PredictorFault
 
@@ -30,6 +30,7 @@ WIRE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LARGEST_BYTES = 4
 _SLOTS, _SLOTS_ON_DEVICE = 2, 3  # two processes take turns on a GPU: one batch more bridges a turn
 _LOOK_SECONDS = 0.25  # between two looks at what a predictor has used while it lets us wait
+IDLE_FACTOR, IDLE_SECONDS = 10.0, 60.0  # most waiting, in times of the work that is allowed, as in a trial
 _VALUE_BYTES = 16  # of text, on average, that a value of an answer takes at least
 
 
@@ -45,12 +46,14 @@ class Connection:
         answer_bytes: int,
         shared: bool = True,
         meter: AnswerMeter | None = None,
+        allowed: Allowance | None = None,
         device: DeviceMemory | None = None,
     ) -> None:
         """question_bytes, answer_bytes: size of one slot. shared: memory is shared, else packets are sent.
 
-        meter: of the predictor's time, where that is billed. device: `slots_on_device(answer_bytes)` of memory on a
-        GPU, for answers; ours from now on.
+        meter: of the predictor's time, where that is billed. allowed: of that time; it bounds how long one that sleeps
+        may keep us waiting, too. device: `slots_on_device(answer_bytes)` of memory on a GPU, for answers; ours from
+        now on.
         """
         self._channel, self._limits, self._meter = channel, limits, meter
         self.question_bytes, self.answer_bytes = question_bytes, answer_bytes
@@ -63,7 +66,8 @@ class Connection:
         self._loaded = False
         self._waiting: deque[tuple[int, int, int]] = deque()  # answer's offset, rows, length
         self._slot = 0
-        self._seconds_left = limits.seconds_in_all
+        self._seconds_left, self._allowed = limits.seconds_in_all, allowed
+        self._questions = 0
         self.classes: int | None = None
         self.dtype: str | None = None
         self.questions_sent = 0
@@ -93,7 +97,7 @@ class Connection:
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         start = time.monotonic()
-        allowed = min(seconds, max(self._seconds_left, 0.001))
+        allowed = min(seconds, max(self._patience(), 0.001))
         try:
             message = self._receive_within(allowed)
         except wire.ChannelClosed:
@@ -108,6 +112,14 @@ class Connection:
         if message.get("op") == "failed":
             self._fail(message)
         return message
+
+    def _patience(self) -> float:
+        """Seconds of waiting that are left: where CPU time is billed, who sleeps uses none of it."""
+        if self._allowed is None:
+            return self._seconds_left
+        work = self._allowed.load_seconds + self._allowed.answer_seconds(self._questions)
+        waited = self._limits.seconds_in_all - self._seconds_left
+        return min(self._seconds_left, IDLE_FACTOR * work + IDLE_SECONDS - waited)
 
     def _receive_within(self, seconds: float) -> dict[str, Any]:
         """As wire.receive, but the wait ends as soon as the predictor has used what it may."""
@@ -158,6 +170,7 @@ class Connection:
 
     def _count(self, sent: int, questions: int) -> None:
         self.questions_sent += sent
+        self._questions += questions
         if self._meter:
             self._meter.asked += questions
 

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -32,7 +33,7 @@ from harness.scoring.items import ITEMS, items_of, packets
 from harness.scoring.log_softmax_gpu import GpuLosses, loss_workers
 from harness.scoring.reasons import PredictorFault
 from harness.scoring.settings import Scoring
-from harness.scoring.subjects import ItemSubject, TokenSubject, slot_bytes
+from harness.scoring.subjects import ItemSubject, Replayed, TokenSubject, slot_bytes
 
 _DETAIL_CHARACTERS = 2000
 
@@ -206,7 +207,16 @@ class _Scoring:
         items = ItemSubject(main, cold, self._plan.settings, self._plan.dice)
         metrics = self._accepting(evaluate, items)
         _raise_swallowed(items.fault)
-        return self._metrics(metrics, items.finish())
+        value, _ = self._metrics(metrics, {})
+        return self._metrics(metrics, items.finish(partial(self._once_more, evaluate), value))
+
+    def _once_more(self, evaluate: Any, answers: Replayed) -> float | None:
+        """The metric of answers that are known already; None where evaluate.py does not take them."""
+        try:
+            metrics = self._accepting(evaluate, answers)
+        except _Rejected:
+            return None
+        return None if answers.unasked else float(metrics[self._plan.metric])
 
     def _of_data(self, evaluate: Any) -> tuple[float, dict[str, float]]:
         """evaluate.py reads the artefact itself: reading is loading, evaluating is the answer."""
@@ -289,6 +299,7 @@ def _connected(
         answer_bytes=answer_bytes,
         shared=plan.settings.shared_memory,
         meter=meter,
+        allowed=plan.allowed,
         device=_device_memory(answer_bytes) if on_device and plan.settings.shared_memory else None,
     )
     copies = [wire.sealed_copy(file) for file in (source, artefact)]

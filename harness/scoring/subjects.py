@@ -22,6 +22,8 @@ from harness.scoring.settings import Scoring
 _ITEM_BATCH = 64
 _ITEM_BYTES = 64 << 20
 _SAME = 1e-3
+_ROUNDED = ({float}, {float, int})  # types of numbers that rounding can part: max(0, 1e-9)
+_LEAST_METRIC = 1e-3  # below it differences are held against this
 _NEAR_BYTES, _FEWEST_TOKENS = 4 << 20, 512  # of a batch's logits on a processor: what stays near it
 
 
@@ -270,17 +272,58 @@ class ItemSubject:
         for start in range(0, count, _ITEM_BATCH):
             yield order[start : start + _ITEM_BATCH]
 
-    def finish(self) -> dict[str, float]:
-        """Raises PredictorFault if answers depend on company or chance: more than one in twenty replays differs."""
+    def finish(self, once_more: Callable[["Replayed"], float | None], value: float) -> dict[str, float]:
+        """Raises PredictorFault if answers depend on company or chance: more than one in twenty replays differs, or
+        the metric does.
+
+        value: the metric. once_more: the same of other answers, None where it cannot be had of them.
+        """
         count = min(len(self._asked), max(self._settings.replays, self._settings.cuts // 4))
         sample = self._random.choice(len(self._asked), count, replace=False).tolist() if count else []
         cold = self._ask(self._cold(), [self._asked[index] for index in sample])
-        differing = sum(
-            not alike(self._given[index], answer) for index, answer in zip(sample, cold, strict=True)
-        )
+        pairs = [(index, self._given[index], answer) for index, answer in zip(sample, cold, strict=True)]
+        near = {_key(self._asked[index]): answer for index, given, answer in pairs if alike(given, answer)}
+        rounded = sum(alike(given, answer) and given != answer for _, given, answer in pairs)
+        differing = sum(not alike(given, answer) for _, given, answer in pairs)
+        if rounded and not self._same_metric(near, once_more, value):
+            differing += rounded
         if differing > max(1, count // 20):
             raise PredictorFault("audit.replay", f"{differing} of {count} replayed answers differ")
         return {"audit.replays": count, "audit.differing": differing}
+
+    def _same_metric(
+        self, near: dict[str, Json], once_more: Callable[["Replayed"], float | None], value: float
+    ) -> bool:
+        """Whether answers that differ by rounding, as it seems, are worth the same.
+
+        What rounding is, evaluate.py knows alone: softmax does not see what is added to every logit, a ranking no
+        factor, and beside 1e9 any two numbers are alike. False, too, where other questions would have followed.
+        """
+        answers = {_key(item): given for item, given in zip(self._asked, self._given, strict=True)} | near
+        again = once_more(Replayed(answers))
+        replaced = sum(_key(item) in near for item in self._asked)
+        if again is None or not math.isfinite(again):
+            return False
+        return abs(again - value) * len(self._asked) <= replaced * _SAME * max(abs(value), _LEAST_METRIC)
+
+
+class Replayed:
+    """Answers from the record, for evaluate.py to score once more. unasked: whether it asked what is not there."""
+
+    def __init__(self, answers: dict[str, Json]) -> None:
+        self._answers, self.unasked = answers, False
+
+    def answers(self, items: list[Json]) -> list[Json]:
+        """Raises ValueError for what was never asked."""
+        keys = [_key(item) for item in items]
+        self.unasked = self.unasked or not all(key in self._answers for key in keys)
+        if self.unasked:
+            raise ValueError("never asked")
+        return copied([self._answers[key] for key in keys])
+
+
+def _key(item: Json) -> str:
+    return json.dumps(item, sort_keys=True)
 
 
 def copied(answers: list[Json]) -> list[Json]:
@@ -289,11 +332,11 @@ def copied(answers: list[Json]) -> list[Json]:
 
 
 def alike(first: Json, second: Json) -> bool:
-    """Equal up to rounding of numbers."""
+    """Equal up to rounding of numbers with a fraction; whole ones are counts and choices, which no rounding moves."""
     if isinstance(first, dict) and isinstance(second, dict):
         return first.keys() == second.keys() and all(alike(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(map(alike, first, second))
-    if isinstance(first, int | float) and isinstance(second, int | float):
-        return math.isclose(first, second, rel_tol=_SAME, abs_tol=_SAME)
-    return first == second
+    if {type(first), type(second)} in _ROUNDED:
+        return math.isclose(first, second, rel_tol=_SAME, abs_tol=_SAME)  # type: ignore[arg-type] # just looked at
+    return type(first) is type(second) and first == second

@@ -64,6 +64,85 @@ def test_what_items_predictors_do_wrong_is_theirs(items: EvaluatorBench, reason:
     assert (items.score(b"2", tree(body)).status, items.score(b"2", tree(body)).reason) == ("invalid", reason)
 
 
+# What is below the tolerance of `alike` can still be worth something, and only the metric knows. Each beside an honest
+# one of the same shape.
+LOGITS = b"""
+import math
+
+def evaluate(subject, private, split):
+    items = [f"query {number}" for number in range(200)]
+    worth = []
+    for logits in subject.answers(items):
+        top = max(logits)
+        worth.append(math.log(sum(math.exp(one - top) for one in logits)) - (logits[0] - top))
+    return {"bpb": sum(worth) / len(worth)}
+"""
+ORDER = b"""
+def evaluate(subject, private, split):
+    items = [f"query {number}" for number in range(200)]
+    return {"bpb": sum(row.index(max(row)) == 0 for row in subject.answers(items)) / len(items)}
+"""
+SHAPES = {
+    # metric, what is answered; `seen` is how much was asked before, or 0 in the honest one
+    "softmax_sees_no_sum": (LOGITS, "[1e7 + seen, 1e7, 1e7 + item]"),
+    "softmax_sees_no_sum_of_an_item": (LOGITS, "[1e9 * item + seen, 1e9 * item, 1e9 * item + 1.0]"),
+    "a_ranking_sees_no_scale": (ORDER, "[1e-6 * (seen > 1) + 1e-9 * item, 1e-7]"),
+    "whole_numbers_are_no_rounding": (ORDER, "[1000 + (seen > 1), 1001 - (seen > 1)]"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seen", ["len(asked)", "0.0"], ids=["memory", "honest"])
+def test_a_memory_below_the_tolerance_is_found_by_the_metric(
+    tmp_path: Path, local_referee: None, shape: str, seen: str
+) -> None:
+    """Between large numbers, or tiny ones, anything is alike; rounding of the honest kind passes."""
+    del local_referee
+    evaluate, answer = SHAPES[shape]
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=evaluate)
+    score = bench.score(
+        b"2",
+        tree(f"""
+asked = []
+def answers(items):
+    asked.append(0.5)
+    seen, company = {seen}, 1e-7 * len(items) * ({seen} == 0.0)
+    return [{answer.replace("item", "(len(item) + company)")} for item in items]
+return answers"""),
+    )
+    assert (score.status, score.reason) == (("scored", "") if seen == "0.0" else ("invalid", "audit.replay"))
+
+
+FOLLOWED = b"""
+def evaluate(subject, private, split):
+    items, worth = [[number, None] for number in range(200)], 0
+    for _ in range(3):
+        answers = subject.answers(items)
+        worth += sum(answer["guess"] for answer in answers)
+        items = [[number, answer["memory"]] for (number, _), answer in zip(items, answers)]
+    return {"bpb": -worth / 600}
+"""
+
+
+@pytest.mark.parametrize(("memory", "status"), [("1e6 + len(asked)", "invalid"), ("1e6 + item[0]", "scored")])
+def test_what_comes_back_as_a_question_carries_nothing_below_the_tolerance(
+    tmp_path: Path, local_referee: None, memory: str, status: str
+) -> None:
+    """Where later questions hold earlier answers, a memory of other items could travel in their last digits."""
+    del local_referee
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=FOLLOWED)
+    score = bench.score(
+        b"2",
+        tree(f"""
+asked = []
+def answers(items):
+    asked.append(1)
+    return [{{"guess": int((item[1] or 0) % 7 > 3), "memory": {memory}}} for item in items]
+return answers"""),
+    )
+    assert (score.status, score.reason) == (status, "" if status == "scored" else "audit.replay")
+
+
 DATA = b"""
 def evaluate(subject, private, split):
     if not isinstance(subject, dict) or "value" not in subject:

@@ -154,6 +154,13 @@ def test_libraries_and_a_compilation_before_the_gate_are_honest(seconds: tuple[f
     assert early(*seconds).judgement is Judgement.ACCEPT
 
 
+def test_long_work_before_the_gate_is_said() -> None:
+    """Below the limit nobody can tell learning from compiling: a reader sees the time, nothing is decided."""
+    assert "worked 12.0 s before the gate" in early(12.0, 12.0).message
+    assert early(9.0, 9.0).message == early(0.5).message == ""
+    assert early(39.0, 39.0, usual=10.0).message == ""
+
+
 def test_a_baseline_that_compiles_lets_others_compile() -> None:
     """Its longest start-up counts: later ones find what the first has compiled. Without any, nothing is said."""
     assert early(100.0, 90.0, usual=30.0).judgement is Judgement.ACCEPT
