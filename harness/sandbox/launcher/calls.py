@@ -12,6 +12,7 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "socketpair": (53, 199),
     "connect": (42, 203),
     "setsockopt": (54, 208),
+    "getsockopt": (55, 209),
     "ioctl": (16, 29),
     "fcntl": (72, 25),
     "flock": (73, 32),
