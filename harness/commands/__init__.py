@@ -101,12 +101,26 @@ def _called(body: Callable[[list[str]], int], name: str, arguments: list[str], a
     except ImportError as error:
         return _lacking(name, error)
     except OSError as error:  # no part knew better
-        if error.filename is None and error.errno not in _NOBODYS_MISTAKE:
-            raise  # may be anybody's, also our own mistake: not hidden
-        refused = refusal(error, "where the output or a temporary file goes")
+        refused = _refused(error)
         if error.filename is None:
             _drop_output()
         return _complain(name, refused, EXIT_USER_ERROR if isinstance(refused, UserError) else EXIT_FAILED)
+
+
+def _refused(error: OSError) -> HarnessError:
+    """What the system refused, in a line. Raises the error where it may be our own mistake: that is not hidden."""
+    if error.filename is None and isinstance(error, FileNotFoundError) and not _stands_somewhere():
+        return UserError("the current folder is gone: cd to one that is there, and repeat")
+    if error.filename is None and error.errno not in _NOBODYS_MISTAKE:
+        raise error
+    return refusal(error, "where the output or a temporary file goes")
+
+
+def _stands_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
 
 
 def _drop_output() -> None:

@@ -1,5 +1,5 @@
-"""Standard streams that are closed, full or left by their reader: a line and an exit code, and no file of ours in their
-place."""
+"""Standard streams that are closed, full or left by their reader, a current folder that is gone: a line and an exit
+code, and no file of ours in their place."""
 
 import os
 import signal
@@ -120,3 +120,16 @@ def test_a_process_can_be_ended_after_its_last_words() -> None:
         "run(body, argv=[])\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
     )
     assert call(["-c", hangs], timeout=30).returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("words", [["preset=smoke", "--cfg", "resolved"], ["doctor"]])
+def test_a_current_folder_that_is_gone_is_one_line(words: list[str], tmp_path: Path) -> None:
+    """Somebody removed it while a shell stood there."""
+    go = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    (tmp_path / "gone").mkdir()
+    called = ["bash", "-c", go, "bash", str(tmp_path / "gone"), sys.executable, "-I", "-m", "harness", *words]
+    ended = subprocess.run(called, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr == "harness: the current folder is gone: cd to one that is there, and repeat\n".replace(
+        "harness:", "harness.doctor:" if words == ["doctor"] else "harness:"
+    )
