@@ -131,6 +131,20 @@ def test_what_an_earlier_trial_has_read_cannot_be_asked_for(bench: TrialBench) -
     assert all(answer < 0 for answer in answers), answers
 
 
+WATCHES = """
+import ctypes
+libc = ctypes.CDLL(None)
+watcher = libc.inotify_init1(os.O_NONBLOCK)
+told = libc.inotify_add_watch(watcher, json.__file__.encode(), 0xFFF)
+finish([told, len(Path(json.__file__).read_text()) > 0])
+"""
+
+
+def test_who_opens_a_library_is_not_told(bench: TrialBench) -> None:
+    """A program beside it, or the referee; to read it passes."""
+    assert bench.said(WATCHES) == [-1, True]
+
+
 COUNTS_COOKIES = """
 import struct
 one, _ = socket.socketpair()

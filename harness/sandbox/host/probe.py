@@ -153,9 +153,10 @@ def _send_unasked(path: str) -> None:
 
 
 def watch_outside(settings: dict[str, Any]) -> bool:
-    """Being told of every change of a file outside."""
+    """Being told of every change of a file outside, and of everybody who opens a library."""
     watcher = _libc.inotify_init()
-    return bool(watcher >= 0 and _libc.inotify_add_watch(watcher, settings["canary"].encode(), 0xFFF) >= 0)
+    files = (settings["canary"], json.__file__)
+    return watcher >= 0 and any(_libc.inotify_add_watch(watcher, file.encode(), 0xFFF) >= 0 for file in files)
 
 
 def steer_referee(settings: dict[str, Any]) -> bool:

@@ -135,7 +135,7 @@ def _as_a_whole(options: Options) -> _Rules:
     rules = [(numbers, [_refuse(errno.EPERM)]) for numbers in calls.DENIED.values()]
     if options.same_user:
         rules += [(numbers, [_refuse(0)]) for numbers in calls.OWNERSHIP.values()]
-    if options.shared:
+    if options.shared or not options.loopback:  # as with locks: an agent's tools watch their own tree
         rules += [(numbers, [_refuse(errno.EPERM)]) for numbers in calls.WATCHING.values()]
     if options.shared and options.same_user:
         rules += _on_processes(options)
