@@ -77,7 +77,7 @@ def _summed(path: Path) -> Usage:
         try:
             said = json.loads(line)
             known[str(said["request"])] = _usage(said["usage"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
     total = Usage()
     for usage in known.values():

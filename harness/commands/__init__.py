@@ -15,9 +15,12 @@ if sys.version_info < (3, 11):  # noqa: UP036 -- before anything is imported tha
     )
     raise SystemExit(2)
 
+import errno
 import importlib
 import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -31,6 +34,7 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 _MOST_CHARACTERS = 4000  # of an error's line
+_NOBODYS_MISTAKE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 if sys.platform != "linux":  # before anything is imported that only Linux has
     print(
@@ -52,13 +56,35 @@ def run(
     name: the module after `python -m`, for the words of error. about: the help, where `body` has none of its own.
     """
     arguments = [*(sys.argv[1:] if argv is None else argv)]
+    open_standard_streams()
+    try:
+        return _called(body, name, arguments, about)
+    except KeyboardInterrupt as stopped:
+        return _interrupted(stopped, name, arguments)
+
+
+def open_standard_streams() -> None:
+    """Where one is closed, as some starters of services leave them: a file of ours would get its number, the ledger
+    for one, and with it whatever a library or a child prints there."""
+    for number, (stream, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- to the end
+
+
+def _called(body: Callable[[list[str]], int], name: str, arguments: list[str], about: str | None) -> int:
     try:
         if about and {"-h", "--help"} & {*arguments}:
             import inspect
 
             print(inspect.cleandoc(about), flush=True)
             return 0
-        return body(arguments)
+        code = body(arguments)
+        sys.stdout.flush()  # here, where what goes wrong is said in a line
+        return code
     except SystemExit as left:  # argparse leaves when it has shown its help
         return left.code if isinstance(left.code, int) else 0
     except FolderInUse as error:
@@ -70,24 +96,56 @@ def run(
     except HarnessError as error:
         return _complain(name, error, EXIT_FAILED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
+        _drop_output()  # its reader has gone: nobody is left to tell
         return EXIT_FAILED
     except ImportError as error:
         return _lacking(name, error)
     except OSError as error:  # no part knew better
+        refused = _refused(error)
         if error.filename is None:
-            raise  # may be anybody's, also our own mistake: not hidden
-        refused = refusal(error)
+            _drop_output()
         return _complain(name, refused, EXIT_USER_ERROR if isinstance(refused, UserError) else EXIT_FAILED)
-    except KeyboardInterrupt as stopped:
+
+
+def _refused(error: OSError) -> HarnessError:
+    """What the system refused, in a line. Raises the error where it may be our own mistake: that is not hidden."""
+    if error.filename is None and isinstance(error, FileNotFoundError) and not _stands_somewhere():
+        return UserError("the current folder is gone: cd to one that is there, and repeat")
+    if error.filename is None and error.errno not in _NOBODYS_MISTAKE:
+        raise error
+    return refusal(error, "where the output or a temporary file goes")
+
+
+def _stands_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
+
+
+def _drop_output() -> None:
+    """What could not be written would be tried again, and complained of, when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupted(stopped: KeyboardInterrupt, name: str, arguments: Sequence[str]) -> int:
+    """Says so, whoever presses Ctrl-C once more meanwhile; after that it ends the process without a word."""
+    with suppress(ValueError):  # in another thread than the main one, which gets no signals
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
         import shlex
 
         from harness.ledger.interruption import HOW_IS_SAID
 
         again = shlex.join(["python", "-m", name, *arguments])
         how = "" if HOW_IS_SAID in stopped.args else f"; go on with: {again}"
-        print(f"\nharness: interrupted, nothing is lost{how}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        with suppress(OSError):  # a terminal that went away
+            print(f"\nharness: interrupted, nothing is lost{how}", file=sys.stderr)
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return EXIT_INTERRUPTED
 
 
 def parser(command: str, about: str | None) -> "argparse.ArgumentParser":
@@ -152,7 +210,8 @@ def _complain(name: str, error: HarnessError, code: int) -> int:
     """One line; what a file's text or name holds cannot steer the terminal."""
     from harness.report.escape import one_line
 
-    print(f"{name}: {one_line(error, _MOST_CHARACTERS)}", file=sys.stderr)
+    with suppress(OSError):  # nobody can be told: the code says it
+        print(f"{name}: {one_line(error, _MOST_CHARACTERS)}", file=sys.stderr)
     return code
 
 

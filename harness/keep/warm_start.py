@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,16 +32,20 @@ def key(task: Task, profile: Profile, about: Mapping[str, Json] | None = None) -
 def remember(name: str, source: str, level: NoiseLevel) -> None:
     """Store what one session measured by itself, without a prior. `source` names it: once stored, replaced.
 
-    name: from `key`. Nothing is stored without degrees of freedom or for a task without noise.
+    name: from `key`. Nothing is stored without degrees of freedom, for a task without noise, or where the disk
+    refuses: the session is over by now, and the next one measures for itself.
     """
     if level.df <= 0 or level.sd <= 0:
         return
     entries = {**_entries(name), source: {"sd": level.sd, "df": level.df}}
     path = _path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}.new")
-    beside.write_text(json.dumps(entries, indent=1, sort_keys=True))
-    beside.replace(path)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(entries, indent=1, sort_keys=True))
+        beside.replace(path)
+    with suppress(OSError):
+        beside.unlink(missing_ok=True)
 
 
 def prior(name: str, without: str = "") -> tuple[float, int] | None:
@@ -62,8 +68,10 @@ def _path(name: str) -> Path:
 def _entries(name: str) -> dict[str, dict[str, float]]:
     try:
         found = json.loads(_path(name).read_text())
-        return {
+        entries = {
             str(source): {"sd": float(entry["sd"]), "df": int(entry["df"])} for source, entry in found.items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}
+    good = all(math.isfinite(entry["sd"]) and min(entry.values()) > 0 for entry in entries.values())
+    return entries if good else {}

@@ -24,6 +24,7 @@ FILE_NAME = "ledger.jsonl"
 FIRST_PREVIOUS = "0" * 64
 JsonRow = dict[str, Any]
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HOLE = bytes(64)  # a file system leaves whole blocks
 
 
 class Ledger:
@@ -33,7 +34,8 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, take: Callable[[JsonRow], object] = lambda _: None) -> None:
-        """Verifies what is there and hands every row to `take`. A torn last line (power cut, kill) is cut off.
+        """Verifies what is there and hands every row to `take`. A torn last line (power cut, kill) is cut off, and one
+        with a hole of zero bytes, which a file system leaves where it could not write a block of it.
 
         Raises LedgerError when the chain is broken anywhere else.
         """
@@ -233,6 +235,8 @@ def _hash_of(line: bytes, row: JsonRow) -> str:
 
 def _misspelt(line: bytes) -> str:
     """What is wrong with the bytes of a line that is not canonical; "" when that has no name of its own."""
+    if _HOLE in line:
+        return "holds a hole of zero bytes (a power cut? `harness resume` cuts it off if it is the last)"
     if line.startswith(_BYTE_ORDER_MARK):
         return "begins with a byte order mark (an editor saved the file?)"
     if line.endswith(b"\r"):
@@ -282,10 +286,16 @@ def _opened(folder: Path) -> BinaryIO:
 
 
 def _repaired(path: Path) -> int:
-    """Bytes of the whole lines; what comes after the last line feed is cut off."""
+    """Bytes of the whole lines; what comes after the last line feed is cut off, and a last line with a hole: no row of
+    ours has one, and nothing followed from a row that was not on the disk.
+    """
     with open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         whole = _end_of_whole_lines(file, size)
+        last = _end_of_whole_lines(file, max(0, whole - 1))
+        file.seek(last)
+        if _HOLE in file.read(whole - last):
+            whole = last
         if whole < size:
             file.truncate(whole)
             os.fsync(file.fileno())

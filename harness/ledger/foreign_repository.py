@@ -9,6 +9,8 @@ from pathlib import Path
 
 from git import Git, GitCommandError
 
+from harness.ledger import callers_git
+
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -20,6 +22,7 @@ _OPTIONS = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
     "core.attributesFile=" + os.devnull,
+    "diff.orderFile=" + os.devnull,
     "safe.directory=*",
 )
 BRANCHES = "refs/heads/autoresearch/"
@@ -41,6 +44,7 @@ class ForeignRepository:
     """A checkout of somebody's, read with git's plumbing."""
 
     def __init__(self, folder: Path) -> None:
+        callers_git.forget()
         self._git = Git(folder)
         self._git.update_environment(**_ENVIRONMENT)
 
@@ -68,7 +72,7 @@ class ForeignRepository:
         return [self._change(commit, files) for commit in listed.split()]
 
     def _change(self, commit: str, files: Sequence[str]) -> Change:
-        subject = self._run("show", "-s", "--format=%s", commit)
+        subject = self._run("diff-tree", "-s", "--root", "--format=%s", commit)  # `show` heeds the user's settings
         options = (
             "--no-ext-diff",
             "--no-textconv",

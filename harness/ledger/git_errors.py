@@ -102,7 +102,8 @@ def gone(path: Path) -> LedgerError:
 
 
 def _is_anothers(path: Path) -> bool:
-    return path.is_dir() and path.stat().st_uid not in (os.geteuid(), int(os.environ.get("SUDO_UID") or -1))
+    caller = os.environ.get("SUDO_UID", "")
+    return path.is_dir() and path.stat().st_uid not in (os.geteuid(), int(caller) if caller.isdecimal() else -1)
 
 
 def is_the_machines(error: GitError) -> bool:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a session in order, and never in the middle of a row.
+"""Ctrl-C, SIGTERM and their kin end a session in order, and never in the middle of a row.
 
 A Python handler may run between any two instructions of the main thread, whichever thread the kernel chose for the
 signal; blocking signals in one thread is therefore not enough, and the handler itself has to wait.
@@ -13,7 +13,18 @@ from contextlib import contextmanager
 from types import FrameType
 
 HOW_IS_SAID = "how to go on is said"  # in a KeyboardInterrupt: the session told what to type
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Ctrl-C, a service's stop, a closed terminal, Ctrl-\, a limit of CPU time, what batch systems send before they kill.
+# Without a handler they would look like a death in the candidate's trial, which answers for two.
+_ENDING = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGXCPU,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+_OFTEN_TAKEN = (signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)  # by libraries of batch systems
 _AGAIN_SECONDS = 0.02
 _held = 0  # how many blocks the main thread is in that must not be interrupted
 _waiting = False
@@ -25,6 +36,8 @@ _others: "Callable[[sys.UnraisableHookArgs], object] | None" = None  # tells of 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _waiting, _last
     _last = number
+    if number == signal.SIGQUIT:  # who presses Ctrl-\ again wants no order any more
+        signal.signal(number, signal.SIG_DFL)
     if _held:
         _waiting = True
         return
@@ -78,12 +91,13 @@ def _swallowed(told: "sys.UnraisableHookArgs") -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Inside, a signal that ends processes raises KeyboardInterrupt. One that was ignored stays ignored."""
+    """Inside, a signal that ends processes raises KeyboardInterrupt. One that was ignored stays ignored, and those
+    that somebody else uses stay theirs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in _ENDING}
-    mine = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, _interrupt)]
+    mine = [number for number, handler in before.items() if _is_free(number, handler)]
     try:
         for number in mine:
             signal.signal(number, _interrupt)
@@ -92,6 +106,12 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number in mine:
             signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+def _is_free(number: int, handler: object) -> bool:
+    if number in _OFTEN_TAKEN:
+        return handler is signal.SIG_DFL
+    return handler not in (signal.SIG_IGN, _interrupt)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def _parsed(data: bytes) -> Iterator[Row]:
     for line in data.split(b"\n"):
         try:
             row = json.loads(line)
-        except ValueError:  # a torn line: the ledger's own check reports it
+        except (ValueError, RecursionError):  # a torn line: the ledger's own check reports it
             continue
         if isinstance(row, dict):
             yield row_of(row)

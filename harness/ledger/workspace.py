@@ -16,6 +16,7 @@ from typing import IO, cast
 from git import Blob, Git, Repo
 from git.exc import GitCommandError, GitError
 
+from harness.ledger import callers_git
 from harness.ledger.git_errors import again_if_pruned, first_line, gone, in_one_line, is_the_machines, said
 from harness.ledger.interruption import uninterrupted
 from harness.records import Files
@@ -57,8 +58,7 @@ class Workspace:
         Raises LedgerError, one line that says what to do, here and in every method for whatever git complains of:
         a full disk, a repository that is gone or damaged or somebody else's.
         """
-        for key in [key for key in os.environ if key.startswith("GIT_")]:
-            del os.environ[key]  # of a hook or tool that called us: another repository
+        callers_git.forget()
         path = folder / FOLDER_NAME
         self.branch = f"autoresearch/{tag}"
         self.path = path

@@ -19,7 +19,7 @@ def write_atomically(file: Path, text: str) -> None:
             stream.write(text)
         Path(beside).chmod(0o644)
         os.replace(beside, file)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         Path(beside).unlink(missing_ok=True)
         raise
 

@@ -12,7 +12,10 @@ namespaces, but not a second user, no measuring and no killing from the inside, 
 start-up time; one path is also one path to review. Not covered at any level: side channels of the machine's caches
 and clocks, bugs of the kernel and of the GPU's driver, and denial of service by heat; at L1, when the machine's own
 files were last read, and which names its Unix sockets have. Which parts of the machine's files lie in its memory cannot
-be asked for and nothing can be put out of it, but reading takes less time where an earlier program has read.
+be asked for and nothing can be put out of it, but reading takes less time, and is another kind of page fault, where an
+earlier program has read. Numbers that the kernel gives out in turn, to pipes and memory files, at L1 to
+processes, tell roughly how many were taken before. Programs that run at the same time can talk through futexes on a
+library's page, which are found by its inode and cannot be told from a thread's own.
 """
 
 import contextlib

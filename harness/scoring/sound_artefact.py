@@ -40,7 +40,7 @@ class SoundArtefact:
             about = json.loads(self._file.read_text(encoding="utf-8"))
             source = {name: base64.b64decode(content) for name, content in about["source"].items()}
             artefact = self._folder / about["artefact"]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # torn by a power cut, say
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # torn by a power cut, say
             return None
         return Sound(artefact, source) if artefact.is_file() else None
 

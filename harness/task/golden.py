@@ -61,7 +61,7 @@ def _read(file: Path) -> dict[str, Any] | None:
             return None
         float(about["value"])
         Split(about["split"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: not a golden score: {error}") from error
     return about
 

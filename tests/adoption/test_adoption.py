@@ -279,6 +279,24 @@ def test_a_foreign_repository_is_only_read(tmp_path: Path) -> None:
     assert ForeignRepository(plain).branches() == []
 
 
+def test_a_foreign_repository_is_the_one_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called from a hook of another repository, whose variables lead there; and under settings of its owner that change
+    what git prints."""
+    folder, other = make_checkout(tmp_path / "co"), make_checkout(tmp_path / "other")
+    subprocess.run(["git", "branch", "-qm", "autoresearch/else"], cwd=other, check=True)
+    with (folder / ".git" / "config").open("a") as settings:
+        settings.write("[diff]\n\torderFile = /nowhere\n[log]\n\tshowSignature = true\n[color]\n\tui = always\n")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path / "nowhere"))
+    repository = ForeignRepository(folder)
+    (branch,) = repository.branches()
+    assert branch != "refs/heads/autoresearch/else"
+    changes = repository.changes(branch, ["train.py"])
+    assert [change.subject for change in changes] == ["larger rate", "fewer rows a step"]
+
+
 PROBE = """
 import json, os, sys, torch
 shapes, count = json.load(open(sys.argv[1])), int(sys.argv[3])

@@ -125,6 +125,15 @@ HIDDEN_MEMORY = {
     + FILL.format(one="ms[n // 10][(n % 10) << 20 : (n % 10 + 1) << 20] = bytes(1 << 20)"),
     "unlinked": "p = os.environ['SHM'] + '/x'; f = os.open(p, os.O_CREAT | os.O_RDWR); os.unlink(p)\n"
     + FILL.format(one="os.write(f, bytes(1 << 20))"),
+    "sent-and-not-received": "import socket\nends = [socket.socketpair() for _ in range(20)]\n"
+    "for one, _ in ends:\n"
+    "    f = os.memfd_create('x'); os.write(f, bytes(10 << 20)); socket.send_fds(one, [b'x'], [f]); os.close(f)\n"
+    "time.sleep(20)",
+    "tables-of-pages": "import ctypes\nlibc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p; size = 1 << 40\n"
+    "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]\n"
+    "first = libc.mmap(None, size, 1, 0x4022, -1, 0)\n"  # nothing is ever written there
+    "libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(size), 15)\n"
+    "for place in range(first, first + (120 << 30), 2 << 20): ctypes.string_at(place, 1)\ntime.sleep(20)",
 }
 
 
@@ -141,6 +150,19 @@ def test_memory_in_files_counts(bench: TrialBench, kind: str) -> None:
         pytest.skip("isolation level L1 has no /dev/shm where the interpreter lies in a closed folder")
     assert (result.outcome, result.reason) == (Outcome.CRASHED, "memory")
     assert "MiB of memory in use, 128 allowed" in result.log
+
+
+def test_files_that_are_passed_on_are_nobodys_excess(bench: TrialBench) -> None:
+    """The twin: files of memory sent from process to process, for longer than a look, within the limit; and a file that
+    is on its way while nothing else is held."""
+    source = (
+        "for n in range(12):\n"
+        "    one, other = socket.socketpair(); f = os.memfd_create('x'); os.write(f, bytes(8 << 20))\n"
+        "    socket.send_fds(one, [b'x'], [f]); os.close(f); time.sleep(0.1)\n"
+        "    (f,) = socket.recv_fds(other, 1, 1)[1]; os.close(f)\n"
+        "socket.send_fds(one, [b'x'], [os.memfd_create('y')]); time.sleep(1.5)\nfinish(7)"
+    )
+    assert bench.said(source, memory_bytes=128 << 20, seconds=20) == 7
 
 
 def test_training_data_in_memory_are_not_the_trials(bench: TrialBench, tmp_path: Path) -> None:

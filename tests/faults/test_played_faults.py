@@ -131,3 +131,26 @@ def test_the_disk_is_full_again_before_there_is_room(
     assert ended.count("stopped") >= 2
     assert "interrupted_twice" not in ended
     settled(session, rows_of(session), rows)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2], ids=lambda number: number.name
+)
+def test_who_ends_it_otherwise_twice_blames_no_candidate(
+    number: signal.Signals, tmp_path: Path, undisturbed: tuple[Path, list[dict]]
+) -> None:
+    """Ctrl-\\, a limit of CPU time, a batch system's word before it kills: three times in one candidate's trial."""
+    rows, session = undisturbed[1], tmp_path / "session"
+    session.mkdir()
+    wanted = next(row["seq"] for row in rows if row["kind"] == "trial_started" and row["proposal"] == 2)
+    for _ in range(3):
+        process = played.start(session)
+        end = time.monotonic() + 60
+        while lines(session) <= wanted and process.is_alive() and time.monotonic() < end:
+            time.sleep(0.0005)
+        os.kill(process.pid or 0, number)
+        process.join(120)
+        assert process.exitcode == 130, Path(f"{session}.log").read_text()
+        wanted = max(wanted, lines(session) + 1)  # resumed, closed, begun once more
+    assert "interrupted_twice" not in [row.get("reason") for row in rows_of(session)]
+    settled(session, rows_of(session), rows)

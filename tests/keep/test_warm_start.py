@@ -70,3 +70,25 @@ def test_other_budgets_and_machines_have_other_noise(task: Task, name: str) -> N
     assert name not in others
     assert len(set(others)) == 3
     assert warm_start.key(task, profile, {**HERE, "memory_gib": 7}) == name
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"one": {"sd": NaN, "df": 4}}', '{"one": {"sd": 1e999, "df": 4}}', '{"one": {"sd": 1.0, "df": 1e999}}',
+     '{"one": {"sd": -1.0, "df": 4}}', '{"one": {"sd": 1.0, "df": -4}}', "[" * 200000, "\0" * 99],
+)  # fmt: skip
+def test_a_damaged_file_is_as_none(name: str, content: str) -> None:
+    """Numbers that no session has measured decide nothing; the next session writes the file anew."""
+    warm_start.remember(name, "one", NoiseLevel(1.0, 4))
+    warm_start._path(name).write_text(content)
+    assert warm_start.prior(name) is None
+    warm_start.remember(name, "two", NoiseLevel(2.0, 4))
+    assert warm_start.prior(name) == (2.0, 4)
+
+
+def test_a_cache_that_cannot_be_written_costs_the_noise_alone(name: str) -> None:
+    """It is stored when the session is over, which must not fail for it."""
+    warm_start._path(name).parent.parent.mkdir(parents=True)
+    warm_start._path(name).parent.write_text("no folder")
+    warm_start.remember(name, "one", NoiseLevel(1.0, 4))
+    assert warm_start.prior(name) is None

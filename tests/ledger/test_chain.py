@@ -79,6 +79,29 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     assert [row["text"] for row in read(tmp_path)] == ["one", "three"]
 
 
+def test_a_hole_in_the_last_line_is_cut_off(tmp_path: Path) -> None:
+    """A power cut may leave the end of a row on the disk, line feed and all, and zeros for the block before it."""
+    written(tmp_path, "one", "x" * 5000).close()
+    whole = (tmp_path / FILE_NAME).read_bytes()
+    (tmp_path / FILE_NAME).write_bytes(whole[:-4000] + bytes(3000) + whole[-1000:])
+    with pytest.raises(LedgerError, match="row 1 holds a hole of zero bytes"):
+        check(tmp_path)
+    written(tmp_path, "three").close()
+    assert [row["text"] for row in read(tmp_path)] == ["one", "three"]
+
+
+def test_a_hole_anywhere_else_is_damage(tmp_path: Path) -> None:
+    """The twin: rows followed from that one, so nothing is cut off; nor is a row that speaks of zero bytes."""
+    written(tmp_path, "x" * 5000, "\0" * 500).close()
+    whole = (tmp_path / FILE_NAME).read_bytes()
+    assert len(read(tmp_path)) == 2
+    damaged = whole[:1000] + bytes(3000) + whole[4000:]
+    (tmp_path / FILE_NAME).write_bytes(damaged)
+    with pytest.raises(LedgerError, match="row 0 holds a hole of zero bytes"):
+        written(tmp_path, "three")
+    assert (tmp_path / FILE_NAME).read_bytes() == damaged
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), {1, 2}, b"bytes"])
 def test_what_json_does_not_have_is_refused_and_nothing_is_written(tmp_path: Path, bad: object) -> None:
     """A bad value raises at once; the ledger stays as it was."""

@@ -63,6 +63,17 @@ def test_a_repository_of_another_user_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
+@pytest.mark.parametrize("caller", ["", "nobody", "-7", "1e3"])
+def test_an_odd_caller_is_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: str) -> None:
+    """Of what sudo would say in the environment anything may stand there."""
+    Workspace(tmp_path, "test").start({"train.py": b"x = 1\n"})
+    of_another_user(tmp_path / FOLDER_NAME)
+    monkeypatch.setenv("SUDO_UID", caller)
+    with pytest.raises(LedgerError, match="it belongs to another user: give it to yourself"):
+        Workspace(tmp_path, "test", reading=True).head()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
 def test_a_pipe_that_git_closed_first_is_no_damage(tmp_path: Path) -> None:
     """Git may have left before it was asked: the pipe's error says nothing, the folder's owner does."""
     tmp_path.joinpath("theirs").mkdir()

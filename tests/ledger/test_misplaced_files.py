@@ -76,6 +76,21 @@ def test_the_list_goes_on_past_a_session_that_cannot_be_read(
     assert "two" in shown
 
 
+@pytest.mark.parametrize("row", [b"[" * 200000, b'{"kind":' * 200000])
+def test_a_row_that_is_too_deep_is_passed_over_where_nothing_is_verified(
+    session: Path, row: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list goes on; `verify` names it."""
+    assert run_named("list", [str(session.parent)]) == 0
+    before = capsys.readouterr().out
+    with open(session / "ledger.jsonl", "ab") as file:
+        file.write(row + b"\n")
+    assert run_named("list", [str(session.parent)]) == 0
+    assert capsys.readouterr().out == before
+    assert run_named("ledger", ["verify", str(session)]) == EXIT_FAILED
+    assert "is not JSON" in capsys.readouterr().err
+
+
 def test_what_the_system_refuses_is_the_users_or_the_machines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,6 +131,34 @@ def test_what_an_earlier_trial_has_read_cannot_be_asked_for(bench: TrialBench) -
     assert all(answer < 0 for answer in answers), answers
 
 
+WATCHES = """
+import ctypes
+libc = ctypes.CDLL(None)
+watcher = libc.inotify_init1(os.O_NONBLOCK)
+told = libc.inotify_add_watch(watcher, json.__file__.encode(), 0xFFF)
+finish([told, len(Path(json.__file__).read_text()) > 0])
+"""
+
+
+def test_who_opens_a_library_is_not_told(bench: TrialBench) -> None:
+    """A program beside it, or the referee; to read it passes."""
+    assert bench.said(WATCHES) == [-1, True]
+
+
+COUNTS_COOKIES = """
+import struct
+one, _ = socket.socketpair()
+ask = lambda option: tried(lambda: struct.unpack("I", one.getsockopt(socket.SOL_SOCKET, option, 8)[:4])[0])
+finish([ask(socket.SO_TYPE), ask(57), ask(71)])
+"""
+
+
+def test_how_many_cookies_earlier_trials_drew_cannot_be_asked_for(bench: TrialBench) -> None:
+    """One number for all sockets of the machine, which asking counts up; a socket's kind can be asked for."""
+    kind = int(socket.SOCK_STREAM)
+    assert bench.said(COUNTS_COOKIES) == [kind, "PermissionError", "PermissionError"]
+
+
 @pytest.mark.slow
 def test_a_hundred_trials_leave_nothing(bench: TrialBench, temporary: Path) -> None:
     """The same of a hundred."""

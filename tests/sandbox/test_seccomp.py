@@ -186,6 +186,29 @@ def test_buffers_of_sockets_stay_as_they_are(machine: str) -> None:
     assert {verdict(code, number, architecture, 3, 1, option) for option in (2, 9, 15, 20, 21)} == {ALLOW}
 
 
+def test_files_are_watched_by_no_trial(machine: str) -> None:
+    """A library is one file in all namespaces: two programs could tell each other by opening it. An agent's tools,
+    beside which no trial goes on, may watch their own tree."""
+    column, architecture = MACHINES[machine]
+    numbers = [number for call in calls.WATCHING.values() if (number := call[column]) is not None]
+
+    def answers(options: seccomp.Options) -> set[int]:
+        return {verdict(seccomp.program(machine, options), number, architecture) for number in numbers}
+
+    for refused in (seccomp.Options(), seccomp.Options(shared=True), seccomp.Options(shared=True, loopback=True)):
+        assert answers(refused) == {ERRNO | errno.EPERM}
+    assert answers(seccomp.Options(loopback=True)) == {ALLOW}
+
+
+def test_no_number_that_is_drawn_for_all_programs_in_turn(machine: str) -> None:
+    """A socket's cookie says how many were drawn before, by whichever trial; what a socket is can still be asked."""
+    column, architecture = MACHINES[machine]
+    number = calls.LOOKED_AT["getsockopt"][column] or 0
+    code = seccomp.program(machine)
+    assert {verdict(code, number, architecture, 3, 1, option) for option in (57, 71)} == {ERRNO | errno.EPERM}
+    assert {verdict(code, number, architecture, 3, 1, option) for option in (3, 4, 7, 8, 17, 38, 39)} == {ALLOW}
+
+
 def test_threads_and_forks_pass_and_namespaces_do_not(machine: str) -> None:
     """clone with namespace flags is refused, clone3 does not exist, ordinary threads and forks pass."""
     column, architecture = MACHINES[machine]

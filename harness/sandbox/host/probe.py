@@ -27,6 +27,7 @@ _IO_URING_SETUP, _PIDFD_GETFD = 425, 438  # the same on every architecture
 _ADD_KEY = 248 if platform.machine() == "x86_64" else 217
 _PREADV2, _NO_WAIT = 327 if platform.machine() == "x86_64" else 286, 8
 _CACHESTAT = 451
+_SO_COOKIE = 57
 _NO_KEY = 0x6E6F6E65
 _FAMILIES = (
     socket.AF_INET,
@@ -152,9 +153,10 @@ def _send_unasked(path: str) -> None:
 
 
 def watch_outside(settings: dict[str, Any]) -> bool:
-    """Being told of every change of a file outside."""
+    """Being told of every change of a file outside, and of everybody who opens a library."""
     watcher = _libc.inotify_init()
-    return bool(watcher >= 0 and _libc.inotify_add_watch(watcher, settings["canary"].encode(), 0xFFF) >= 0)
+    files = (settings["canary"], json.__file__)
+    return watcher >= 0 and any(_libc.inotify_add_watch(watcher, file.encode(), 0xFFF) >= 0 for file in files)
 
 
 def steer_referee(settings: dict[str, Any]) -> bool:
@@ -228,7 +230,8 @@ def gain_privilege(_: dict[str, Any]) -> bool:
 
 
 def use_machinery(_: dict[str, Any]) -> bool:
-    """System calls that lead round the rest: namespaces, mounts, tracing, io_uring, key rings, the cache of files.
+    """System calls that lead round the rest: namespaces, mounts, tracing, io_uring, key rings, the cache of files,
+    a count that goes on from program to program.
 
     Each is asked for something impossible, so that nothing happens: a filter says no, the kernel says why not.
     """
@@ -244,6 +247,7 @@ def use_machinery(_: dict[str, Any]) -> bool:
         lambda: _libc.mincore(None, 0, None),
         lambda: _libc.syscall(_CACHESTAT, -1, None, None, 0),
         lambda: _libc.syscall(_PREADV2, -1, None, 0, 0, 0, _NO_WAIT),
+        lambda: _libc.getsockopt(-1, socket.SOL_SOCKET, _SO_COOKIE, None, None),
     ]
     return any(_reaches_kernel(call) for call in calls)
 

@@ -12,6 +12,7 @@ LOOKED_AT: Numbers = {  # their arguments decide
     "socketpair": (53, 199),
     "connect": (42, 203),
     "setsockopt": (54, 208),
+    "getsockopt": (55, 209),
     "ioctl": (16, 29),
     "fcntl": (72, 25),
     "flock": (73, 32),
@@ -142,7 +143,8 @@ OWNERSHIP: Numbers = {
     "utimensat": (280, 88),
 }
 
-# Watching files needs no more than the right to read them, which Landlock does not take.
+# Watching files needs no more than the right to read them, which Landlock does not take; and a library's are the same
+# files in every namespace: who opens one is seen by whoever watches it.
 WATCHING: Numbers = {
     "inotify_init": (253, None),
     "inotify_init1": (294, 26),

@@ -162,7 +162,7 @@ def _start_and_watch(
 def _broken_limit(memory: Memory, storage: SizedFolders | PlainFolder) -> str:
     if memory.too_much or available_bytes() < _MACHINE_FLOOR_BYTES:
         return "memory"
-    return "disk" if storage.too_full(memory.unlinked_bytes) else ""
+    return "disk" if storage.too_full(memory.unlinked_bytes, memory.sent) else ""
 
 
 def _opened(folder: str) -> int:

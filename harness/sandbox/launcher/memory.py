@@ -1,8 +1,10 @@
 """How much memory (and disk, in files without a name) a set of processes holds. Standard library only.
 
-Counted: private memory; files in memory that are open (memfd, also unlinked ones of a tmpfs); shared mappings; what
-lies in folders of memory, which the caller adds. Not counted: files of the referee's that were lent to the program,
-libraries. The exact count, with every page once, is slow and made only when the quick one is above the limit.
+Counted: private memory and the tables of its pages; files in memory that are open (memfd, also unlinked ones of a
+tmpfs); shared mappings; what lies in folders of memory, which the caller adds. Files that were sent through a socket
+and not received are in nobody's hands: while there are such for long, whatever the machine has more in memory files
+counts. Not counted: files of the referee's that were lent to the program, libraries, 64 MiB in pipes (the kernel's
+limit). The exact count, with every page once, is slow and made only when the quick one is above the limit.
 """
 
 import contextlib
@@ -21,6 +23,7 @@ _UNLENT = (
 )  # modes of a memfd; the referee's have others, and without a user of its own none can be set
 _SHARE = 20  # looks into descriptors take a twentieth of the time at most
 _PATIENCE = 3
+_SENT_SECONDS = 1.0  # who passes files on between processes receives them at once
 Inode = tuple[int, int]
 
 
@@ -39,6 +42,7 @@ class Memory:
         self._files: dict[Inode, int] = {}
         self._blind: dict[int, int] = {}
         self._next_look = 0.0
+        self._sent_since: float | None = None
         self._shared_before = _meminfo("Shmem:")
         self.bytes = 0
         self.unlinked_bytes = 0
@@ -54,16 +58,21 @@ class Memory:
         if looked:
             self._open_files(processes, counted)
             self._next_look = time.monotonic() + _SHARE * (time.monotonic() - started)
-        private, shared = (
-            map(sum, zip(*map(_resident_bytes, processes), strict=True)) if processes else (0, 0)
+        private, shared, tables = (
+            map(sum, zip(*map(_resident_bytes, processes), strict=True)) if processes else (0, 0, 0)
         )
         files = sum(self._files.values())
-        self.bytes = private + files + stored_bytes
+        self.bytes = private + tables + files + stored_bytes
         rise = _meminfo("Shmem:") - self._shared_before
-        if private + stored_bytes + max(files + shared, rise) > self._limit:
+        if private + tables + stored_bytes + max(files + shared, rise) > self._limit:
             if not looked:  # what was lent since then is not theirs
                 self._open_files(processes, counted)
-            self.bytes = self._exactly(processes, private, stored_bytes, counted, rise)
+            self.bytes = tables + self._exactly(processes, private, stored_bytes, counted, rise)
+
+    @property
+    def sent(self) -> bool:
+        """Whether files have been under way for long from one of them to another, or to itself."""
+        return self._sent_since is not None and time.monotonic() - self._sent_since > _SENT_SECONDS
 
     @property
     def too_much(self) -> bool:
@@ -81,6 +90,7 @@ class Memory:
         self._files, self.unlinked_bytes = {}, 0
         blind: dict[int, int] = {}
         disk: dict[Inode, int] = {}
+        sent = False
         for process in processes:
             try:
                 numbers = os.listdir(f"/proc/{process}/fd")
@@ -94,17 +104,20 @@ class Memory:
             except OSError:
                 continue  # gone
             for number in numbers:
-                self._open_file(f"/proc/{process}/fd/{number}", counted, disk)
+                name = self._open_file(f"/proc/{process}/fd/{number}", counted, disk)
+                sent = sent or (name.startswith("socket:") and _holds_files(process, number))
         self._blind, self.unlinked_bytes = blind, sum(disk.values())
+        self._sent_since = (self._sent_since or time.monotonic()) if sent else None
 
-    def _open_file(self, path: str, counted: set[int], disk: dict[Inode, int]) -> None:
+    def _open_file(self, path: str, counted: set[int], disk: dict[Inode, int]) -> str:
+        """Counts it; its name as the kernel gives it, "" for one that is gone."""
         try:
             state, name = os.stat(path), os.readlink(path)
         except OSError:
-            return
+            return ""
         in_memory = name.startswith("/memfd:")
         if not stat.S_ISREG(state.st_mode) or (state.st_nlink and not in_memory):
-            return
+            return name
         inode = (state.st_dev, state.st_ino)
         if in_memory and self._is_lent(state):
             self._ours.add(inode)
@@ -112,6 +125,7 @@ class Memory:
             self._files[inode] = state.st_blocks * _BLOCK
         elif name.startswith(self._folder):
             disk[inode] = state.st_blocks * _BLOCK
+        return name
 
     def _is_lent(self, state: os.stat_result) -> bool:
         if self._user is not None:
@@ -135,7 +149,8 @@ class Memory:
             if inode not in self._ours and inode[0] not in counted and self._is_memory(inode)
         }
         seen = sum(known.values())
-        hidden = sum(max(0, room.get(inode, 0) - size) for inode, size in known.items())
+        unused = sum(max(0, room.get(inode, 0) - size) for inode, size in known.items())
+        hidden = rise if self.sent else unused
         return min(private, own) + stored + seen + max(0, min(hidden, rise - seen - stored))
 
     def _is_memory(self, inode: Inode) -> bool:
@@ -162,16 +177,25 @@ def _has_memory(process: int) -> bool:
     return False
 
 
-def _resident_bytes(process: int) -> tuple[int, int]:
-    """Private memory, and what is mapped of files in memory."""
-    private = shared = 0
+def _holds_files(process: int, number: str) -> bool:
+    """Whether open files wait in a socket to be received. Since Linux 5.6; before, nobody can tell."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/fdinfo/{number}") as file:
+        return any(line.startswith("scm_fds:") and line.split()[1] != "0" for line in file)
+    return False
+
+
+def _resident_bytes(process: int) -> tuple[int, int, int]:
+    """Private memory, what is mapped of files in memory, and the tables of its pages."""
+    private = shared = tables = 0
     with contextlib.suppress(OSError), open(f"/proc/{process}/status") as file:
         for line in file:
             if line.startswith(("RssAnon:", "VmSwap:", "HugetlbPages:")):
                 private += int(line.split()[1]) * 1024
             elif line.startswith("RssShmem:"):
                 shared = int(line.split()[1]) * 1024
-    return private, shared
+            elif line.startswith("VmPTE:"):
+                tables = int(line.split()[1]) * 1024
+    return private, shared, tables
 
 
 def _pss_anonymous(process: int) -> int:

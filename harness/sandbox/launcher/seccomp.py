@@ -42,6 +42,8 @@ _MADVICES = (20, 21, 25)
 _POSIX_FADV_DONTNEED, _RWF_NOWAIT, _RWF_DONTCACHE = 4, 0x8, 0x80
 # SO_SNDBUF, SO_RCVBUF and their FORCE kin: what waits in a socket is memory that no counter of ours shows.
 _SOCKET_BUFFERS = (7, 8, 32, 33)
+# SO_COOKIE, SO_NETNS_COOKIE: numbers that the whole machine draws in turn; how many were drawn, the next trial reads.
+_COOKIES = (57, 71)
 _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -102,6 +104,7 @@ def _looked_at(options: Options) -> _Rules:
         "socketpair": [*_unless_family(_AF_UNIX), *_unless_connected_kind()],
         "connect": [_op(_RET, _ALLOW)] if options.loopback else [_ask(options, errno.EACCES)],
         "setsockopt": _if_equal(_ARG2, _SOCKET_BUFFERS, 0),  # larger is a wish
+        "getsockopt": _if_equal(_ARG2, _COOKIES, errno.EPERM),
         "ioctl": _if_equal(_ARG1, _IOCTLS, errno.EPERM),
         "fcntl": _if_equal(_ARG1, _FCNTLS, errno.EPERM),
         "flock": [_op(_RET, _ALLOW)],
@@ -132,7 +135,7 @@ def _as_a_whole(options: Options) -> _Rules:
     rules = [(numbers, [_refuse(errno.EPERM)]) for numbers in calls.DENIED.values()]
     if options.same_user:
         rules += [(numbers, [_refuse(0)]) for numbers in calls.OWNERSHIP.values()]
-    if options.shared:
+    if options.shared or not options.loopback:  # as with locks: an agent's tools watch their own tree
         rules += [(numbers, [_refuse(errno.EPERM)]) for numbers in calls.WATCHING.values()]
     if options.shared and options.same_user:
         rules += _on_processes(options)

@@ -23,7 +23,7 @@ class SizedFolders:
         states = [os.statvfs(folder) for folder in self._folders]
         return sum((state.f_blocks - state.f_bfree) * state.f_frsize for state in states)
 
-    def too_full(self, unlinked_bytes: int) -> bool:  # noqa: ARG002 -- they are in a folder's size
+    def too_full(self, unlinked_bytes: int, sent: bool) -> bool:  # noqa: ARG002 -- they are in a folder's size
         return False
 
 
@@ -33,6 +33,7 @@ class PlainFolder:
     def __init__(self, folder: str, limit_bytes: int, most_files: int, user: int | None) -> None:
         self._folder, self._limit, self._most_files, self._user = folder, limit_bytes, most_files, user
         self._free = self._free_now()
+        self._begun = self._free[0]
         self._floor = min(_FLOOR_BYTES, self._free[0] // 2)
         self.devices: list[int] = []
 
@@ -50,10 +51,12 @@ class PlainFolder:
                         os.chmod(entry.path, state.st_mode & 0o700)
         return total
 
-    def too_full(self, unlinked_bytes: int) -> bool:
-        """unlinked_bytes: in files that are open and in no folder any more."""
+    def too_full(self, unlinked_bytes: int, sent: bool) -> bool:
+        """unlinked_bytes: in files that are open and in no folder any more. sent: whether some may be in nobody's
+        hands; then all that the disk has become fuller counts.
+        """
         space, inodes = self._free_now()
-        if space < self._floor or unlinked_bytes > self._limit:
+        if space < self._floor or unlinked_bytes > self._limit or (sent and self._begun - space > self._limit):
             return True
         if self._free[0] - space < _LOOK_AGAIN_BYTES and self._free[1] - inodes < self._most_files // 16:
             return False
