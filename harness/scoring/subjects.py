@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _ITEM_BATCH = 64
 _ITEM_BYTES = 64 << 20
 _SAME = 1e-3
 _ROUNDED = ({float}, {float, int})  # types of numbers that rounding can part: max(0, 1e-9)
+_MOST_LOOKED_AT = 40  # one by one: each costs a call of evaluate.py
 _LEAST_METRIC = 1e-3  # below it differences are held against this
 _NEAR_BYTES, _FEWEST_TOKENS = 4 << 20, 512  # of a batch's logits on a processor: what stays near it
 
@@ -282,29 +284,43 @@ class ItemSubject:
         sample = self._random.choice(len(self._asked), count, replace=False).tolist() if count else []
         cold = self._ask(self._cold(), [self._asked[index] for index in sample])
         pairs = [(index, self._given[index], answer) for index, answer in zip(sample, cold, strict=True)]
-        near = {_key(self._asked[index]): answer for index, given, answer in pairs if alike(given, answer)}
-        rounded = sum(alike(given, answer) and given != answer for _, given, answer in pairs)
+        rounded = {
+            _key(self._asked[index]): answer
+            for index, given, answer in pairs
+            if given != answer and alike(given, answer)
+        }
         differing = sum(not alike(given, answer) for _, given, answer in pairs)
-        if rounded and not self._same_metric(near, once_more, value):
-            differing += rounded
+        differing += self._moved(rounded, once_more, value) if rounded else 0
         if differing > max(1, count // 20):
             raise PredictorFault("audit.replay", f"{differing} of {count} replayed answers differ")
         return {"audit.replays": count, "audit.differing": differing}
 
-    def _same_metric(
-        self, near: dict[str, Json], once_more: Callable[["Replayed"], float | None], value: float
-    ) -> bool:
-        """Whether answers that differ by rounding, as it seems, are worth the same.
+    def _moved(
+        self, rounded: dict[str, Json], once_more: Callable[["Replayed"], float | None], value: float
+    ) -> int:
+        """How many of these answers, which differ by rounding as it seems, are worth another metric.
 
         What rounding is, evaluate.py knows alone: softmax does not see what is added to every logit, a ranking no
-        factor, and beside 1e9 any two numbers are alike. False, too, where other questions would have followed.
+        factor, and beside 1e9 any two numbers are alike. All of them, where other questions would have followed. That
+        a choice between equals falls the other way happens to honest ones, now and then: so they are looked at one by
+        one where they do not agree as a whole.
         """
-        answers = {_key(item): given for item, given in zip(self._asked, self._given, strict=True)} | near
-        again = once_more(Replayed(answers))
-        replaced = sum(_key(item) in near for item in self._asked)
-        if again is None or not math.isfinite(again):
-            return False
-        return abs(again - value) * len(self._asked) <= replaced * _SAME * max(abs(value), _LEAST_METRIC)
+        answers = {_key(item): given for item, given in zip(self._asked, self._given, strict=True)}
+        times = Counter(map(_key, self._asked))
+
+        def same(others: dict[str, Json], usual: float | None) -> bool:
+            again = once_more(Replayed(answers | others))
+            if again is None or usual is None or not math.isfinite(again):
+                return False
+            room = sum(times[key] for key in others) * _SAME * max(abs(usual), _LEAST_METRIC)
+            return abs(again - usual) * len(self._asked) <= room
+
+        if same(rounded, value):
+            return 0
+        usual = once_more(Replayed(answers))
+        looked_at = [*rounded.items()][:_MOST_LOOKED_AT]
+        moved = sum(not same({key: answer}, usual) for key, answer in looked_at)
+        return math.ceil(moved * len(rounded) / len(looked_at))
 
 
 class Replayed:

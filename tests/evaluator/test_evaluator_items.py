@@ -113,6 +113,24 @@ return answers"""),
     assert (score.status, score.reason) == (("scored", "") if seen == "0.0" else ("invalid", "audit.replay"))
 
 
+@pytest.mark.parametrize(("every", "status"), [(200, "scored"), (1, "invalid")])
+def test_a_choice_between_equals_may_fall_the_other_way_now_and_then(
+    tmp_path: Path, local_referee: None, every: int, status: str
+) -> None:
+    """Rounding depends on the place in a batch; where one answer in two hundred hangs on it, that is no memory."""
+    del local_referee
+    bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=ORDER)
+    score = bench.score(
+        b"2",
+        tree(f"""
+def answers(items):
+    equal = [int(item.split()[1]) % {every} == 0 for item in items]
+    return [[1.0 + 1e-9 * (place % 2), 1.0 + 5e-10 if equal[place] else 0.5] for place in range(len(items))]
+return answers"""),
+    )
+    assert (score.status, score.reason) == (status, "" if status == "scored" else "audit.replay")
+
+
 FOLLOWED = b"""
 def evaluate(subject, private, split):
     items, worth = [[number, None] for number in range(200)], 0

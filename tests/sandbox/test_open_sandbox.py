@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,7 +134,8 @@ def test_a_struck_self_attack_is_made_once_more(sandbox: Sandbox) -> None:
     started: list[Process] = []
 
     def start(command: Command) -> Process:
-        process = sandbox.start(command)
+        sleeping = replace(command, tree={command.script: b"import time; time.sleep(60)"})  # not over before
+        process = sandbox.start(command if started else sleeping)
         started.append(process)
         if len(started) == 1:
             process._launcher.kill()
