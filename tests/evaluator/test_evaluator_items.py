@@ -113,22 +113,21 @@ return answers"""),
     assert (score.status, score.reason) == (("scored", "") if seen == "0.0" else ("invalid", "audit.replay"))
 
 
-@pytest.mark.parametrize(("every", "status"), [(200, "scored"), (1, "invalid")])
+@pytest.mark.parametrize("attempt", range(3))
 def test_a_choice_between_equals_may_fall_the_other_way_now_and_then(
-    tmp_path: Path, local_referee: None, every: int, status: str
+    tmp_path: Path, local_referee: None, attempt: int
 ) -> None:
     """Rounding depends on the place in a batch; where one answer in two hundred hangs on it, that is no memory."""
-    del local_referee
+    del local_referee, attempt
     bench = EvaluatorBench(tmp_path, ForkSandbox(tmp_path), predictor="items", evaluate=ORDER)
     score = bench.score(
         b"2",
-        tree(f"""
+        tree("""
 def answers(items):
-    equal = [int(item.split()[1]) % {every} == 0 for item in items]
-    return [[1.0 + 1e-9 * (place % 2), 1.0 + 5e-10 if equal[place] else 0.5] for place in range(len(items))]
+    return [[1.0 + 1e-9 * (place % 2), 1.0 + 5e-10 if item == "query 7" else 0.5] for place, item in enumerate(items)]
 return answers"""),
     )
-    assert (score.status, score.reason) == (status, "" if status == "scored" else "audit.replay")
+    assert (score.status, score.reason) == ("scored", "")
 
 
 FOLLOWED = b"""
