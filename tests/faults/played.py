@@ -64,11 +64,17 @@ def task_in(folder: Path) -> Task:
 
 @dataclass
 class FullDisk(Recorder):
-    """A tracker after whose row the disk has room for 40 bytes more; once those are written, there is room again."""
+    """A tracker after whose row the disk has room for 40 bytes more; once those are written, there is room again.
+
+    struck: a row, and the signal that comes with it.
+    """
 
     folder: Path = Path()
+    struck: tuple[int, int] = (-1, 0)
 
     def record(self, row: Row) -> None:
+        if row.seq == self.struck[0]:
+            signal.raise_signal(self.struck[1])
         if row.seq + 1 == self.stop_after:
             signal.signal(signal.SIGXFSZ, _make_room)  # comes with the write that fails
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.size() + 40, resource.RLIM_INFINITY))
@@ -81,14 +87,17 @@ def _make_room(*_: object) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def start(folder: Path, full_at: int | None = None) -> "multiprocessing.process.BaseProcess":
-    """Begins a sitting; what it says goes to `<folder>.log`. full_at: the row at which the disk is full."""
-    process = _CONTEXT.Process(target=_sit, args=(folder, full_at), daemon=True)
+def start(
+    folder: Path, full_at: int | None = None, struck: tuple[int, int] = (-1, 0)
+) -> "multiprocessing.process.BaseProcess":
+    """Begins a sitting; what it says goes to `<folder>.log`. full_at: the row at which the disk is full. struck: as
+    of FullDisk."""
+    process = _CONTEXT.Process(target=_sit, args=(folder, full_at, struck), daemon=True)
     process.start()
     return process
 
 
-def _sit(folder: Path, full_at: int | None) -> None:
+def _sit(folder: Path, full_at: int | None, struck: tuple[int, int]) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -99,7 +108,7 @@ def _sit(folder: Path, full_at: int | None) -> None:
     threading.Thread(
         target=_think, daemon=True
     ).start()  # an agent that looks ahead: signals may come to its thread
-    code = run(functools.partial(_session, folder, full_at), argv=[])
+    code = run(functools.partial(_session, folder, full_at, struck), argv=[])
     os._exit(code)
 
 
@@ -109,13 +118,13 @@ def _think() -> None:
         time.sleep(0.0005)
 
 
-def _session(folder: Path, full_at: int | None, _: list[str]) -> int:
+def _session(folder: Path, full_at: int | None, struck: tuple[int, int], _: list[str]) -> int:
     with ended_by_signals(), ended_in_a_line(folder):
         world = World(folder, task_in(folder.parent / "task"), Script(SERIES), budget=Budget(certificate=2))
         world.machine = Slow(folder)
         with Sitting(folder, lambda: world.ledger is not None and world.ledger.failed) as sitting:
             world.ended_in_order = sitting.ended_in_order
-            session = world.session(FullDisk(full_at, folder=folder))
+            session = world.session(FullDisk(full_at, folder=folder, struck=struck))
             sitting.settled()
             if session.trial_runner.state.ended is None:
                 session.run()
