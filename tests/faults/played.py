@@ -100,6 +100,7 @@ def start(
 def _sit(folder: Path, full_at: int | None, struck: tuple[int, int]) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # ignored, like SIGINT, in what a shell runs in the background
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
