@@ -110,16 +110,12 @@ class BudgetHonesty:
 
     def _too_early(self, evidence: Evidence) -> Verdict | None:
         """Libraries more than the baseline's and a compilation are honest work, a trial's length of learning is not."""
-        usual = [trial for trial in evidence.baseline_trials if "early_seconds" in trial.machine]
-        if not usual:
+        if (usual := _usual_start(evidence)) is None:
             return None
         factor, floor_seconds, share = self._startup
-        early = max(trial.machine["early_seconds"] for trial in usual)
-        billed = statistics.median(trial.billed_seconds for trial in usual)
+        early, billed = usual
         allowed = max(factor * early, floor_seconds + share * billed)
-        seconds = [
-            trial.machine["early_seconds"] for trial in _own(evidence) if "early_seconds" in trial.machine
-        ]
+        seconds = _early_seconds(_own(evidence))
         words = (
             f"s before the gate, {allowed:.1f} are allowed (the baseline works {early:.1f} s); where compiling takes "
             "so long, guards.budget_honesty.startup_seconds allows more"
@@ -128,13 +124,11 @@ class BudgetHonesty:
 
     def _much_early(self, evidence: Evidence) -> str:
         """Said, and nothing decided on it: below the limit a compilation and learning from made-up data look alike."""
-        usual = [trial for trial in evidence.baseline_trials if "early_seconds" in trial.machine]
-        own = [trial.machine["early_seconds"] for trial in _own(evidence) if "early_seconds" in trial.machine]
-        if not usual or not own:
+        usual, own = _usual_start(evidence), _early_seconds(_own(evidence))
+        if usual is None or not own:
             return ""
         factor, _, share = self._startup
-        early = max(trial.machine["early_seconds"] for trial in usual)
-        billed = statistics.median(trial.billed_seconds for trial in usual)
+        early, billed = usual
         if (middle := statistics.median(own)) <= max(factor * early, share * billed):
             return ""
         return f"worked {middle:.1f} s before the gate, where nothing is billed; the baseline {early:.1f} s"
@@ -203,6 +197,19 @@ def _compared(name: str, ratio: float) -> str:
     if not math.isfinite(ratio):
         return f"{what} not comparable with the calibration"
     return f"{what} {less if ratio < 1 else more} calibrated ({ratio:.2f} times {measure})"
+
+
+def _early_seconds(trials: Sequence[Observation]) -> list[float]:
+    """Work before the gate, of those trials in which it was measured."""
+    return [trial.machine["early_seconds"] for trial in trials if "early_seconds" in trial.machine]
+
+
+def _usual_start(evidence: Evidence) -> tuple[float, float] | None:
+    """The baseline's longest work before the gate and the billed seconds of its trials; None if neither is known."""
+    measured = [trial for trial in evidence.baseline_trials if "early_seconds" in trial.machine]
+    if not measured:
+        return None
+    return max(_early_seconds(measured)), statistics.median(trial.billed_seconds for trial in measured)
 
 
 def _own(evidence: Evidence) -> list[Observation]:

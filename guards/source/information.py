@@ -38,6 +38,7 @@ class Told:
         return self.names + self.constants + self.comments + self.rows
 
 
+@lru_cache(maxsize=8)
 def told(before: Sequence[Source], after: Sequence[Source]) -> Told:
     """What `after` tells beyond `before`: new names, constants that are more often there, new words in comments, and
     what is put in a row though every word of it is known: names, True and False, empty lists."""
