@@ -18,7 +18,6 @@ from harness.commands import run
 
 def body(_):
     file = open(os.devnull)
-    subject = os.fstat(file.fileno())
     print("said"); print("said", file=sys.stderr)
     os._exit(10 + file.fileno())
 
@@ -47,10 +46,13 @@ sys.exit(run(body, argv=["one=1"]))
 
 
 def call(words: Sequence[str], **how: object) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, **how.pop("environment", {})}  # type: ignore[dict-item]
     return subprocess.run(
-        [sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True, check=False, **how  # type: ignore[call-overload]
+        [sys.executable, *words], stderr=subprocess.PIPE, text=True, check=False, **how  # type: ignore[call-overload]
     )
+
+
+def buffered_unless(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | environment
 
 
 @pytest.mark.parametrize("environment", UNBUFFERED)
@@ -59,11 +61,10 @@ def test_a_full_disk_under_the_output_is_one_line(
     words: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Also what is written only when the program ends; nothing is tried again after that."""
-    given = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | environment
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "harness", *words],
-            cwd=tmp_path, env=given, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            cwd=tmp_path, env=buffered_unless(environment), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert ended.returncode == 1, ended.stderr
     (line,) = ended.stderr.splitlines()
@@ -73,14 +74,13 @@ def test_a_full_disk_under_the_output_is_one_line(
 @pytest.mark.parametrize("environment", UNBUFFERED)
 def test_a_reader_that_has_gone_is_told_nothing(environment: dict[str, str]) -> None:
     """As `| head -1`; one that reads on gets everything."""
-    given = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | environment
     words = [sys.executable, "-m", "harness", "--help"]
     reading, writing = os.pipe()
     os.close(reading)
-    gone = subprocess.run(words, env=given, stdout=writing, stderr=subprocess.PIPE, check=False)
+    gone = subprocess.run(words, env=buffered_unless(environment), stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (gone.returncode, gone.stderr) == (1, b"")
-    there = subprocess.run(words, env=given, capture_output=True, check=False)
+    there = subprocess.run(words, env=buffered_unless(environment), capture_output=True, check=False)
     assert (there.returncode, there.stderr) == (0, b"")
 
 
